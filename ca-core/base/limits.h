@@ -1,0 +1,52 @@
+/*
+ * limits.h - every fixed limit of Assay, each with its unit and its reason.
+ *
+ * What an operator may tune is in the configuration (server/config.h); what stands here is a bound that hostile
+ * input meets, or the size of an array in a struct.
+ */
+#ifndef ASSAY_LIMITS_H
+#define ASSAY_LIMITS_H
+
+/* HTTP */
+#define LIMIT_BODY_BYTES (64 * 1024) /* an RSA-3072 CSR with evidence and a chain of four is under 12 KiB as base64 */
+#define LIMIT_LABEL_CHARS 32 /* labels are profile names; long ones are typing errors */
+#define LIMIT_AUTH_HEADER_BYTES 512 /* Basic: user and password of 128 each, base64 */
+
+/* PKCS#10, certificates */
+#define LIMIT_CSR_BYTES (48 * 1024) /* what LIMIT_BODY_BYTES can hold */
+#define LIMIT_CERT_BYTES 8192 /* a vendor's RSA-4096 certificate with every extension is under 3 KiB */
+#define LIMIT_NAME_BYTES 1024 /* one Name, DER; ours are under 200 */
+#define LIMIT_NAME_ATTRS 8 /* attributes in a subject we parse or build */
+#define LIMIT_NAME_CHARS 64 /* X.520 ub-common-name */
+#define LIMIT_SANS 8 /* general names in one certificate */
+#define LIMIT_SAN_CHARS 255 /* a URI or DNS name; RFC 1035 caps DNS at 255 */
+#define LIMIT_SERIAL_BYTES 20 /* RFC 5280 section 4.1.2.2 */
+#define LIMIT_EKUS 8 /* purposes in one certificate */
+#define LIMIT_OID_BYTES 40 /* content octets; the longest Assay arc is 33 */
+#define LIMIT_RSA_BITS_MAX 4096 /* verification cost grows with the square */
+#define LIMIT_RSA_BITS_MIN 2048 /* NIST SP 800-131A */
+#define LIMIT_PUBKEY_BYTES (LIMIT_RSA_BITS_MAX / 8) /* the modulus; an EC point is 97 at most */
+#define LIMIT_SPKI_BYTES (LIMIT_PUBKEY_BYTES + 64) /* its SubjectPublicKeyInfo */
+#define LIMIT_SIGNATURE_BYTES (LIMIT_RSA_BITS_MAX / 8)
+
+/* Evidence */
+#define LIMIT_BUNDLE_BYTES (32 * 1024) /* one AttestationBundle */
+#define LIMIT_STATEMENTS 4 /* statements in a bundle */
+#define LIMIT_BUNDLE_CERTS 8 /* certificates beside them */
+#define LIMIT_CHAIN_DEPTH 5 /* leaf, up to three CAs, root */
+#define LIMIT_ELEMENT_BYTES 64 /* an element id; EAT ueids are 33 at most */
+#define LIMIT_CLAIMS 24 /* signatures to check for one enrolment: CSR, continuity, statements, chains */
+#define LIMIT_TRUST_CACHE 4096 /* vendor CA certificates remembered as validated, per trust list */
+
+/* Nonces: attestation-freshness-08 allows 8 to 64 bytes */
+#define LIMIT_NONCE_BYTES_MIN 8
+#define LIMIT_NONCE_BYTES_MAX 64
+#define LIMIT_NONCE_OWN_BYTES 16 /* 4 of time and 12 of MAC are the least we give */
+
+/* Between the roles */
+#define LIMIT_FRAME_BYTES (128 * 1024) /* one grant with its evidence, or 2,000 revocations */
+#define LIMIT_REQUESTER_CHARS 96 /* "rig:<name>" as the ledger keeps it */
+#define LIMIT_PROFILE_CHARS 32
+#define LIMIT_ISSUERS 16
+
+#endif

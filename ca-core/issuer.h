@@ -1,0 +1,84 @@
+/*
+ * issuer.h - an issuing CA: its certificate, its key in the token, its own rules, and the bytes it makes.
+ *
+ * The order on the line: issuer_check() (the ca's own rules, whatever it was asked), issuer_build() (TBS), the
+ * ledger's intent, issuer_sign() (signature, verified before anybody sees it), the ledger's record.
+ *
+ * Owns:     issuer_open() reads the certificate; the caller frees with issuer_free().
+ * Threads:  read-only after open but for the hourly count, which is atomic.
+ * Spec:     RFC 5280 sections 4.1 and 4.2; serials: one byte 01, three of day since 1970, twelve random.
+ */
+#ifndef ASSAY_ISSUER_H
+#define ASSAY_ISSUER_H
+
+#include "grant.h"
+#include "hsm.h"
+
+#define SERIAL_BYTES 16
+
+struct issuer;
+
+struct issuer_options {
+	const char *name; /* "attested" */
+	const char *certificate; /* PEM path */
+	const char *key_label; /* in the token */
+	enum level level_min; /* lowest level this issuer signs: attested issuers refuse LEVEL_NONE */
+	enum level level_max; /* highest: the unattested issuer takes LEVEL_NONE only */
+	uint64_t validity_max_s; /* 0: only the issuer's own notAfter bounds it */
+	uint32_t hourly_max; /* certificates per hour; what a breached ra could have at most */
+	const char *ca_issuers_url; /* AIA; may be NULL */
+	const char *crl_url; /* CRLDP; may be NULL */
+};
+
+/* The token may be away: then key is NULL in hsm and only verification, names and CRL reading work (va, ra). */
+MUST_CHECK enum reason issuer_open(const struct issuer_options *options, struct hsm *hsm, struct issuer **ret_issuer,
+                                   struct fault *f);
+void issuer_free(struct issuer *issuer); /* accepts NULL */
+const char *issuer_name(const struct issuer *issuer);
+struct blob issuer_der(const struct issuer *issuer); /* the CA certificate */
+const struct cert *issuer_cert(const struct issuer *issuer);
+
+void serial_new(int64_t now_s, uint8_t out[SERIAL_BYTES]);
+
+/*
+ * The ca's own rules: end-entity only (no keyCertSign, cRLSign; no cmcRA, cmcCA, OCSPSigning, timeStamping,
+ * codeSigning, anyExtendedKeyUsage), validity within its cap and the issuer's notAfter, no expiry only under an
+ * issuer without one, level within [level_min, level_max] and at least level_needed, key valid (pubkey_check) and not P-521,
+ * texts clean, CN and serialNumber present on enrol, hourly count. REASON_GRANT_REFUSED with the detail, or
+ * REASON_ISSUER_LIMIT.
+ */
+MUST_CHECK enum reason issuer_check(struct issuer *issuer, const struct grant *grant, int64_t now_s, struct fault *f);
+
+/* Names copied from an earlier certificate of ours; absent blobs mean "build from the grant". */
+struct copied_names {
+	struct blob subject; /* Name, DER */
+	struct blob san; /* GeneralNames, DER; absent if it had none */
+};
+
+/*
+ * TBSCertificate, DER. notBefore is an hour before now_s; notAfter now_s + validity, never beyond the issuer's.
+ * Extensions: basicConstraints (critical), keyUsage (critical), EKU, SAN, SKI, AKI, AIA, CRLDP, assay.3.1.
+ */
+MUST_CHECK enum reason issuer_build(const struct issuer *issuer, const struct grant *grant, const struct copied_names *copied,
+                                    const uint8_t serial[SERIAL_BYTES], int64_t now_s, struct buf *ret_tbs,
+                                    int64_t *ret_not_before_s, int64_t *ret_not_after_s, struct fault *f);
+
+/* Signs any to-be-signed bytes (TBS certificate, CRL) and verifies the result; ret_tail is AlgorithmIdentifier || BIT STRING. */
+MUST_CHECK enum reason issuer_sign(const struct issuer *issuer, unsigned slot, struct blob tbs, struct buf *ret_tail,
+                                   struct fault *f);
+
+/* SEQUENCE { tbs, tail }: the certificate (or CRL) itself. */
+MUST_CHECK enum reason signed_assemble(struct blob tbs, struct blob tail, struct buf *ret_der, struct fault *f);
+
+/* TBSCertList: v2, AKI, CRL number, thisUpdate, nextUpdate; `revoked` may be empty. RFC 5280 section 5. */
+struct revoked_entry {
+	uint8_t serial[LIMIT_SERIAL_BYTES];
+	uint8_t serial_len;
+	uint8_t reason; /* CRLReason; 0 is omitted */
+	int64_t at_s;
+};
+MUST_CHECK enum reason issuer_build_crl(const struct issuer *issuer, uint64_t number, int64_t now_s, int64_t next_s,
+                                        const struct revoked_entry *revoked, size_t n, struct buf *ret_tbs,
+                                        struct fault *f);
+
+#endif

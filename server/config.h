@@ -1,0 +1,89 @@
+/*
+ * config.h - the configuration: one JSON file, checked whole at start-up, one typed struct.
+ *
+ * An error names the key, what is allowed and the value given; an unknown key is an error. Paths may be relative to
+ * the file's folder. Every key has a safe default but those marked required. The example is deploy/assay.json.
+ *
+ * {
+ *   "node": "n1",                                   required: this node's name in the ledger's chains
+ *   "state_dir": "state", "run_dir": "run",         required: anchors; sockets, metrics
+ *   "log_level": "info",                            debug, info, warn, error
+ *   "home": "quickstart",                           only quickstart homes have it: admits a software vendor
+ *   "est": { "listeners": [ { "name": "est", "address": "127.0.0.1", "port": 8443, "threads": 2,
+ *                             "connections": 2000, "idle_s": 60 } ],
+ *            "certificate": "tls/est.pem", "key": "tls/est.key",   chain, leaf first
+ *            "default_label": "line", "realm": "assay", "nonce_key": "secrets/nonce.key", "deadline_ms": 10000 },
+ *   "admin":  { "address": "127.0.0.1", "port": 8444, "certificate": "...", "key": "...", "clients": "trust/operators.pem" },
+ *   "status": { "address": "127.0.0.1", "port": 8445, "url": "http://127.0.0.1:8445" },
+ *   "trust":  { "rigs": "trust/rigs.pem", "vendors": "trust/vendors.pem" },    PEM; vendors may be left out
+ *   "evidence": [ { "format": "assay.1.1", "name": "acme", "roots": "vendors/acme.pem", "software": false } ],
+ *   "profiles": "profiles", "users": "users.json",
+ *   "root": "ca/root.pem",
+ *   "issuers": [ { "name": "attested", "certificate": "ca/attested.pem", "key": "attested", "level_min": "vouched",
+ *                  "level_max": "native", "validity_max": "10y", "hourly_max": 100000 } ],
+ *   "token": { "module": "/usr/lib/softhsm/libsofthsm2.so", "label": "assay", "pin_file": "secrets/pin", "sessions": 4 },
+ *   "ledger": { "writer": "host=... dbname=... user=assay_ca", "reader": "...", "retry_window": "7d" },
+ *   "roles": { "ra": { "user": "assay-ra" }, "ca": {...}, "va": {...}, "admin": {...} }   users to become when started
+ *                                                   as root; left out: stay who started it
+ * }
+ *
+ * Owns:    every string; config_free() frees all.
+ * Threads: read-only after load.
+ */
+#ifndef ASSAY_CONFIG_H
+#define ASSAY_CONFIG_H
+
+#include "evidence.h"
+#include "issuer.h"
+
+enum role { ROLE_RA, ROLE_CA, ROLE_VA, ROLE_ADMIN, ROLE_COUNT };
+const char *role_name(enum role role); /* "ra", "ca", "va", "admin" */
+
+#define CONFIG_LISTENERS_MAX 4
+#define CONFIG_VENDORS_MAX 64
+
+struct listener_options {
+	char *name, *address;
+	uint16_t port;
+	unsigned threads, connections, idle_s;
+};
+
+struct config {
+	char *path, *node, *state_dir, *run_dir;
+	int log_level; /* enum log_level */
+	bool quickstart;
+	struct {
+		struct listener_options listener[CONFIG_LISTENERS_MAX];
+		size_t n_listeners;
+		char *certificate, *key, *default_label, *realm, *nonce_key;
+		unsigned deadline_ms;
+	} est;
+	struct {
+		char *address, *certificate, *key, *clients;
+		uint16_t port;
+	} admin;
+	struct {
+		char *address, *url;
+		uint16_t port;
+	} status;
+	struct {
+		char *rigs, *vendors; /* vendors may be NULL */
+	} trust;
+	struct vendor_options evidence[CONFIG_VENDORS_MAX];
+	size_t n_evidence;
+	char *profiles, *users; /* users may be NULL */
+	char *root;
+	struct issuer_options issuer[LIMIT_ISSUERS];
+	size_t n_issuers;
+	struct hsm_options token;
+	struct {
+		char *writer, *reader;
+		unsigned retry_window_s;
+	} ledger;
+	char *user[ROLE_COUNT]; /* NULL: stay */
+};
+
+MUST_CHECK enum reason config_load(const char *path, struct config **ret_config, struct fault *f);
+void config_free(struct config *config); /* accepts NULL */
+
+#endif

@@ -1,0 +1,64 @@
+/*
+ * metrics.h - counters of one role in a file that the admin role maps and reads.
+ *
+ * Each role maps <run_dir>/metrics.<role>, shared; admin maps all of them read-only and prints Prometheus text. No role
+ * asks another for its counters, and a role that died leaves its last ones.
+ *
+ * Threads: every counter is a relaxed atomic.
+ */
+#ifndef ASSAY_METRICS_H
+#define ASSAY_METRICS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/reason.h"
+
+#define METRICS_OPS 16 /* EST operations and internal ones, see metrics.c's table of names */
+#define METRICS_STATIONS 8
+#define METRICS_BUCKETS 16 /* of latency: 1 ms * 2^i, the last is +Inf; the first is 0.5 ms */
+#define METRICS_GAUGES 16
+
+enum metric_op { OP_CACERTS, OP_CSRATTRS, OP_NONCE, OP_SIMPLEENROLL, OP_SIMPLEREENROLL, OP_OTHER, OP_CRL, OP_CA_ISSUERS, OP_ADMIN, OP_SIGN, OP_COUNT };
+
+enum metric_gauge {
+	GAUGE_UP_SINCE_S, /* Unix time of the start */
+	GAUGE_READY, /* 1: this role can do its work */
+	GAUGE_VIEW_AGE_MS,
+	GAUGE_CONNECTIONS,
+	GAUGE_LEDGER_UP,
+	GAUGE_TOKEN_UP,
+	GAUGE_INTENTS_VOIDED,
+	GAUGE_SIGNATURES, /* made by the token since the start */
+	GAUGE_CHILD_RESTARTS, /* supervisor */
+	GAUGE_COUNT
+};
+
+struct metrics_station {
+	char name[16];
+	atomic_uint_fast64_t depth, batches, jobs, busy_us, wait_us, refused;
+};
+
+struct metrics {
+	uint32_t magic, version;
+	char role[16];
+	atomic_uint_fast64_t requests[METRICS_OPS][REASON_COUNT];
+	atomic_uint_fast64_t latency[METRICS_OPS][METRICS_BUCKETS];
+	atomic_uint_fast64_t latency_sum_us[METRICS_OPS];
+	struct metrics_station station[METRICS_STATIONS];
+	atomic_int_fast64_t gauge[METRICS_GAUGES];
+};
+
+/* Creates (or empties) the role's file and maps it; lives until the process ends. */
+MUST_CHECK enum reason metrics_open(const char *run_dir, const char *role, struct metrics **ret_metrics, struct fault *f);
+void metrics_request(struct metrics *m, enum metric_op op, enum reason reason, int64_t took_us);
+void metrics_gauge(struct metrics *m, enum metric_gauge gauge, int64_t value);
+
+/* admin: Prometheus text of every role's file in run_dir; the caller frees. */
+struct buf;
+MUST_CHECK enum reason metrics_text(const char *run_dir, struct buf *ret_text, struct fault *f);
+/* admin: one gauge of one role; false if the role never started. */
+MUST_CHECK bool metrics_read_gauge(const char *run_dir, const char *role, enum metric_gauge gauge, int64_t *ret_value);
+
+#endif

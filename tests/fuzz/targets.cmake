@@ -1,0 +1,1 @@
+# One line a parser: assay_fuzz_target(name LIBS ...).
