@@ -49,11 +49,15 @@ void serial_new(int64_t now_s, uint8_t out[SERIAL_BYTES]);
  */
 MUST_CHECK enum reason issuer_check(struct issuer *issuer, const struct grant *grant, int64_t now_s, struct fault *f);
 
-/* Names copied from an earlier certificate of ours; absent blobs mean "build from the grant". */
+/* What a re-enrolment copies from an earlier certificate of ours; absent blobs mean "build from the grant". */
 struct copied_names {
 	struct blob subject; /* Name, DER */
 	struct blob san; /* GeneralNames, DER; absent if it had none */
+	struct blob spki; /* its key, DER: the stamp below is copied for the same key only */
+	struct blob result; /* assay.3.1 as it was stamped, DER; absent if it had none */
 };
+/* Finds them in a TBS of our own ledger, into which they point. */
+MUST_CHECK enum reason tbs_names(struct blob tbs, struct copied_names *ret_names, struct fault *f);
 
 /*
  * TBSCertificate, DER. notBefore is an hour before now_s; notAfter now_s + validity, never beyond the issuer's.
