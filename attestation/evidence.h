@@ -42,6 +42,12 @@ struct verdict {
 	uint8_t nonce[LIMIT_NONCE_BYTES_MAX];
 };
 
+/*
+ * An element id as names carry it: lower-case hex up to 31 bytes, lower-case base32 without padding beyond. False if
+ * it is empty or does not fit a serialNumber (over 40 bytes).
+ */
+MUST_CHECK bool element_text(struct blob element, char out[LIMIT_NAME_CHARS + 1]);
+
 struct evidence;
 struct evidence *evidence_new(void);
 void evidence_free(struct evidence *evidence); /* accepts NULL */

@@ -31,6 +31,7 @@
 
 /* Evidence */
 #define LIMIT_BUNDLE_BYTES (32 * 1024) /* one AttestationBundle */
+#define LIMIT_QUOTE_BYTES 2048 /* one COSE_Sign1 quote; with every claim at its longest it is under 600 */
 #define LIMIT_STATEMENTS 4 /* statements in a bundle */
 #define LIMIT_BUNDLE_CERTS 8 /* certificates beside them */
 #define LIMIT_CHAIN_DEPTH 5 /* leaf, up to three CAs, root */
@@ -45,6 +46,9 @@
 
 /* Between the roles */
 #define LIMIT_FRAME_BYTES (128 * 1024) /* one grant with its evidence, or 2,000 revocations */
+#define LIMIT_FRAME_OWN_BYTES (16 * 1024 * 1024) /* what the ca itself sends: a CRL of 400,000 entries */
+#define LIMIT_FRAME_QUEUE_BYTES (64 * 1024 * 1024) /* waiting for one peer that does not read */
+#define LIMIT_PEERS 8 /* connections on one socket of the ca: one role, and its successors while it is restarted */
 #define LIMIT_REQUESTER_CHARS 96 /* "rig:<name>" as the ledger keeps it */
 #define LIMIT_PROFILE_CHARS 32
 #define LIMIT_ISSUERS 16
