@@ -208,7 +208,8 @@ static bool time_rest(const uint8_t *p, unsigned year, int64_t *ret_s)
 		if (!digits(p + 2 * i, 2, &field[i]))
 			return false;
 	}
-	if (p[10] != 'Z' || field[0] < 1 || field[0] > 12 || field[1] < 1 || field[2] > 23 || field[3] > 59 || field[4] > 59)
+	if (p[10] != 'Z' || field[0] < 1 || field[0] > 12 || field[1] < 1 || field[2] > 23 || field[3] > 59 ||
+	    field[4] > 59)
 		return false;
 	if (field[1] > month_days[field[0] - 1] + (unsigned)(field[0] == 2 && leap(year)))
 		return false;
@@ -232,7 +233,8 @@ bool der_time(struct blob *in, int64_t *ret_s)
 			return false;
 		return time_rest(item.content.ptr + 2, year < 50 ? 2000 + year : 1900 + year, ret_s);
 	}
-	if (item.tag != DER_GENERALIZED_TIME || item.content.len != 15 || !digits(item.content.ptr, 4, &year) || year < 2050)
+	if (item.tag != DER_GENERALIZED_TIME || item.content.len != 15 || !digits(item.content.ptr, 4, &year) ||
+	    year < 2050)
 		return false; /* dates through 2049 must be UTCTime */
 	if (memcmp(item.content.ptr, no_expiry, 15) == 0) {
 		*ret_s = TIME_NO_EXPIRY;
@@ -269,21 +271,4 @@ bool der_set_ordered(struct blob content)
 		previous = item;
 	}
 	return true;
-}
-
-size_t der_header(unsigned tag, size_t len, uint8_t out[DER_HEADER_MAX])
-{
-	size_t bytes = 0;
-
-	out[0] = (uint8_t)tag;
-	if (len < 0x80) {
-		out[1] = (uint8_t)len;
-		return 2;
-	}
-	for (size_t rest = len; rest > 0; rest >>= 8)
-		bytes++;
-	out[1] = (uint8_t)(0x80 | bytes);
-	for (size_t i = 0; i < bytes; i++)
-		out[2 + i] = (uint8_t)(len >> 8 * (bytes - 1 - i));
-	return 2 + bytes;
 }

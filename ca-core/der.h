@@ -1,5 +1,5 @@
 /*
- * der.h - a strict reader of DER over borrowed bytes, and the few writers that small structures need.
+ * der.h - a strict reader of DER over borrowed bytes.
  *
  * A struct blob serves as the cursor: each der_ call takes one element off its front. What is not DER (indefinite,
  * non-minimal or missing lengths, high tag numbers, padded INTEGERs, BOOLEANs other than 00 and FF) is refused, so
@@ -32,7 +32,7 @@ enum der_tag {
 	DER_UTC_TIME = 0x17,
 	DER_GENERALIZED_TIME = 0x18,
 };
-#define DER_CONTEXT(n) (0x80U | (n)) /* [n] IMPLICIT of something primitive */
+#define DER_CONTEXT(n) (0x80U | (n))             /* [n] IMPLICIT of something primitive */
 #define DER_CONTEXT_CONSTRUCTED(n) (0xa0U | (n)) /* [n] EXPLICIT, or IMPLICIT of something constructed */
 
 struct der {
@@ -53,20 +53,17 @@ MUST_CHECK bool der_only(struct blob in, unsigned tag, struct blob *ret_content)
 
 /* Contents by type, each taken off the cursor with its universal tag. */
 MUST_CHECK bool der_bool(struct blob *in, bool *ret_value);
-MUST_CHECK bool der_integer(struct blob *in, struct blob *ret_content); /* two's complement, minimal */
+MUST_CHECK bool der_integer(struct blob *in, struct blob *ret_content);    /* two's complement, minimal */
 MUST_CHECK bool der_unsigned(struct blob *in, struct blob *ret_magnitude); /* not negative, no leading zero but for 0 */
-MUST_CHECK bool der_small(struct blob *in, uint32_t *ret_value); /* 0 to 2^31 - 1 */
-MUST_CHECK bool der_bytes(struct blob *in, struct blob *ret_bytes); /* BIT STRING of whole bytes */
-MUST_CHECK bool der_flags(struct blob *in, unsigned *ret_flags); /* named BIT STRING: bit 0 is 1U << 0; 16 bits at most */
+MUST_CHECK bool der_small(struct blob *in, uint32_t *ret_value);           /* 0 to 2^31 - 1 */
+MUST_CHECK bool der_bytes(struct blob *in, struct blob *ret_bytes);        /* BIT STRING of whole bytes */
+MUST_CHECK bool der_flags(struct blob *in,
+			  unsigned *ret_flags); /* named BIT STRING: bit 0 is 1U << 0; 16 bits at most */
 MUST_CHECK bool der_null(struct blob *in);
 MUST_CHECK bool der_oid(struct blob *in, struct blob *ret_content); /* well-formed arcs, of any length */
 MUST_CHECK bool der_time(struct blob *in, int64_t *ret_s); /* UTCTime or GeneralizedTime; TIME_NO_EXPIRY for 9999 */
 
 /* Elements of a SET OF stand in ascending order of their encodings (X.690 section 11.6); `content` is the SET's. */
 MUST_CHECK bool der_set_ordered(struct blob content);
-
-/* Writes tag and length of an element with `len` content bytes; out holds DER_HEADER_MAX; returns what was written. */
-#define DER_HEADER_MAX 6
-size_t der_header(unsigned tag, size_t len, uint8_t out[DER_HEADER_MAX]);
 
 #endif

@@ -8,23 +8,24 @@
 
 #include "der.h"
 
-/* One Extension of RFC 5280 section 4.1: its OID's content and its value's content. */
+/* One Extension of RFC 5280 section 4.1: its OID's content and its value. */
 static bool next_extension(struct blob *list, struct blob *ret_oid, struct blob *ret_value)
 {
 	struct blob extension;
+	bool critical;
 
-	if (!der_next(list, DER_SEQUENCE, &extension, NULL) || !der_next(&extension, DER_OID, ret_oid, NULL))
+	if (!der_take(list, DER_SEQUENCE, &extension) || !der_oid(&extension, ret_oid))
 		return false;
-	if (der_peek(extension, DER_BOOLEAN) && !der_next(&extension, DER_BOOLEAN, NULL, NULL))
+	if (der_at(extension, DER_BOOLEAN) && !der_bool(&extension, &critical))
 		return false;
-	return der_next(&extension, DER_OCTET_STRING, ret_value, NULL) && extension.len == 0;
+	return der_take(&extension, DER_OCTET_STRING, ret_value) && extension.len == 0;
 }
 
 static bool read_extensions(struct blob explicit3, struct copied_names *names)
 {
 	struct blob list, oid, value;
 
-	if (!der_next(&explicit3, DER_SEQUENCE, &list, NULL) || explicit3.len != 0)
+	if (!der_only(explicit3, DER_SEQUENCE, &list))
 		return false;
 	while (list.len > 0) {
 		if (!next_extension(&list, &oid, &value))
@@ -39,17 +40,18 @@ static bool read_extensions(struct blob explicit3, struct copied_names *names)
 
 static bool read_names(struct blob in, struct copied_names *names)
 {
-	struct blob tbs, extensions;
+	struct blob tbs, skipped, extensions;
 
-	return der_next(&in, DER_SEQUENCE, &tbs, NULL) && in.len == 0 &&
-	       der_next(&tbs, DER_CONTEXT_CONS(0), NULL, NULL) && /* version */
-	       der_next(&tbs, DER_INTEGER, NULL, NULL) &&         /* serialNumber */
-	       der_next(&tbs, DER_SEQUENCE, NULL, NULL) &&        /* signature */
-	       der_next(&tbs, DER_SEQUENCE, NULL, NULL) &&        /* issuer */
-	       der_next(&tbs, DER_SEQUENCE, NULL, NULL) &&        /* validity */
-	       der_next(&tbs, DER_SEQUENCE, NULL, &names->subject) &&
-	       der_next(&tbs, DER_SEQUENCE, NULL, &names->spki) &&
-	       der_next(&tbs, DER_CONTEXT_CONS(3), &extensions, NULL) && tbs.len == 0 &&
+	if (!der_only(in, DER_SEQUENCE, &tbs) || !der_take(&tbs, DER_CONTEXT_CONSTRUCTED(0), &skipped) ||
+	    !der_take(&tbs, DER_INTEGER, &skipped))
+		return false;
+	for (int i = 0; i < 3; i++) { /* signature, issuer, validity */
+		if (!der_take(&tbs, DER_SEQUENCE, &skipped))
+			return false;
+	}
+	return der_take_whole(&tbs, DER_SEQUENCE, &names->subject, &skipped) &&
+	       der_take_whole(&tbs, DER_SEQUENCE, &names->spki, &skipped) &&
+	       der_take(&tbs, DER_CONTEXT_CONSTRUCTED(3), &extensions) && tbs.len == 0 &&
 	       read_extensions(extensions, names);
 }
 
