@@ -83,7 +83,12 @@ struct config {
 	char *user[ROLE_COUNT]; /* NULL: stay */
 };
 
+#define CONFIG_BYTES_MAX (256 * 1024) /* a file larger than this is no configuration */
+
+/* The issuers' URLs come from status.url: <url>/ca/<issuer>.cer and <url>/crl/<issuer>.crl. */
 MUST_CHECK enum reason config_load(const char *path, struct config **ret_config, struct fault *f);
+/* The same from bytes; `path` is absolute: it names the file in errors, and its folder is where relative paths start. */
+MUST_CHECK enum reason config_parse(struct blob text, const char *path, struct config **ret_config, struct fault *f);
 void config_free(struct config *config); /* accepts NULL */
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 static const struct reason_info infos[] = {
 #define REASON(id, name, http, class, text) [REASON_##id] = { name, http, REASON_CLASS_##class, text },
@@ -15,6 +16,16 @@ const struct reason_info *reason_info(enum reason reason)
 	if ((unsigned)reason >= REASON_COUNT)
 		reason = REASON_INTERNAL;
 	return &infos[reason];
+}
+
+_Bool reason_by_name(const char *name, enum reason *ret_reason)
+{
+	for (unsigned i = 0; i < REASON_COUNT; i++)
+		if (strcmp(infos[i].name, name) == 0) {
+			*ret_reason = (enum reason)i;
+			return 1;
+		}
+	return 0;
 }
 
 enum reason fault_set(struct fault *f, enum reason reason, const char *fmt, ...)

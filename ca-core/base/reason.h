@@ -31,6 +31,8 @@ struct reason_info {
 
 /* Never NULL; a value outside the enum gives the entry of REASON_INTERNAL. */
 const struct reason_info *reason_info(enum reason reason);
+/* The reason with this name, as it stands in frames between the roles; false if there is none. */
+MUST_CHECK _Bool reason_by_name(const char *name, enum reason *ret_reason);
 
 struct fault {
 	enum reason reason;

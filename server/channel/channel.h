@@ -5,8 +5,9 @@
  * with SO_PEERCRED; what a role may ask follows from the socket it came in on. The others connect, and connect again
  * by themselves, at most every 100 ms.
  *
- * Frame: u32 length of what follows (at most LIMIT_FRAME_BYTES), u8 version 1, u8 type, u64 id, body; integers are
- * big endian, texts and bytes have a u32 length before them. A malformed frame ends the connection.
+ * Frame: u32 length of what follows (at most LIMIT_FRAME_BYTES towards the ca, LIMIT_FRAME_OWN_BYTES from it), u8
+ * version 1, u8 type, u64 id, body; integers are big endian, texts and bytes have a u32 length before them. A malformed
+ * frame ends the connection.
  *
  * Owns:     sockets and threads.
  * Threads:  one reading thread a connection; sends may come from any thread and leave in batches (one writev for all
@@ -21,13 +22,13 @@
 #include "grant.h"
 
 enum frame_type {
-	FRAME_ENROL = 1, /* ra -> ca: a grant */
+	FRAME_ENROL = 1,    /* ra -> ca: a grant */
 	FRAME_ENROLLED = 2, /* ca -> ra: u8 repeated, serial, certificate DER */
-	FRAME_REFUSED = 3, /* ca -> any: reason's name, detail */
-	FRAME_VIEW = 4, /* ca -> all: revocations and requesters since the last, at least every 200 ms */
-	FRAME_CRL_ASK = 5, /* va -> ca: issuer name */
-	FRAME_CRL = 6, /* ca -> va: issuer name, number, CRL DER */
-	FRAME_POLICY = 7, /* ra -> ca: hash and description of the policy it loaded */
+	FRAME_REFUSED = 3,  /* ca -> any: reason's name, detail */
+	FRAME_VIEW = 4,     /* ca -> all: revocations and requesters since the last, at least every 200 ms */
+	FRAME_CRL_ASK = 5,  /* va -> ca: issuer name */
+	FRAME_CRL = 6,      /* ca -> va: issuer name, number, CRL DER */
+	FRAME_POLICY = 7,   /* ra -> ca: hash and description of the policy it loaded */
 };
 
 struct frame {
@@ -62,7 +63,7 @@ MUST_CHECK enum reason grant_decode(struct blob body, struct grant **ret_grant, 
 struct channel; /* one connection */
 
 struct channel_events {
-	void (*up)(void *user, struct channel *channel); /* may be NULL */
+	void (*up)(void *user, struct channel *channel);                               /* may be NULL */
 	void (*frame)(void *user, struct channel *channel, const struct frame *frame); /* on the reading thread */
 	void (*down)(void *user, struct channel *channel); /* after it no frame comes; may be NULL */
 };
@@ -72,16 +73,20 @@ MUST_CHECK bool channel_send(struct channel *channel, enum frame_type type, uint
 /* Connections given to a thread that outlives `down` are kept by reference. */
 struct channel *channel_ref(struct channel *channel);
 void channel_unref(struct channel *channel); /* accepts NULL */
+/* Ends the connection at once; `down` follows on its reading thread. For a peer that asks what it may not. */
+void channel_end(struct channel *channel);
 
 struct channel_server;
 MUST_CHECK enum reason channel_listen(const char *path, uid_t peer_uid, const struct channel_events *events, void *user,
-                                      struct channel_server **ret_server, struct fault *f);
-void channel_server_close(struct channel_server *server); /* accepts NULL */
+				      struct channel_server **ret_server, struct fault *f);
+/* Writes out what waits on every connection, then ends them. Accepts NULL. */
+void channel_server_close(struct channel_server *server);
 
 struct channel_client; /* connects and reconnects */
 MUST_CHECK enum reason channel_connect(const char *path, const struct channel_events *events, void *user,
-                                       struct channel_client **ret_client, struct fault *f);
-/* The connection if it is up, else NULL; a reference the caller drops. */
+				       struct channel_client **ret_client, struct fault *f);
+/* The connection if it is up, else NULL; a reference the caller drops. It is given out once `up` has returned, so that
+ * what `up` sends goes first. */
 struct channel *channel_client_get(struct channel_client *client);
 void channel_client_close(struct channel_client *client); /* accepts NULL */
 

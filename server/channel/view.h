@@ -24,7 +24,8 @@ MUST_CHECK enum reason view_apply(struct view *view, struct blob body, int64_t n
 /* The ca side. */
 MUST_CHECK enum reason view_encode(const struct ledger_news *news, bool first, struct buf *ret_body, struct fault *f);
 
-MUST_CHECK enum reason view_fresh(const struct view *view, int64_t now_mono_us, struct fault *f); /* REASON_OK or REASON_VIEW_STALE */
+MUST_CHECK enum reason view_fresh(const struct view *view, int64_t now_mono_us,
+				  struct fault *f); /* REASON_OK or REASON_VIEW_STALE */
 int64_t view_age_us(const struct view *view, int64_t now_mono_us);
 bool view_revoked(const struct view *view, struct blob serial);
 MUST_CHECK bool view_requester(const struct view *view, const uint8_t spki_hash[32], struct requester_row *ret_row);

@@ -20,17 +20,29 @@
 #define METRICS_BUCKETS 16 /* of latency: 1 ms * 2^i, the last is +Inf; the first is 0.5 ms */
 #define METRICS_GAUGES 16
 
-enum metric_op { OP_CACERTS, OP_CSRATTRS, OP_NONCE, OP_SIMPLEENROLL, OP_SIMPLEREENROLL, OP_OTHER, OP_CRL, OP_CA_ISSUERS, OP_ADMIN, OP_SIGN, OP_COUNT };
+enum metric_op {
+	OP_CACERTS,
+	OP_CSRATTRS,
+	OP_NONCE,
+	OP_SIMPLEENROLL,
+	OP_SIMPLEREENROLL,
+	OP_OTHER,
+	OP_CRL,
+	OP_CA_ISSUERS,
+	OP_ADMIN,
+	OP_SIGN,
+	OP_COUNT
+};
 
 enum metric_gauge {
 	GAUGE_UP_SINCE_S, /* Unix time of the start */
-	GAUGE_READY, /* 1: this role can do its work */
+	GAUGE_READY,      /* 1: this role can do its work */
 	GAUGE_VIEW_AGE_MS,
 	GAUGE_CONNECTIONS,
 	GAUGE_LEDGER_UP,
 	GAUGE_TOKEN_UP,
 	GAUGE_INTENTS_VOIDED,
-	GAUGE_SIGNATURES, /* made by the token since the start */
+	GAUGE_SIGNATURES,     /* made by the token since the start */
 	GAUGE_CHILD_RESTARTS, /* supervisor */
 	GAUGE_COUNT
 };
@@ -51,7 +63,8 @@ struct metrics {
 };
 
 /* Creates (or empties) the role's file and maps it; lives until the process ends. */
-MUST_CHECK enum reason metrics_open(const char *run_dir, const char *role, struct metrics **ret_metrics, struct fault *f);
+MUST_CHECK enum reason metrics_open(const char *run_dir, const char *role, struct metrics **ret_metrics,
+				    struct fault *f);
 void metrics_request(struct metrics *m, enum metric_op op, enum reason reason, int64_t took_us);
 void metrics_gauge(struct metrics *m, enum metric_gauge gauge, int64_t value);
 

@@ -1,0 +1,188 @@
+/*
+ * exchange.c - see exchange.h.
+ */
+#include "http/exchange.h"
+
+#include <netinet/in.h>
+#include <openssl/rand.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "http/listener_impl.h"
+#include "http/tls.h"
+
+const char *exchange_header(const struct exchange *x, const char *name)
+{
+	return MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, name);
+}
+
+bool exchange_loopback(const struct exchange *x)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	const struct sockaddr_in6 *six;
+
+	if (info == NULL || info->client_addr == NULL)
+		return false;
+	if (info->client_addr->sa_family == AF_INET)
+		return ntohl(((const struct sockaddr_in *)(const void *)info->client_addr)->sin_addr.s_addr) >> 24 == 127;
+	six = (const struct sockaddr_in6 *)(const void *)info->client_addr;
+	return info->client_addr->sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&six->sin6_addr);
+}
+
+void exchange_known(struct exchange *x)
+{
+	if (x->at->known)
+		return;
+	x->at->known = true;
+	MHD_set_connection_option(x->connection, MHD_CONNECTION_OPTION_TIMEOUT, listener_idle_s(x->listener));
+}
+
+void exchange_refuse(struct exchange *x, const struct fault *fault)
+{
+	reply_done(&x->reply);
+	x->reply = reply_fault(fault);
+}
+
+void exchange_suspend(struct exchange *x)
+{
+	x->state = EXCHANGE_WAITING;
+	MHD_suspend_connection(x->connection);
+}
+
+void exchange_answer(struct exchange *x, struct reply *reply)
+{
+	struct MHD_Connection *connection = x->connection;
+
+	x->reply = *reply;
+	*reply = (struct reply){ 0 };
+	x->state = EXCHANGE_ANSWERED;
+	MHD_resume_connection(connection); /* from here on x may be gone */
+}
+
+static void refuse(struct exchange *x, enum reason reason, const char *detail)
+{
+	struct fault f;
+
+	(void)fault_set(&f, reason, "%s", detail);
+	exchange_refuse(x, &f);
+}
+
+/* The chain is taken over at the connection's first request: only then is the handshake over. */
+static void find_peer(struct exchange *x)
+{
+	const union MHD_ConnectionInfo *info;
+
+	if (!x->at->asked_peer && x->at->tls) {
+		info = MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+		x->at->peer = info != NULL ? tls_peer(info->tls_session) : NULL;
+	}
+	x->at->asked_peer = true;
+	x->peer = x->at->peer;
+}
+
+static struct exchange *exchange_new(struct listener *listener, struct MHD_Connection *connection, const char *url,
+                                     const char *method)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+	struct exchange *x = calloc(1, sizeof(*x));
+	uint8_t id[8];
+
+	if (x == NULL || info == NULL || info->socket_context == NULL || RAND_bytes(id, sizeof(id)) != 1) {
+		free(x);
+		return NULL;
+	}
+	text_hex(BLOB_OF(id), x->request, sizeof(x->request));
+	x->listener = listener;
+	x->at = info->socket_context;
+	x->connection = connection;
+	x->began_us = clock_mono_us();
+	x->method_name = method;
+	x->method = http_method(method);
+	x->path = url;
+	x->metric = OP_OTHER;
+	return x;
+}
+
+/* Headers are there. Nothing is answered yet: a response queued now would close the connection. */
+static enum MHD_Result headers(struct listener *listener, struct MHD_Connection *connection, const char *url,
+                               const char *method, void **slot)
+{
+	struct exchange *x = exchange_new(listener, connection, url, method);
+
+	if (x == NULL)
+		return MHD_NO;
+	*slot = x;
+	atomic_store(&x->at->deadline_us, x->began_us + LIMIT_BODY_S * INT64_C(1000000));
+	find_peer(x);
+	if (!listener_enter(listener))
+		refuse(x, REASON_STOPPING, "listener is closing");
+	else
+		listener_app(listener)->begin(listener_role(listener), x);
+	return MHD_YES;
+}
+
+/*
+ * Keeps what fits. What does not is read and dropped up to a bound, for a client that is cut off in the middle of
+ * sending never sees its 413.
+ */
+static enum MHD_Result body(struct exchange *x, const char *data, size_t *data_len)
+{
+	size_t len = *data_len;
+	struct fault f;
+
+	*data_len = 0;
+	x->body_seen += len;
+	if (x->body_seen > LIMIT_BODY_DROPPED_BYTES)
+		return MHD_NO;
+	if (x->reply.fault.reason != REASON_OK)
+		return MHD_YES;
+	if (x->body_seen > LIMIT_BODY_BYTES) {
+		buf_done(&x->body);
+		refuse(x, REASON_HTTP_TOO_LARGE, "body over the limit");
+	} else if (buf_append(&x->body, BLOB(data, len), &f) != REASON_OK) {
+		exchange_refuse(x, &f);
+	}
+	return MHD_YES;
+}
+
+static enum MHD_Result run(struct exchange *x)
+{
+	atomic_store(&x->at->deadline_us, INT64_MAX);
+	if (x->reply.fault.reason == REASON_OK && !listener_app(x->listener)->run(listener_role(x->listener), x))
+		return MHD_YES;
+	x->state = EXCHANGE_ANSWERED;
+	return (enum MHD_Result)reply_send(x);
+}
+
+enum MHD_Result exchange_handler(void *listener, struct MHD_Connection *connection, const char *url, const char *method,
+                                 const char *version, const char *data, size_t *data_len, void **slot)
+{
+	struct exchange *x = *slot;
+
+	(void)version;
+	if (x == NULL)
+		return headers(listener, connection, url, method, slot);
+	if (*data_len > 0)
+		return body(x, data, data_len);
+	return x->state == EXCHANGE_ANSWERED ? (enum MHD_Result)reply_send(x) : run(x);
+}
+
+void exchange_completed(void *listener, struct MHD_Connection *connection, void **slot,
+                        enum MHD_RequestTerminationCode code)
+{
+	struct exchange *x = *slot;
+	int64_t quiet_s;
+
+	(void)connection, (void)code;
+	if (x == NULL)
+		return;
+	*slot = NULL;
+	quiet_s = x->at->known ? (int64_t)listener_idle_s(listener) : LIMIT_FIRST_REQUEST_S;
+	atomic_store(&x->at->deadline_us, clock_mono_us() + quiet_s * 1000000);
+	buf_done(&x->body);
+	reply_done(&x->reply);
+	free(x);
+	listener_leave(listener);
+}

@@ -1,0 +1,341 @@
+/*
+ * listener.c - see listener.h.
+ */
+#include "http/listener.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "http/listener_impl.h"
+#include "http/tls.h"
+#include "observe/log.h"
+
+#define CONNECTION_MEMORY_BYTES (32 * 1024) /* headers, and one piece of a body */
+#define BACKLOG 256
+#define WATCH_US 500000 /* how often overdue connections are looked for */
+
+struct listener {
+	const struct http_app *app;
+	void *role;
+	struct metrics *metrics;
+	struct tls *tls;
+	unsigned idle_s;
+	int fd; /* -1 once libmicrohttpd owns or has given back the socket */
+	uint16_t port;
+	struct MHD_Daemon *daemon;
+	pthread_t watcher;
+	bool watching;
+
+	pthread_mutex_t lock; /* all below */
+	pthread_cond_t changed;
+	struct connection *connections;
+	size_t n_connections, n_requests;
+	bool stopping, closed;
+};
+
+const struct http_app *listener_app(const struct listener *listener)
+{
+	return listener->app;
+}
+
+void *listener_role(const struct listener *listener)
+{
+	return listener->role;
+}
+
+struct metrics *listener_metrics(const struct listener *listener)
+{
+	return listener->metrics;
+}
+
+unsigned listener_idle_s(const struct listener *listener)
+{
+	return listener->idle_s;
+}
+
+uint16_t listener_port(const struct listener *listener)
+{
+	return listener->port;
+}
+
+bool listener_enter(struct listener *listener)
+{
+	bool open;
+
+	pthread_mutex_lock(&listener->lock);
+	listener->n_requests++;
+	open = !listener->stopping;
+	pthread_mutex_unlock(&listener->lock);
+	return open;
+}
+
+void listener_leave(struct listener *listener)
+{
+	pthread_mutex_lock(&listener->lock);
+	listener->n_requests--;
+	pthread_cond_broadcast(&listener->changed);
+	pthread_mutex_unlock(&listener->lock);
+}
+
+static void connection_started(struct listener *listener, struct MHD_Connection *connection, void **slot)
+{
+	const union MHD_ConnectionInfo *fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	struct connection *c = calloc(1, sizeof(*c));
+
+	*slot = c; /* NULL: its requests are refused */
+	if (c == NULL || fd == NULL)
+		return;
+	c->fd = fd->connect_fd;
+	c->tls = listener->tls != NULL;
+	atomic_init(&c->deadline_us, clock_mono_us() + LIMIT_FIRST_REQUEST_S * INT64_C(1000000));
+	pthread_mutex_lock(&listener->lock);
+	c->next = listener->connections;
+	if (c->next != NULL)
+		c->next->prev = c;
+	listener->connections = c;
+	listener->n_connections++;
+	pthread_mutex_unlock(&listener->lock);
+}
+
+/* libmicrohttpd closes the socket only after this, so the watcher never shuts one that is another's by now. */
+static void connection_closed(struct listener *listener, void **slot)
+{
+	struct connection *c = *slot;
+
+	*slot = NULL;
+	if (c == NULL)
+		return;
+	pthread_mutex_lock(&listener->lock);
+	if (c->prev != NULL)
+		c->prev->next = c->next;
+	else
+		listener->connections = c->next;
+	if (c->next != NULL)
+		c->next->prev = c->prev;
+	listener->n_connections--;
+	pthread_mutex_unlock(&listener->lock);
+	peer_unref(c->peer);
+	free(c);
+}
+
+static void notify_connection(void *user, struct MHD_Connection *connection, void **slot,
+                              enum MHD_ConnectionNotificationCode code)
+{
+	struct listener *listener = user;
+	const union MHD_ConnectionInfo *info;
+	struct fault f;
+
+	if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+		connection_closed(listener, slot);
+		return;
+	}
+	connection_started(listener, connection, slot);
+	if (listener->tls == NULL)
+		return;
+	info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+	if (info == NULL || tls_prepare(listener->tls, info->tls_session, &f) != REASON_OK)
+		log_event(LOG_ERROR, "tls_session", "detail", LOG_STR, info != NULL ? f.detail : "no session", NULL);
+}
+
+/* Shuts every connection that has let its time pass; libmicrohttpd then sees its end and closes it. */
+static void shut_overdue(struct listener *listener)
+{
+	int64_t now_us = clock_mono_us();
+
+	for (struct connection *c = listener->connections; c != NULL; c = c->next)
+		if (atomic_load(&c->deadline_us) < now_us)
+			(void)shutdown(c->fd, SHUT_RDWR);
+}
+
+static void *watch(void *user)
+{
+	struct listener *listener = user;
+
+	pthread_mutex_lock(&listener->lock);
+	while (!listener->closed) {
+		struct timespec until;
+		int64_t at_us = clock_mono_us() + WATCH_US;
+
+		until = (struct timespec){ at_us / 1000000, (long)(at_us % 1000000) * 1000 };
+		(void)pthread_cond_timedwait(&listener->changed, &listener->lock, &until);
+		shut_overdue(listener);
+		metrics_gauge(listener->metrics, GAUGE_CONNECTIONS, (int64_t)listener->n_connections);
+	}
+	pthread_mutex_unlock(&listener->lock);
+	return NULL;
+}
+
+static enum reason bind_socket(const struct listener_options *options, struct listener *listener, struct fault *f)
+{
+	struct addrinfo hints = { .ai_flags = AI_NUMERICHOST | AI_PASSIVE, .ai_socktype = SOCK_STREAM }, *found = NULL;
+	struct sockaddr_storage bound;
+	socklen_t bound_len = sizeof(bound);
+	char port[8], text[8];
+	int error, on = 1, fd;
+
+	snprintf(port, sizeof(port), "%u", options->port);
+	error = getaddrinfo(options->address, port, &hints, &found);
+	if (error != 0)
+		return fault_set(f, REASON_CONFIG, "listener \"%.32s\": address \"%.48s\" is not an IPv4 or IPv6 address: %s",
+		                 options->name, options->address, gai_strerror(error));
+	fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd >= 0) {
+		(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	}
+	if (fd < 0 || bind(fd, found->ai_addr, found->ai_addrlen) != 0 || listen(fd, BACKLOG) != 0 ||
+	    getsockname(fd, (struct sockaddr *)&bound, &bound_len) != 0) {
+		error = errno;
+		freeaddrinfo(found);
+		if (fd >= 0)
+			close(fd);
+		return fault_set(f, REASON_CONFIG, "listener \"%.32s\": cannot listen on %.48s port %u: %s", options->name,
+		                 options->address, options->port, strerror(error));
+	}
+	freeaddrinfo(found);
+	listener->fd = fd;
+	if (getnameinfo((struct sockaddr *)&bound, bound_len, NULL, 0, text, sizeof(text), NI_NUMERICSERV) == 0)
+		listener->port = (uint16_t)strtoul(text, NULL, 10);
+	return REASON_OK;
+}
+
+/* Paths are decoded by route.c, which knows what may be in them; a NUL from "%00" would cut them short here. */
+static size_t keep_escapes(void *user, struct MHD_Connection *connection, char *text)
+{
+	(void)user, (void)connection;
+	return strlen(text);
+}
+
+static void drop_message(void *user, const char *fmt, va_list args)
+{
+	(void)user, (void)fmt, (void)args; /* what strangers do to TLS is no news; what matters is counted */
+}
+
+static enum reason start_daemon(struct listener *listener, const struct listener_options *options, struct fault *f)
+{
+	unsigned flags = MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+	struct MHD_OptionItem tls[] = {
+		{ MHD_OPTION_HTTPS_MEM_CERT, 0, NULL },
+		{ MHD_OPTION_HTTPS_MEM_KEY, 0, NULL },
+		{ MHD_OPTION_HTTPS_PRIORITIES, 0, NULL },
+		{ MHD_OPTION_END, 0, NULL },
+	};
+
+	if (listener->tls != NULL) {
+		flags |= MHD_USE_TLS;
+		tls[0].ptr_value = (void *)(uintptr_t)tls_certificate_pem(listener->tls);
+		tls[1].ptr_value = (void *)(uintptr_t)tls_key_pem(listener->tls);
+		tls[2].ptr_value = (void *)(uintptr_t)tls_priorities();
+	} else {
+		tls[0] = tls[3];
+	}
+	if (strchr(options->address, ':') != NULL)
+		flags |= MHD_USE_IPv6;
+	listener->daemon = MHD_start_daemon(
+		flags, 0, NULL, NULL, exchange_handler, listener, MHD_OPTION_EXTERNAL_LOGGER, drop_message, NULL,
+		MHD_OPTION_LISTEN_SOCKET, listener->fd, MHD_OPTION_THREAD_POOL_SIZE, options->threads > 1 ? options->threads : 0,
+		MHD_OPTION_CONNECTION_LIMIT, options->connections, MHD_OPTION_CONNECTION_TIMEOUT,
+		(unsigned)LIMIT_FIRST_REQUEST_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY_BYTES,
+		MHD_OPTION_NOTIFY_COMPLETED, exchange_completed, listener, MHD_OPTION_NOTIFY_CONNECTION, notify_connection,
+		listener, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
+	if (listener->daemon == NULL)
+		return fault_set(f, REASON_CONFIG, "listener \"%.32s\" on %.48s port %u does not start: check threads (%u), "
+		                 "connections (%u) and the TLS certificate", options->name, options->address,
+		                 options->port, options->threads, options->connections);
+	return REASON_OK;
+}
+
+static enum reason start_watcher(struct listener *listener, struct fault *f)
+{
+	int error = pthread_create(&listener->watcher, NULL, watch, listener);
+
+	if (error != 0)
+		return fault_set(f, REASON_NO_MEMORY, "listener's watching thread: %s", strerror(error));
+	listener->watching = true;
+	return REASON_OK;
+}
+
+static struct listener *listener_new(void)
+{
+	struct listener *listener = calloc(1, sizeof(*listener));
+	pthread_condattr_t monotonic;
+
+	if (listener == NULL)
+		return NULL;
+	listener->fd = -1;
+	pthread_mutex_init(&listener->lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&listener->changed, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	return listener;
+}
+
+AUTO_FREE(struct listener, listener_stopp, listener_stop)
+
+enum reason listener_open(const struct listener_options *options, struct tls *tls, const struct http_app *app, void *role,
+                          struct metrics *metrics, struct listener **ret_listener, struct fault *f)
+{
+	AUTO(listener_stopp) struct listener *listener = listener_new();
+
+	if (listener == NULL)
+		return fault_set(f, REASON_NO_MEMORY, "struct listener");
+	listener->app = app;
+	listener->role = role;
+	listener->metrics = metrics;
+	listener->tls = tls;
+	listener->idle_s = options->idle_s;
+	TRY(bind_socket(options, listener, f));
+	TRY(start_daemon(listener, options, f));
+	TRY(start_watcher(listener, f));
+	*ret_listener = TAKE(listener);
+	return REASON_OK;
+}
+
+void listener_quiesce(struct listener *listener)
+{
+	bool first;
+
+	if (listener == NULL)
+		return;
+	pthread_mutex_lock(&listener->lock);
+	first = !listener->stopping;
+	listener->stopping = true;
+	pthread_mutex_unlock(&listener->lock);
+	/* libmicrohttpd gives the socket back, for us to close */
+	if (first && listener->daemon != NULL)
+		listener->fd = MHD_quiesce_daemon(listener->daemon);
+}
+
+void listener_stop(struct listener *listener)
+{
+	if (listener == NULL)
+		return;
+	listener_quiesce(listener);
+	pthread_mutex_lock(&listener->lock);
+	while (listener->n_requests > 0) /* stopping with one suspended aborts the process */
+		pthread_cond_wait(&listener->changed, &listener->lock);
+	pthread_mutex_unlock(&listener->lock);
+	if (listener->daemon != NULL)
+		MHD_stop_daemon(listener->daemon);
+	pthread_mutex_lock(&listener->lock);
+	listener->closed = true;
+	pthread_cond_broadcast(&listener->changed);
+	pthread_mutex_unlock(&listener->lock);
+	if (listener->watching)
+		pthread_join(listener->watcher, NULL);
+	if (listener->fd >= 0)
+		close(listener->fd);
+	pthread_cond_destroy(&listener->changed);
+	pthread_mutex_destroy(&listener->lock);
+	free(listener);
+}

@@ -1,0 +1,37 @@
+/*
+ * listener_impl.h - what listener.c, exchange.c and reply.c share and nobody else sees.
+ */
+#ifndef ASSAY_LISTENER_IMPL_H
+#define ASSAY_LISTENER_IMPL_H
+
+#include <stdatomic.h>
+
+#include "http/listener.h"
+
+/* One TCP connection, from accept to close. */
+struct connection {
+	struct connection *next, *prev; /* the listener's list, under its lock */
+	int fd;
+	bool tls;
+	bool asked_peer; /* peer has been looked for */
+	bool known; /* may idle for long */
+	struct peer *peer;
+	atomic_int_fast64_t deadline_us; /* clock_mono_us() after which the socket is shut; INT64_MAX while we are at work */
+};
+
+const struct http_app *listener_app(const struct listener *listener);
+void *listener_role(const struct listener *listener);
+struct metrics *listener_metrics(const struct listener *listener);
+unsigned listener_idle_s(const struct listener *listener);
+
+/* Counts the request in hand; false when the listener is stopping (the request is counted all the same). */
+bool listener_enter(struct listener *listener);
+void listener_leave(struct listener *listener);
+
+/* libmicrohttpd's two callbacks on requests. */
+enum MHD_Result exchange_handler(void *listener, struct MHD_Connection *connection, const char *url, const char *method,
+                                 const char *version, const char *data, size_t *data_len, void **slot);
+void exchange_completed(void *listener, struct MHD_Connection *connection, void **slot,
+                        enum MHD_RequestTerminationCode code);
+
+#endif

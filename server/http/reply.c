@@ -1,0 +1,128 @@
+/*
+ * reply.c - see reply.h.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "http/exchange.h"
+#include "http/listener_impl.h"
+#include "observe/log.h"
+#include "observe/metrics.h"
+
+struct reply reply_fault(const struct fault *fault)
+{
+	return (struct reply){ .fault = *fault };
+}
+
+struct reply reply_fixed(const char *type, struct blob bytes)
+{
+	return (struct reply){ .type = type, .fixed = bytes };
+}
+
+void reply_header(struct reply *reply, const char *name, const char *fmt, ...)
+{
+	struct reply_header *header;
+	va_list args;
+
+	if (reply->n_headers == REPLY_HEADERS)
+		return;
+	header = &reply->header[reply->n_headers++];
+	header->name = name;
+	va_start(args, fmt);
+	vsnprintf(header->value, sizeof(header->value), fmt, args);
+	va_end(args);
+}
+
+void reply_done(struct reply *reply)
+{
+	buf_done(&reply->body);
+	reply->fixed = (struct blob){ 0 };
+}
+
+void reply_finish(struct reply *reply, const char *request)
+{
+	const struct reason_info *info = reason_info(reply->fault.reason);
+	char text[256];
+
+	if (reply->status == 0)
+		reply->status = info->http;
+	if (info->class == REASON_CLASS_RETRY)
+		reply_header(reply, "Retry-After", "%d", REPLY_RETRY_AFTER_S);
+	if (reply->fault.reason == REASON_OK || reply->type != NULL)
+		return;
+	snprintf(text, sizeof(text), "%s (%s, request %s)\n", info->text, info->name, request);
+	reply->type = "text/plain";
+	if (buf_copy(BLOB_STR(text), &reply->body, NULL) != REASON_OK)
+		reply->body = (struct buf){ 0 };
+}
+
+/* The body goes to libmicrohttpd: bytes of this reply are its to free. */
+static struct MHD_Response *response_new(struct reply *reply)
+{
+	struct MHD_Response *response;
+
+	if (reply->body.ptr == NULL)
+		return MHD_create_response_from_buffer(reply->fixed.len, (void *)(uintptr_t)reply->fixed.ptr,
+		                                       MHD_RESPMEM_PERSISTENT);
+	response = MHD_create_response_from_buffer(reply->body.len, reply->body.ptr, MHD_RESPMEM_MUST_FREE);
+	if (response != NULL)
+		reply->body = (struct buf){ 0 };
+	return response;
+}
+
+static enum MHD_Result queue(struct exchange *x)
+{
+	struct reply *reply = &x->reply;
+	struct MHD_Response *response = response_new(reply);
+	enum MHD_Result queued;
+
+	if (response == NULL)
+		return MHD_NO;
+	if (reply->type != NULL)
+		MHD_add_response_header(response, "Content-Type", reply->type);
+	for (size_t i = 0; i < reply->n_headers; i++)
+		MHD_add_response_header(response, reply->header[i].name, reply->header[i].value);
+	queued = MHD_queue_response(x->connection, (unsigned)reply->status, response);
+	MHD_destroy_response(response);
+	return queued;
+}
+
+static enum log_level level_of(const struct reply *reply)
+{
+	switch (reason_info(reply->fault.reason)->class) {
+	case REASON_CLASS_INTERNAL:
+		return LOG_ERROR;
+	case REASON_CLASS_RETRY:
+	case REASON_CLASS_AUTH:
+		return LOG_WARN;
+	default:
+		return reply->quiet ? LOG_DEBUG : LOG_INFO;
+	}
+}
+
+static void log_reply(const struct exchange *x, int64_t took_us)
+{
+	const struct reply *reply = &x->reply;
+
+	log_event(level_of(reply), listener_app(x->listener)->event, "op", LOG_STR, x->op != NULL ? x->op : "", "label",
+	          LOG_STR, x->route.label, "method", LOG_STR, x->method_name, "status", LOG_INT, (int64_t)reply->status,
+	          "reason", LOG_STR, reason_info(reply->fault.reason)->name, "request", LOG_STR, x->request, "who", LOG_STR,
+	          reply->who[0] != '\0' ? reply->who : x->who, "serial", LOG_STR, reply->serial, "repeated", LOG_INT,
+	          (int64_t)reply->repeated, "detail", LOG_STR,
+	          reply->fault.reason == REASON_OK ? "" : reply->fault.detail, "ms", LOG_INT, took_us / 1000, NULL);
+}
+
+int reply_send(struct exchange *x)
+{
+	int64_t took_us = clock_mono_us() - x->began_us;
+	enum MHD_Result queued;
+
+	reply_finish(&x->reply, x->request);
+	queued = queue(x);
+	log_reply(x, took_us);
+	metrics_request(listener_metrics(x->listener), x->metric, x->reply.fault.reason, took_us);
+	reply_done(&x->reply);
+	return queued;
+}
