@@ -48,6 +48,8 @@ void serial_new(int64_t now_s, uint8_t out[SERIAL_BYTES]);
  * REASON_ISSUER_LIMIT.
  */
 MUST_CHECK enum reason issuer_check(struct issuer *issuer, const struct grant *grant, int64_t now_s, struct fault *f);
+/* Gives one back: the claim checked turned out to have its certificate already, or was refused by the ledger. */
+void issuer_uncount(struct issuer *issuer);
 
 /* What a re-enrolment copies from an earlier certificate of ours; absent blobs mean "build from the grant". */
 struct copied_names {

@@ -1,0 +1,293 @@
+/* issuer.c - see issuer.h: opening an issuer, building TBS certificates, signing. */
+#include "issuer_own.h"
+
+#include <assert.h>
+#include <openssl/pem.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+#define BACKDATE_S 3600 /* devices without a good clock, and relying parties whose clock is a little behind */
+
+void issuer_free(struct issuer *issuer)
+{
+	if (issuer == NULL)
+		return;
+	buf_done(&issuer->der);
+	buf_done(&issuer->algorithm);
+	buf_done(&issuer->fixed);
+	free(issuer);
+}
+AUTO_FREE(struct issuer, issuer_freep, issuer_free)
+
+static void bio_freep(BIO **bio)
+{
+	BIO_free(*bio);
+}
+
+static enum reason read_certificate(const char *path, struct buf *ret_der, struct fault *f)
+{
+	AUTO(bio_freep) BIO *file = BIO_new_file(path, "r");
+	unsigned char *der = NULL;
+	long len;
+	enum reason reason;
+
+	if (file == NULL)
+		return fault_set(f, REASON_CONFIG, "%s: cannot be read", path);
+	if (PEM_bytes_read_bio(&der, &len, NULL, PEM_STRING_X509, file, NULL, NULL) != 1)
+		return fault_set(f, REASON_CONFIG, "%s: no PEM certificate in it", path);
+	reason = buf_copy(BLOB(der, (size_t)len), ret_der, f);
+	OPENSSL_free(der);
+	return reason;
+}
+
+static enum reason check_ca(const struct issuer *issuer, const char *path, struct fault *f)
+{
+	const struct cert *cert = &issuer->cert;
+	const unsigned needed = KU_KEY_CERT_SIGN | KU_CRL_SIGN;
+
+	if (!cert->is_ca)
+		return fault_set(f, REASON_CONFIG, "%s: not a CA certificate", path);
+	if ((cert->key_usage & needed) != needed)
+		return fault_set(f, REASON_CONFIG, "%s: keyUsage lacks keyCertSign or cRLSign", path);
+	if (name_empty(cert->subject) || cert->ski.len == 0)
+		return fault_set(f, REASON_CONFIG, "%s: subject or subjectKeyIdentifier is missing", path);
+	if (issuer->alg == SIG_NONE)
+		return fault_set(f, REASON_CONFIG, "%s: key is %s; allowed: ec-p256, ec-p384, rsa", path,
+				 key_type_name(cert->key.type));
+	return REASON_OK;
+}
+
+static enum reason open_key(struct issuer *issuer, const struct issuer_options *options, struct hsm *hsm,
+			    struct fault *f)
+{
+	if (hsm == NULL)
+		return REASON_OK;
+	TRY(hsm_key(hsm, options->key_label, &issuer->key, f));
+	if (!pubkey_equal(hsm_key_public(issuer->key), &issuer->cert.key))
+		return fault_set(f, REASON_CONFIG, "issuer %s: key '%s' in the token is not the key of %s",
+				 issuer->name, options->key_label, options->certificate);
+	return REASON_OK;
+}
+
+static enum reason encode_fixed(struct issuer *issuer, const struct issuer_options *options, struct fault *f)
+{
+	uint8_t room[ISSUER_FIXED_BYTES];
+	struct derw w = derw_over(room, sizeof(room));
+
+	tbs_algorithm(&w, issuer->alg);
+	if (w.full)
+		return fault_set(f, REASON_INTERNAL, "issuer %s: algorithm", issuer->name);
+	TRY(buf_copy(derw_blob(&w), &issuer->algorithm, f));
+
+	w = derw_over(room, sizeof(room));
+	if (options->crl_url != NULL)
+		ext_crldp(&w, options->crl_url);
+	if (options->ca_issuers_url != NULL)
+		ext_aia(&w, options->ca_issuers_url);
+	ext_aki(&w, issuer->cert.ski);
+	if (w.full)
+		return fault_set(f, REASON_CONFIG, "issuer %s: URLs longer than %d characters", issuer->name,
+				 LIMIT_SAN_CHARS);
+	return buf_copy(derw_blob(&w), &issuer->fixed, f);
+}
+
+static enum reason take_options(struct issuer *issuer, const struct issuer_options *options, struct fault *f)
+{
+	size_t len = strlen(options->name);
+
+	if (len == 0 || len > LIMIT_PROFILE_CHARS)
+		return fault_set(f, REASON_CONFIG, "issuer name '%s': 1 to %d characters", options->name,
+				 LIMIT_PROFILE_CHARS);
+	if (options->hourly_max == 0)
+		return fault_set(f, REASON_CONFIG, "issuer %s: hourly_max is 0; allowed: 1 or more", options->name);
+	if (options->level_min > options->level_max)
+		return fault_set(f, REASON_CONFIG, "issuer %s: level_min %s is above level_max %s", options->name,
+				 level_name(options->level_min), level_name(options->level_max));
+	memcpy(issuer->name, options->name, len);
+	issuer->level_min = options->level_min;
+	issuer->level_max = options->level_max;
+	issuer->validity_max_s = options->validity_max_s;
+	issuer->hourly_max = options->hourly_max;
+	return REASON_OK;
+}
+
+enum reason issuer_open(const struct issuer_options *options, struct hsm *hsm, struct issuer **ret_issuer,
+			struct fault *f)
+{
+	AUTO(issuer_freep) struct issuer *issuer = calloc(1, sizeof(*issuer));
+
+	if (issuer == NULL)
+		return fault_set(f, REASON_NO_MEMORY, "struct issuer");
+	TRY(take_options(issuer, options, f));
+	TRY(read_certificate(options->certificate, &issuer->der, f));
+	TRY(cert_parse(buf_blob(&issuer->der), &issuer->cert, f));
+	issuer->alg = tbs_alg_of(&issuer->cert.key);
+	TRY(check_ca(issuer, options->certificate, f));
+	TRY(open_key(issuer, options, hsm, f));
+	TRY(encode_fixed(issuer, options, f));
+	*ret_issuer = TAKE(issuer);
+	return REASON_OK;
+}
+
+const char *issuer_name(const struct issuer *issuer)
+{
+	return issuer->name;
+}
+
+struct blob issuer_der(const struct issuer *issuer)
+{
+	return buf_blob(&issuer->der);
+}
+
+const struct cert *issuer_cert(const struct issuer *issuer)
+{
+	return &issuer->cert;
+}
+
+/* The stamp: of this grant's evidence, or, for the same key renewed without any, the earlier certificate's. */
+static void write_result(struct derw *w, const struct grant *grant, const struct copied_names *copied)
+{
+	uint8_t spki[LIMIT_SPKI_BYTES];
+	struct oid format;
+
+	if (!grant->stamp_result)
+		return;
+	if (grant->evidence_format[0] != '\0') {
+		if (oid_by_name(grant->evidence_format, &format))
+			ext_result(w, &format, grant->level, buf_blob(&grant->evidence));
+		else
+			w->full = true; /* issuer_check() refuses this */
+	} else if (copied != NULL && copied->result.len > 0 &&
+		   blob_equal(copied->spki, BLOB(spki, pubkey_spki(&grant->key, spki)))) {
+		const uint8_t *mark = derw_mark(w);
+
+		derw_raw(w, copied->result);
+		ext_wrap(w, OID_ASSAY_RESULT, false, mark);
+	}
+}
+
+static void write_san(struct derw *w, const struct grant *grant, const struct copied_names *copied)
+{
+	if (copied != NULL && copied->san.len > 0) {
+		const uint8_t *mark = derw_mark(w);
+
+		derw_raw(w, copied->san);
+		ext_wrap(w, OID_CE_SAN, false, mark);
+	} else if ((copied == NULL || copied->subject.len == 0) && grant->n_sans > 0) {
+		ext_san(w, grant->san, grant->n_sans);
+	}
+}
+
+static void write_extensions(struct derw *w, const struct issuer *issuer, const struct grant *grant,
+			     const struct copied_names *copied)
+{
+	uint8_t key_id[KEY_ID_BYTES];
+
+	tbs_key_id(&grant->key, key_id);
+	write_result(w, grant, copied);
+	derw_raw(w, buf_blob(&issuer->fixed));
+	ext_ski(w, BLOB_OF(key_id));
+	write_san(w, grant, copied);
+	if (grant->n_ekus > 0)
+		ext_eku(w, grant->eku, grant->n_ekus);
+	ext_key_usage(w, grant->key_usage);
+	ext_basic(w, false, -1);
+}
+
+static int64_t end_of_validity(const struct issuer *issuer, const struct grant *grant, int64_t now_s)
+{
+	int64_t end = TIME_NO_EXPIRY;
+
+	if (grant->validity_s > 0 && __builtin_add_overflow(now_s, grant->validity_s, &end))
+		end = TIME_NO_EXPIRY;
+	return end < issuer->cert.not_after_s ? end : issuer->cert.not_after_s;
+}
+
+enum reason issuer_build(const struct issuer *issuer, const struct grant *grant, const struct copied_names *copied,
+			 const uint8_t serial[SERIAL_BYTES], int64_t now_s, struct buf *ret_tbs,
+			 int64_t *ret_not_before_s, int64_t *ret_not_after_s, struct fault *f)
+{
+	uint8_t room[TBS_BYTES], name_room[LIMIT_NAME_BYTES];
+	struct derw w = derw_over(room, sizeof(room)), name = derw_over(name_room, sizeof(name_room));
+	struct tbs_fields fields = {
+		.serial = BLOB(serial, SERIAL_BYTES),
+		.algorithm = buf_blob(&issuer->algorithm),
+		.issuer = issuer->cert.subject,
+		.not_before_s = now_s - BACKDATE_S,
+		.not_after_s = end_of_validity(issuer, grant, now_s),
+		.key = &grant->key,
+	};
+
+	if (copied != NULL && copied->subject.len > 0) {
+		fields.subject = copied->subject;
+	} else {
+		tbs_name(&name, grant->subject, grant->n_subject);
+		fields.subject = derw_blob(&name);
+	}
+	if (name.full || name_empty(fields.subject))
+		return fault_set(f, REASON_GRANT_REFUSED, "subject is empty or longer than %d bytes", LIMIT_NAME_BYTES);
+	write_extensions(&w, issuer, grant, copied);
+	tbs_certificate(&w, &fields, w.end);
+	if (w.full)
+		return fault_set(f, REASON_GRANT_REFUSED, "certificate cannot be written in %d bytes", TBS_BYTES);
+	TRY(buf_copy(derw_blob(&w), ret_tbs, f));
+	*ret_not_before_s = fields.not_before_s;
+	*ret_not_after_s = fields.not_after_s;
+	return REASON_OK;
+}
+
+/* A token that signs wrongly is worse than one that is away: nobody may see such a signature. */
+static enum reason verify_own(const struct issuer *issuer, struct blob tbs, struct blob signature, struct fault *f)
+{
+	struct claims claims = { 0 };
+	struct claims *batch[] = { &claims };
+	struct fault verdict = { 0 };
+
+	TRY(claims_add(&claims,
+		       (struct claim){ .key = &issuer->cert.key,
+				       .alg = issuer->alg,
+				       .form = SIG_FORM_DER,
+				       .message = tbs,
+				       .signature = signature,
+				       .refusal = REASON_TOKEN_AWAY,
+				       .what = "token" },
+		       f));
+	claims_check(batch, 1, &verdict);
+	if (verdict.reason != REASON_OK)
+		return fault_set(f, REASON_TOKEN_AWAY, "issuer %s: the token's signature does not verify",
+				 issuer->name);
+	return REASON_OK;
+}
+
+enum reason issuer_sign(const struct issuer *issuer, unsigned slot, struct blob tbs, struct buf *ret_tail,
+			struct fault *f)
+{
+	uint8_t signature[LIMIT_SIGNATURE_BYTES], room[LIMIT_SIGNATURE_BYTES + 64];
+	struct derw w = derw_over(room, sizeof(room));
+	size_t len;
+
+	if (issuer->key == NULL)
+		return fault_set(f, REASON_TOKEN_AWAY, "issuer %s: opened without a token", issuer->name);
+	TRY(hsm_sign(issuer->key, slot, tbs, signature, &len, f));
+	TRY(verify_own(issuer, tbs, BLOB(signature, len), f));
+	tbs_tail(&w, issuer->alg, BLOB(signature, len));
+	assert(!w.full);
+	return buf_copy(derw_blob(&w), ret_tail, f);
+}
+
+enum reason signed_assemble(struct blob tbs, struct blob tail, struct buf *ret_der, struct fault *f)
+{
+	AUTO(buf_done) struct buf room = { 0 };
+	const size_t cap = tbs.len + tail.len + 8; /* tag and length */
+	struct derw w;
+
+	TRY(buf_reserve(&room, cap, f));
+	w = derw_over(room.ptr, cap);
+	derw_raw(&w, tail);
+	derw_raw(&w, tbs);
+	derw_wrap(&w, DER_SEQUENCE, w.end);
+	assert(!w.full);
+	return buf_copy(derw_blob(&w), ret_der, f);
+}

@@ -1,0 +1,30 @@
+/*
+ * issuer_own.h - what the files behind issuer.h share; nobody else includes it.
+ *
+ * Everything that is the same in each certificate of an issuer is encoded once, at issuer_open().
+ */
+#ifndef ASSAY_ISSUER_OWN_H
+#define ASSAY_ISSUER_OWN_H
+
+#include <stdatomic.h>
+
+#include "issuer.h"
+#include "tbs.h"
+
+#define ISSUER_FIXED_BYTES 2048 /* AKI, AIA and CRLDP: two URLs of LIMIT_SAN_CHARS and headers */
+
+struct issuer {
+	char name[LIMIT_PROFILE_CHARS + 1];
+	struct buf der;
+	struct cert cert;          /* points into der */
+	const struct hsm_key *key; /* NULL without a token */
+	enum sig_alg alg;
+	enum level level_min, level_max;
+	uint64_t validity_max_s;
+	uint32_t hourly_max;
+	struct buf algorithm;     /* AlgorithmIdentifier */
+	struct buf fixed;         /* the Extensions AKI, AIA, CRLDP */
+	_Atomic uint64_t counted; /* the hour since 1970 in the upper half, certificates in it in the lower */
+};
+
+#endif
