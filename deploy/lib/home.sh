@@ -1,0 +1,125 @@
+# home.sh - what a quickstart home holds beside keys and database: configuration, users, env. Needs say.sh, postgres.sh,
+# ASSAY_TOP, ASSAY_HOME, ASSAY_BUILD, PORT. Files are rewritten only when their content changes.
+
+HOME_MODULE=/usr/lib/softhsm/libsofthsm2.so
+
+home_write() { # file, mode: standard input becomes the file, atomically; HOME_CHANGED=1 if that changed anything
+	local file=$1 mode=$2
+	(umask 077 && cat >"$file.new")
+	if cmp -s "$file.new" "$file"; then
+		rm "$file.new"
+	else
+		chmod "$mode" "$file.new"
+		mv "$file.new" "$file"
+		HOME_CHANGED=1
+	fi
+}
+
+home_folders() {
+	local folder
+	mkdir -p "$ASSAY_HOME"
+	chmod 755 "$ASSAY_HOME" # the user postgres has to pass; what is secret has modes of its own
+	for folder in log run state profiles; do
+		mkdir -p "$ASSAY_HOME/$folder"
+	done
+	mkdir -p -m 700 "$ASSAY_HOME/secrets" "$ASSAY_HOME/token"
+}
+
+# Sockets of the roles: a path short enough for sockaddr_un, whatever the home's.
+home_run_dir() {
+	if [ "$(printf %s "$ASSAY_HOME/run" | wc -c)" -le 80 ]; then
+		printf %s "$ASSAY_HOME/run"
+	else
+		local dir
+		dir=/tmp/assay-run-$(id -u)-$(pg_hash)
+		mkdir -p -m 700 "$dir"
+		[ -O "$dir" ] || die "$dir belongs to somebody else; use a shorter ASSAY_HOME than $ASSAY_HOME"
+		printf %s "$dir"
+	fi
+}
+
+home_config() {
+	cat <<-END
+		{
+		  "node": "quickstart",
+		  "home": "quickstart",
+		  "state_dir": "state",
+		  "run_dir": "$(home_run_dir)",
+		  "log_level": "info",
+		  "est": {
+		    "listeners": [ { "name": "est", "address": "127.0.0.1", "port": $PORT, "threads": 4, "connections": 1000, "idle_s": 60 } ],
+		    "certificate": "tls/est.pem",
+		    "key": "tls/est.key",
+		    "default_label": "line",
+		    "realm": "assay",
+		    "nonce_key": "secrets/nonce.key"
+		  },
+		  "admin": { "address": "127.0.0.1", "port": $((PORT + 1)), "certificate": "tls/admin.pem", "key": "tls/admin.key",
+		             "clients": "trust/operators.pem" },
+		  "status": { "address": "127.0.0.1", "port": $((PORT + 2)), "url": "http://127.0.0.1:$((PORT + 2))" },
+		  "trust": { "rigs": "trust/rigs.pem" },
+		  "evidence": [
+		    { "format": "assay.1.1", "name": "quickstart software vendor", "roots": "vendor/root.pem", "software": true }
+		  ],
+		  "profiles": "profiles",
+		  "users": "users.json",
+		  "root": "ca/root.pem",
+		  "issuers": [
+		    { "name": "attested", "certificate": "ca/attested.pem", "key": "attested",
+		      "level_min": "vouched", "level_max": "native", "validity_max": "10y" },
+		    { "name": "unattested", "certificate": "ca/unattested.pem", "key": "unattested",
+		      "level_min": "none", "level_max": "none", "validity_max": "10y" },
+		    { "name": "idevid", "certificate": "ca/idevid.pem", "key": "idevid",
+		      "level_min": "native", "level_max": "native" }
+		  ],
+		  "token": { "module": "$HOME_MODULE", "label": "assay", "pin_file": "secrets/pin", "sessions": 4 },
+		  "ledger": {
+		    "writer": "$(pg_conninfo assay_ca)",
+		    "reader": "$(pg_conninfo assay_read)",
+		    "retry_window": "7d"
+		  }
+		}
+	END
+}
+
+home_profiles() {
+	local file
+	for file in "$ASSAY_TOP"/deploy/profiles/*.json; do
+		home_write "$ASSAY_HOME/profiles/${file##*/}" 644 <"$file"
+	done
+}
+
+# The password is random, kept in the clear (0600) for ASSAY_USERPASS only; the daemon sees its hash.
+home_users() {
+	local secret=$ASSAY_HOME/secrets/legacy.password hash
+	[ -s "$ASSAY_HOME/users.json" ] && [ -s "$secret" ] && return 0
+	(umask 077 && openssl rand -hex 12 >"$secret")
+	hash=$(assayd --hash-password <"$secret") || die "assayd --hash-password failed"
+	home_write "$ASSAY_HOME/users.json" 600 <<-END
+		{ "users": [ { "name": "legacy", "password": "$hash", "names": "legacy-*", "labels": [ "unattested" ] } ] }
+	END
+}
+
+home_env_line() { printf 'export %s=%q\n' "$1" "$2"; }
+
+home_env() {
+	echo "# Source this: . $ASSAY_HOME/env"
+	home_env_line ASSAY_HOME "$ASSAY_HOME"
+	home_env_line ASSAY_EST_URL "https://127.0.0.1:$PORT"
+	home_env_line ASSAY_ADMIN_URL "https://127.0.0.1:$((PORT + 1))"
+	home_env_line ASSAY_STATUS_URL "http://127.0.0.1:$((PORT + 2))"
+	home_env_line ASSAY_CACERT "$ASSAY_HOME/ca/root.pem"
+	home_env_line ASSAY_RIG_CERT "$ASSAY_HOME/rig/rig.pem"
+	home_env_line ASSAY_RIG_KEY "$ASSAY_HOME/rig/rig.key"
+	home_env_line ASSAY_OPERATOR_CERT "$ASSAY_HOME/operator/operator.pem"
+	home_env_line ASSAY_OPERATOR_KEY "$ASSAY_HOME/operator/operator.key"
+	home_env_line ASSAY_AUDITOR_CERT "$ASSAY_HOME/operator/auditor.pem"
+	home_env_line ASSAY_AUDITOR_KEY "$ASSAY_HOME/operator/auditor.key"
+	home_env_line ASSAY_DATABASE_URL "$(pg_url assay_read)"
+	home_env_line ASSAY_USERPASS "legacy:$(cat "$ASSAY_HOME/secrets/legacy.password")"
+	home_env_line ASSAY_VENDOR_DIR "$ASSAY_HOME/vendor"
+	home_env_line ASSAY_CONFIG "$ASSAY_HOME/assay.json"
+	home_env_line PKCS11_MODULE "$HOME_MODULE"
+	home_env_line SOFTHSM2_CONF "$ASSAY_HOME/softhsm2.conf"
+	printf 'export PATH=%q:"$PATH"\n' "$ASSAY_BUILD/server:$ASSAY_BUILD/rig:$ASSAY_BUILD/deploy"
+}

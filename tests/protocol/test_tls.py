@@ -1,0 +1,240 @@
+"""Conformance A and B: TLS, who may connect, HTTP behaviour. Names carry the requirement's number."""
+
+import re
+import socket
+import ssl
+import subprocess
+
+import pytest
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+import element
+from conftest import run
+
+
+def s_client(assay, *options, send=""):
+    return subprocess.run(
+        ["openssl", "s_client", "-connect", f"127.0.0.1:{assay.port}", "-CAfile", assay.cacert, *options],
+        input=send,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def negotiated(done):
+    found = re.search(r"^New, (TLSv[0-9.]+), Cipher is (\S+)$", done.stdout, re.M)
+    return found.groups() if found else None
+
+
+def test_1_plain_http_gets_no_est_reply(assay):
+    with socket.create_connection(("127.0.0.1", assay.port), timeout=20) as s:
+        s.sendall(b"GET /.well-known/est/cacerts HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b"200" not in s.recv(4096)
+
+
+@pytest.mark.parametrize("version", ["-tls1", "-tls1_1"])
+def test_2_old_tls_is_refused(assay, version):
+    assert negotiated(s_client(assay, version, "-cipher", "ALL:@SECLEVEL=0")) is None
+
+
+@pytest.mark.parametrize("version, name", [(["-tls1_2"], "TLSv1.2"), (["-tls1_3"], "TLSv1.3"), ([], "TLSv1.3")])
+def test_2_tls_1_2_and_1_3_and_1_3_preferred(assay, version, name):
+    assert negotiated(s_client(assay, *version))[0] == name
+
+
+@pytest.mark.parametrize("suites", ["NULL", "aNULL", "kRSA", "DHE", "SRP", "CAMELLIA:ARIA", "AES128-SHA:ECDHE-ECDSA-AES128-SHA"])
+def test_3_weak_suites_are_refused(assay, suites):
+    assert negotiated(s_client(assay, "-tls1_2", "-cipher", suites + ":@SECLEVEL=0")) is None
+
+
+def test_4_aes_128_gcm_is_preferred_on_1_2(assay):
+    offer = "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-GCM-SHA256"
+    assert negotiated(s_client(assay, "-tls1_2", "-cipher", offer))[1] == "ECDHE-ECDSA-AES128-GCM-SHA256"
+
+
+@pytest.mark.parametrize("group", ["P-256", "X25519"])
+@pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
+def test_4_groups(assay, group, version):
+    assert negotiated(s_client(assay, version, "-groups", group))
+
+
+def test_5_secure_renegotiation_and_extended_master_secret(assay):
+    shown = s_client(assay, "-tls1_2").stdout
+    assert "Secure Renegotiation IS supported" in shown
+    assert "Extended master secret: yes" in shown
+
+
+def test_5_renegotiation_is_refused(assay):
+    done = s_client(assay, "-tls1_2", send="R\n")
+    assert "RENEGOTIATING" in done.stdout + done.stderr
+    assert re.search("no.renegotiation|handshake failure|unexpected|error", done.stderr)
+
+
+def test_6_no_compression(assay):
+    assert "Compression: NONE" in s_client(assay, "-tls1_2", "-comp").stdout
+
+
+@pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
+def test_7_sessions_resume(assay, version, tmp_path):
+    file = str(tmp_path / "session")
+    get = "GET /.well-known/est/csrattrs HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    first = s_client(assay, version, "-ign_eof", "-sess_out", file, send=get)
+    assert re.search("^New, ", first.stdout, re.M)
+    again = s_client(assay, version, "-ign_eof", "-sess_in", file, send=get)
+    assert re.search("^Reused, ", again.stdout, re.M)
+
+
+def test_8_alpn(assay):
+    assert "ALPN protocol: http/1.1" in s_client(assay, "-alpn", "h2,http/1.1").stdout
+    assert "ALPN protocol: h2" not in s_client(assay, "-alpn", "h2").stdout
+
+
+def test_9_server_certificate(assay):
+    leaf = x509.load_pem_x509_certificate(ssl.get_server_certificate(("127.0.0.1", assay.port)).encode())
+    names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert "localhost" in names.get_values_for_type(x509.DNSName)
+    assert "127.0.0.1" in map(str, names.get_values_for_type(x509.IPAddress))
+    ekus = {eku.dotted_string for eku in leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value}
+    assert {ExtendedKeyUsageOID.SERVER_AUTH.dotted_string, "1.3.6.1.5.5.7.3.28"} <= ekus
+    with pytest.raises(x509.ExtensionNotFound):  # strongSwan would fetch it before it enrols
+        leaf.extensions.get_extension_for_class(x509.CRLDistributionPoints)
+
+
+def test_9_server_certificate_verifies_for_its_names(assay):
+    for name in ("-verify_hostname", "localhost"), ("-verify_ip", "127.0.0.1"):
+        shown = s_client(assay, "-verify_return_error", *name).stdout
+        assert "Verify return code: 0 (ok)" in shown
+
+
+def test_10_15_every_request_of_a_connection_is_checked(assay):
+    """The rig's rights are the registry's: a kept-alive connection loses them when the registry does."""
+    identity = assay.rigs.make("rig-short")
+    assay.register("rig", "rig-short", identity[0])
+    rig = assay.client(identity)
+    wait_for(lambda: rig.get("nonce", "line").status == 200)
+    assay.owner_sql("SELECT deactivate_requester('rig', 'rig-short')")
+    wait_for(lambda: rig.get("nonce", "line").status == 403)
+
+
+def wait_for(condition, seconds=10):
+    """Looks until it is so; the registry reaches the ra within a second."""
+    import time
+
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "never came true"
+        time.sleep(0.05)
+
+
+def test_13_foreign_cmc_ra_gives_no_rights(assay, nothing_issued):
+    identity = assay.rigs.make("rig-cmc", ekus=("1.3.6.1.5.5.7.3.2", "1.3.6.1.5.5.7.3.28"))
+    key = element.new_key()
+    reply = assay.client(identity).enrol(element.csr(key), "line")
+    assert reply.status == 403
+
+
+def test_14_no_credentials_is_401_with_a_challenge_where_basic_helps(assay):
+    reply = assay.client().enrol(element.csr(element.new_key()), "unattested")
+    assert reply.status == 401
+    assert reply.headers["WWW-Authenticate"] == 'Basic realm="assay"' or "Basic" in reply.headers["WWW-Authenticate"]
+
+
+# B. HTTP and URIs
+
+
+def test_17_operations(assay):
+    client = assay.client()
+    assert client.get("cacerts").status == 200
+    assert client.enrol(element.csr(element.new_key()), None).status == 401
+    assert client.reenrol(element.csr(element.new_key()), None).status == 401
+
+
+@pytest.mark.parametrize("operation", ["fullcmc", "serverkeygen"])
+def test_17_what_is_not_implemented_is_404_or_501(assay, operation):
+    assert assay.client().post(operation, b"x").status in (404, 501)
+
+
+def test_18_with_and_without_a_label(assay):
+    client = assay.client()
+    for label in (None, "line", "field", "unattested", "idevid"):
+        assert client.get("cacerts", label).status == 200
+    assert client.get("cacerts", "nowhere").status == 404
+
+
+def test_18_the_form_of_strongswan_with_the_label_first(assay):
+    client = assay.client()
+    assert client.request("GET", "/unattested/.well-known/est/cacerts").status == 200
+    assert client.request("GET", "/nowhere/.well-known/est/cacerts").status == 404
+
+
+@pytest.mark.parametrize("path", ["/", "/.well-known", "/.well-known/est", "/.well-known/est/", "/.well-known/est/line/", "/x", "/.well-known/est/line/line/cacerts", "/%00", "/.well-known/est/cacerts/../cacerts"])
+def test_18_other_paths_are_404(assay, path):
+    assert assay.client().request("GET", path).status == 404
+
+
+@pytest.mark.parametrize("media", ["application/PKCS10", "application/pkcs10; charset=us-ascii", "Application/Pkcs10 ;x=y"])
+def test_19_media_types_compare_without_case_and_parameters(assay, media):
+    key, chip, rig = element.new_key(), assay.vendor.element(), assay.rig()
+    request = element.csr(key, chip.evidence(key, rig.nonce()))
+    assert rig.post("simpleenroll", request, "line", {"Content-Type": media}).status == 200
+
+
+@pytest.mark.parametrize("method, operation, allow", [("POST", "cacerts", "GET"), ("PUT", "simpleenroll", "POST"), ("DELETE", "csrattrs", "GET"), ("PATCH", "simplereenroll", "POST")])
+def test_20_wrong_method_is_405_with_allow(assay, method, operation, allow):
+    reply = assay.client().request(method, "/.well-known/est/" + operation)
+    assert reply.status == 405
+    assert allow in reply.headers["Allow"].split(", ")[0]
+
+
+def test_20_head_is_allowed_or_refused_cleanly(assay):
+    assert assay.client().request("HEAD", "/.well-known/est/cacerts").status in (200, 405)
+
+
+def test_21_a_hundred_requests_on_one_connection(assay):
+    client = assay.client()
+    bodies = {client.get("cacerts").body for _ in range(100)}
+    assert len(bodies) == 1
+    client.connection.sock.getpeername()  # still the first connection
+
+
+def raw(assay, text):
+    context = ssl.create_default_context(cafile=assay.cacert)
+    with socket.create_connection(("127.0.0.1", assay.port), timeout=20) as plain:
+        with context.wrap_socket(plain, server_hostname="127.0.0.1") as s:
+            s.sendall(text)
+            got = b""
+            while chunk := s.recv(65536):
+                got += chunk
+            return got
+
+
+@pytest.mark.parametrize("request_text", [b"GET /.well-known/est/cacerts HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"GET /.well-known/est/cacerts HTTP/1.0\r\n\r\n"])
+def test_21_close_and_http_1_0_end_orderly(assay, request_text):
+    head, body = raw(assay, request_text).split(b"\r\n\r\n", 1)
+    assert head.startswith(b"HTTP/1.") and b" 200 " in head
+    length = re.search(rb"^Content-Length: (\d+)\r?$", head + b"\r\n", re.M)
+    assert int(length.group(1)) == len(body)
+    assert b"chunked" not in head.lower()
+
+
+def test_pitfall_early_refusals_keep_the_connection(assay):
+    """A 404, 401 or 415 costs the client no new handshake."""
+    client = assay.client()
+    assert client.get("cacerts").status == 200
+    socket_before = client.connection.sock
+    for reply in (
+        client.enrol(element.csr(element.new_key()), "nowhere"),
+        client.enrol(element.csr(element.new_key())),
+        client.post("simpleenroll", b"x", "line", {"Content-Type": "text/plain"}),
+    ):
+        assert reply.status >= 400
+    assert client.connection.sock is socket_before
+
+
+def test_ports_listen_on_loopback_only(assay):
+    shown = run("bash", "-c", "cat /proc/net/tcp /proc/net/tcp6").stdout
+    for port in range(assay.port, assay.port + 3):
+        listening = re.findall(rf"^\s*\d+: ([0-9A-F]+):{port:04X} 0+:0000 0A", shown, re.M)
+        assert listening == ["0100007F"]
