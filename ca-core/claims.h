@@ -36,19 +36,28 @@ struct claim {
 	struct blob message;
 	struct blob signature;
 	enum reason refusal; /* what the enrolment is refused for if this does not verify */
-	const char *what; /* static text for the log: "CSR", "quote", "chip certificate" */
+	const char *what;    /* static text for the log: "CSR", "quote", "chip certificate" */
 };
 
 struct claims {
 	size_t n;
 	struct claim item[LIMIT_CLAIMS];
+	size_t n_keys;
+	struct pubkey keys[LIMIT_CLAIM_KEYS]; /* claims_keep_key() */
 };
+
+/* Does this algorithm go with this type of key? SIG_NONE goes with none. */
+bool sig_alg_fits(enum sig_alg alg, enum key_type type);
 
 /*
  * Adds a claim; refuses an algorithm that does not fit the key's type at once, with claim.refusal, and
  * REASON_INTERNAL past LIMIT_CLAIMS.
  */
 MUST_CHECK enum reason claims_add(struct claims *claims, struct claim claim, struct fault *f);
+
+/* Copies a key into the claims, for claims whose key nobody else keeps that long (an issuer from a cache). */
+MUST_CHECK enum reason claims_keep_key(struct claims *claims, const struct pubkey *key, const struct pubkey **ret_key,
+				       struct fault *f);
 
 /* Checks every claim of every entry. verdict[i].reason is REASON_OK or the refusal of i's first false claim. */
 void claims_check(struct claims *const *batch, size_t n, struct fault *verdict);

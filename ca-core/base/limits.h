@@ -17,6 +17,8 @@
 
 /* PKCS#10, certificates */
 #define LIMIT_CSR_BYTES (48 * 1024) /* what LIMIT_BODY_BYTES can hold */
+#define LIMIT_CSR_ATTRIBUTES 16 /* known are five; each is compared with all before it */
+#define LIMIT_EXTENSIONS 32 /* in one certificate or request; the richest TPM certificates have 14 */
 #define LIMIT_CERT_BYTES 8192 /* a vendor's RSA-4096 certificate with every extension is under 3 KiB */
 #define LIMIT_NAME_BYTES 1024 /* one Name, DER; ours are under 200 */
 #define LIMIT_NAME_ATTRS 8 /* attributes in a subject we parse or build */
@@ -40,6 +42,7 @@
 #define LIMIT_CHAIN_DEPTH 5 /* leaf, up to three CAs, root */
 #define LIMIT_ELEMENT_BYTES 64 /* an element id; EAT ueids are 33 at most */
 #define LIMIT_CLAIMS 24 /* signatures to check for one enrolment: CSR, continuity, statements, chains */
+#define LIMIT_CLAIM_KEYS 8 /* issuers' keys kept beside them: one a chain, so statements, TLS client and spare */
 #define LIMIT_TRUST_CACHE 4096 /* vendor CA certificates remembered as validated, per trust list */
 
 /* Nonces: attestation-freshness-08 allows 8 to 64 bytes */

@@ -1,0 +1,166 @@
+/*
+ * claims.c - see claims.h.
+ *
+ * One verification is: digest with a digest fetched once for the process, a key from raw numbers, and
+ * EVP_PKEY_verify() over the digest. Going over the digest serves prehashed claims and plain ones alike.
+ */
+#include "claims.h"
+
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/rsa.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "derw.h"
+
+AUTO_FREE(EVP_PKEY, pkey_freep, EVP_PKEY_free)
+AUTO_FREE(EVP_PKEY_CTX, pkey_ctx_freep, EVP_PKEY_CTX_free)
+
+#define ECDSA_DER_BYTES (2 * (66 + 1 + 2) + 4) /* two INTEGERs of P-521 and the SEQUENCE around them */
+
+static const struct alg_info {
+	const char *name;
+	const char *md_name;
+	bool rsa;
+	bool pss;
+} algs[SIG_ALG_COUNT] = {
+	[SIG_NONE] = { "none", NULL, false, false },
+	[SIG_ECDSA_SHA256] = { "ecdsa-sha256", "SHA2-256", false, false },
+	[SIG_ECDSA_SHA384] = { "ecdsa-sha384", "SHA2-384", false, false },
+	[SIG_ECDSA_SHA512] = { "ecdsa-sha512", "SHA2-512", false, false },
+	[SIG_RSA_SHA256] = { "rsa-sha256", "SHA2-256", true, false },
+	[SIG_RSA_SHA384] = { "rsa-sha384", "SHA2-384", true, false },
+	[SIG_RSA_SHA512] = { "rsa-sha512", "SHA2-512", true, false },
+	[SIG_RSA_PSS_SHA256] = { "rsa-pss-sha256", "SHA2-256", true, true },
+};
+
+/* Fetching a digest costs about as much as hashing a request with it: once for the process, never freed. */
+static EVP_MD *mds[SIG_ALG_COUNT];
+static pthread_once_t mds_once = PTHREAD_ONCE_INIT;
+
+static void mds_fetch(void)
+{
+	for (size_t i = 0; i < SIG_ALG_COUNT; i++) {
+		if (algs[i].md_name != NULL)
+			mds[i] = EVP_MD_fetch(NULL, algs[i].md_name, NULL);
+	}
+}
+
+bool sig_alg_fits(enum sig_alg alg, enum key_type type)
+{
+	if ((unsigned)alg >= SIG_ALG_COUNT || alg == SIG_NONE || type == KEY_NONE)
+		return false;
+	return algs[alg].rsa == (type == KEY_RSA);
+}
+
+enum reason claims_add(struct claims *claims, struct claim claim, struct fault *f)
+{
+	if (claims->n == LIMIT_CLAIMS)
+		return fault_set(f, REASON_INTERNAL, "%s: more than %d signatures to check", claim.what, LIMIT_CLAIMS);
+	if (!sig_alg_fits(claim.alg, claim.key->type))
+		return fault_set(f, claim.refusal, "%s: signature algorithm %s is not accepted from a key of type %s",
+				 claim.what, (unsigned)claim.alg < SIG_ALG_COUNT ? algs[claim.alg].name : "unknown",
+				 key_type_name(claim.key->type));
+	claims->item[claims->n++] = claim;
+	return REASON_OK;
+}
+
+enum reason claims_keep_key(struct claims *claims, const struct pubkey *key, const struct pubkey **ret_key,
+			    struct fault *f)
+{
+	if (claims->n_keys == LIMIT_CLAIM_KEYS)
+		return fault_set(f, REASON_INTERNAL, "more than %d issuers' keys", LIMIT_CLAIM_KEYS);
+	claims->keys[claims->n_keys] = *key;
+	*ret_key = &claims->keys[claims->n_keys++];
+	return REASON_OK;
+}
+
+/* r || s, each as long as the curve's order, becomes SEQUENCE { r, s }. */
+static bool raw_to_der(const struct claim *claim, struct derw *w)
+{
+	size_t half = (claim->key->bits + 7) / 8;
+
+	if (claim->signature.len != 2 * half)
+		return false;
+	derw_uint_bytes(w, BLOB(claim->signature.ptr + half, half));
+	derw_uint_bytes(w, BLOB(claim->signature.ptr, half));
+	derw_wrap(w, DER_SEQUENCE, w->end);
+	return !w->full;
+}
+
+static bool set_padding(EVP_PKEY_CTX *ctx, const struct alg_info *alg, const EVP_MD *md)
+{
+	if (EVP_PKEY_CTX_set_rsa_padding(ctx, alg->pss ? RSA_PKCS1_PSS_PADDING : RSA_PKCS1_PADDING) != 1 ||
+	    EVP_PKEY_CTX_set_signature_md(ctx, md) != 1)
+		return false;
+	return !alg->pss || EVP_PKEY_CTX_set_rsa_pss_saltlen(ctx, RSA_PSS_SALTLEN_DIGEST) == 1;
+}
+
+enum outcome { HOLDS, FALSE_CLAIM, NO_MEMORY };
+
+static enum outcome verify_digest(const struct claim *claim, struct blob signature, const uint8_t *digest, size_t len)
+{
+	AUTO(pkey_freep) EVP_PKEY *pkey = pubkey_evp(claim->key);
+	AUTO(pkey_ctx_freep) EVP_PKEY_CTX *ctx = pkey == NULL ? NULL : EVP_PKEY_CTX_new_from_pkey(NULL, pkey, NULL);
+
+	if (ctx == NULL || EVP_PKEY_verify_init(ctx) != 1)
+		return NO_MEMORY;
+	if (algs[claim->alg].rsa && !set_padding(ctx, &algs[claim->alg], mds[claim->alg]))
+		return NO_MEMORY;
+	return EVP_PKEY_verify(ctx, signature.ptr, signature.len, digest, len) == 1 ? HOLDS : FALSE_CLAIM;
+}
+
+static enum outcome verify(const struct claim *claim)
+{
+	uint8_t digest[EVP_MAX_MD_SIZE], room[ECDSA_DER_BYTES];
+	struct derw w = derw_over(room, sizeof(room));
+	struct blob signature = claim->signature;
+	const EVP_MD *md = mds[claim->alg];
+	unsigned len = 0;
+
+	if (md == NULL)
+		return NO_MEMORY;
+	if (!algs[claim->alg].rsa && claim->form == SIG_FORM_RAW) {
+		if (!raw_to_der(claim, &w))
+			return FALSE_CLAIM;
+		signature = derw_blob(&w);
+	}
+	if (claim->prehashed) {
+		if (claim->message.len != (size_t)EVP_MD_get_size(md))
+			return FALSE_CLAIM;
+		return verify_digest(claim, signature, claim->message.ptr, claim->message.len);
+	}
+	if (EVP_Digest(claim->message.ptr, claim->message.len, digest, &len, md, NULL) != 1)
+		return NO_MEMORY;
+	return verify_digest(claim, signature, digest, len);
+}
+
+static enum reason check_one(const struct claims *claims, struct fault *verdict)
+{
+	for (size_t i = 0; i < claims->n; i++) {
+		const struct claim *claim = &claims->item[i];
+
+		switch (verify(claim)) {
+		case HOLDS:
+			break;
+		case FALSE_CLAIM:
+			return fault_set(verdict, claim->refusal, "%s: %s signature does not verify", claim->what,
+					 algs[claim->alg].name);
+		case NO_MEMORY:
+			return fault_set(verdict, REASON_NO_MEMORY, "%s: verification", claim->what);
+		}
+	}
+	verdict->reason = REASON_OK;
+	verdict->detail[0] = '\0';
+	return REASON_OK;
+}
+
+void claims_check(struct claims *const *batch, size_t n, struct fault *verdict)
+{
+	pthread_once(&mds_once, mds_fetch);
+	for (size_t i = 0; i < n; i++) {
+		if (check_one(batch[i], &verdict[i]) != REASON_OK)
+			ERR_clear_error(); /* what OpenSSL noted about a false signature is of no more use */
+	}
+}
