@@ -1,0 +1,33 @@
+/*
+ * anchor.h - the position of one chain stream, kept outside the ledger: how a ledger that went back in time is seen.
+ *
+ * The file <dir>/chain.<stream> holds one line of fixed length, the sequence number and the hash of the last row that
+ * PostgreSQL said was durable. It is written after each batch and forced to disk at most once a second: an anchor
+ * that is a second old still names a row that must exist.
+ *
+ * Owns:     the file's descriptor.
+ * Threads:  one thread per struct anchor.
+ */
+#ifndef ASSAY_ANCHOR_H
+#define ASSAY_ANCHOR_H
+
+#include "base/blob.h"
+
+struct position {
+	uint64_t seq;     /* 0: nothing written yet */
+	uint8_t hash[32]; /* of row seq; zeros for seq 0 */
+};
+
+struct anchor {
+	int fd;
+	char path[512];
+	int64_t synced_us;
+};
+
+/* Opens or creates the file; ret_position is what it holds, seq 0 if it is new. REASON_CONFIG if it cannot be read. */
+MUST_CHECK enum reason anchor_open(const char *dir, const char *stream, struct anchor *ret_anchor,
+				   struct position *ret_position, struct fault *f);
+MUST_CHECK enum reason anchor_write(struct anchor *anchor, const struct position *position, struct fault *f);
+void anchor_close(struct anchor *anchor);
+
+#endif

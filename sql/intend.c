@@ -1,0 +1,203 @@
+/* intend.c - a batch of intents: encoded as arrays, one call, one commit; see ledger.h. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "session.h"
+
+#define NO_EXPIRY_S INT64_C(253402300799) /* 9999-12-31 23:59:59 UTC, as the certificate says it */
+
+/* One entry with what is derived from it, so that the batch can be sorted. */
+struct row {
+	struct intent *intent;
+	uint8_t device[32], key[32];
+	struct blob purpose; /* what the claim is for: the family, or the previous serial */
+};
+
+static int by_claim(const void *pa, const void *pb)
+{
+	const struct row *a = pa, *b = pb;
+	size_t common = a->purpose.len < b->purpose.len ? a->purpose.len : b->purpose.len;
+	int order = memcmp(a->device, b->device, sizeof(a->device));
+
+	if (order == 0)
+		order = memcmp(a->purpose.ptr, b->purpose.ptr, common);
+	if (order == 0)
+		order = (a->purpose.len > b->purpose.len) - (a->purpose.len < b->purpose.len);
+	if (order == 0)
+		order = (a->intent > b->intent) - (a->intent < b->intent);
+	return order;
+}
+
+static const char *or_null(const char *text)
+{
+	return text[0] == '\0' ? NULL : text;
+}
+
+static struct blob blob_or_null(const void *ptr, size_t len)
+{
+	return len == 0 ? (struct blob){ 0 } : BLOB(ptr, len);
+}
+
+static int64_t timestamp(int64_t s)
+{
+	return s > NO_EXPIRY_S ? NO_EXPIRY_S : s;
+}
+
+/* One array parameter over all rows. */
+#define EACH(type, add, ...)                                                                                           \
+	do {                                                                                                           \
+		param_array(p, type, n);                                                                               \
+		for (size_t i = 0; i < n; i++) {                                                                       \
+			const struct row *r = &rows[i];                                                                \
+			const struct grant *g = r->intent->grant;                                                      \
+			(void)r;                                                                                       \
+			(void)g;                                                                                       \
+			add(p, __VA_ARGS__);                                                                           \
+		}                                                                                                      \
+	} while (0)
+
+/* In the order of the parameters of intend() in the migrations. */
+static void encode(struct params *p, const struct row *rows, size_t n)
+{
+	EACH(PG_INT2, array_int2, (int)g->kind);
+	EACH(PG_BYTEA, array_bytea, BLOB_OF(r->device));
+	EACH(PG_BYTEA, array_bytea, r->purpose);
+	EACH(PG_BYTEA, array_bytea, BLOB_OF(r->key));
+	EACH(PG_BYTEA, array_bytea, BLOB(r->intent->serial, r->intent->serial_len));
+	EACH(PG_BYTEA, array_bytea, r->intent->tbs);
+	EACH(PG_TEXT, array_text, g->issuer);
+	EACH(PG_TEXT, array_text, g->profile);
+	EACH(PG_TEXT, array_text, g->family);
+	EACH(PG_BYTEA, array_bytea, BLOB_OF(g->policy_hash));
+	EACH(PG_TEXT, array_text, g->requester);
+	EACH(PG_BOOL, array_bool, g->once);
+	EACH(PG_TEXT, array_text, g->device.format);
+	EACH(PG_BYTEA, array_bytea, BLOB_OF(g->device.vendor_root));
+	EACH(PG_BYTEA, array_bytea, BLOB(g->device.element, g->device.element_len));
+	EACH(PG_INT2, array_int2, (int)g->level);
+	EACH(PG_TEXT, array_text, g->freshness == REASON_OK ? NULL : reason_info(g->freshness)->name);
+	EACH(PG_BYTEA, array_bytea, blob_or_null(g->nonce, g->nonce_len));
+	EACH(PG_BYTEA, array_bytea, blob_or_null(g->evidence.ptr, g->evidence.len));
+	EACH(PG_TEXT, array_text, or_null(g->evidence_format));
+	EACH(PG_BYTEA, array_bytea, blob_or_null(g->continuity.ptr, g->continuity.len));
+	EACH(PG_TEXT, array_text, or_null(g->unit_serial));
+	EACH(PG_INT8, array_int8, timestamp(r->intent->not_before_s));
+	EACH(PG_INT8, array_int8, timestamp(r->intent->not_after_s));
+}
+
+static enum reason decode_row(const PGresult *result, int i, struct intent *intent, struct fault *f)
+{
+	int64_t outcome = result_int(result, i, 1);
+
+	if (outcome == INTENT_REFUSED) {
+		enum reason reason = REASON_INTERNAL;
+
+		if (!reason_by_name(PQgetvalue(result, i, 2), &reason))
+			return fault_set(f, REASON_INTERNAL, "intend() gave reason %s", PQgetvalue(result, i, 2));
+
+		intent->outcome = INTENT_REFUSED;
+		fault_set(&intent->verdict, reason, "%s", PQgetvalue(result, i, 3));
+		return REASON_OK;
+	}
+	if (outcome == INTENT_ISSUED)
+		TRY(buf_copy(result_blob(result, i, 5), &intent->certificate, f));
+	else if (outcome != INTENT_PENDING)
+		return fault_set(f, REASON_INTERNAL, "intend() gave outcome %lld", (long long)outcome);
+	TRY(result_bytes(result, i, 4, intent->serial, sizeof(intent->serial), &intent->serial_len, f));
+	intent->outcome = (enum intent_outcome)outcome;
+	return REASON_OK;
+}
+
+/* Entries without a row in the result are new; row 0 is the commit's chain row. */
+static enum reason decode(struct ledger *ledger, const PGresult *result, struct row *rows, size_t n, struct fault *f)
+{
+	for (size_t i = 0; i < n; i++) {
+		rows[i].intent->outcome = INTENT_NEW;
+		rows[i].intent->verdict = (struct fault){ .reason = REASON_OK };
+	}
+	for (int i = 0; i < PQntuples(result); i++) {
+		int64_t idx = result_int(result, i, 0);
+
+		if (idx == 0)
+			TRY(session_advance(ledger, result_blob(result, i, 4), f));
+		else if (idx < 1 || idx > (int64_t)n)
+			return fault_set(f, REASON_INTERNAL, "intend() gave index %lld", (long long)idx);
+		else
+			TRY(decode_row(result, i, rows[idx - 1].intent, f));
+	}
+	return REASON_OK;
+}
+
+/* One commit, or, if a row is at fault, one for each half, until that row is alone. */
+static enum reason intend_rows(struct ledger *ledger, struct row *rows, size_t n, struct fault *f)
+{
+	AUTO(params_done) struct params params = { 0 };
+	AUTO(result_freep) PGresult *result = NULL;
+	struct fault refused = { 0 };
+	enum reason reason;
+
+	session_params(ledger, &params);
+	param_int8(&params, ledger->retry_window_s);
+	encode(&params, rows, n);
+	reason = session_call(ledger, STMT_INTEND, &params, &result, &refused);
+	if (reason == REASON_OK)
+		return decode(ledger, result, rows, n, f);
+	if (reason != REASON_LEDGER_REFUSED)
+		return fault_set(f, reason, "%s", refused.detail);
+	if (n == 1) {
+		rows->intent->outcome = INTENT_REFUSED;
+		rows->intent->verdict = refused;
+		return REASON_OK;
+	}
+	params_done(&params);
+	TRY(intend_rows(ledger, rows, n / 2, f));
+	return intend_rows(ledger, rows + n / 2, n - n / 2, f);
+}
+
+static void fill_rows(struct row *rows, struct sent_serial *sent, struct intent *batch, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct grant *grant = batch[i].grant;
+
+		rows[i].intent = &batch[i];
+		device_hash(&grant->device, rows[i].device);
+		pubkey_hash(&grant->key, rows[i].key);
+		rows[i].purpose = grant->kind == GRANT_REENROL ? BLOB(grant->previous, grant->previous_len)
+							       : BLOB_STR(grant->family);
+		sent[i].len = (uint8_t)batch[i].serial_len;
+		memcpy(sent[i].bytes, batch[i].serial, batch[i].serial_len);
+		batch[i].certificate = (struct buf){ 0 };
+	}
+	qsort(rows, n, sizeof(*rows), by_claim);
+}
+
+enum reason ledger_intend(struct ledger *ledger, struct intent *batch, size_t n, struct fault *f)
+{
+	struct row *rows;
+	struct sent_serial *sent;
+	enum reason reason;
+
+	TRY(session_ready(ledger, f));
+	if (n == 0)
+		return REASON_OK;
+	rows = calloc(n, sizeof(*rows));
+	sent = calloc(n, sizeof(*sent));
+	if (rows == NULL || sent == NULL) {
+		free(rows);
+		free(sent);
+		return fault_set(f, REASON_NO_MEMORY, "%zu intents", n);
+	}
+	fill_rows(rows, sent, batch, n);
+	reason = intend_rows(ledger, rows, n, f);
+	free(rows);
+	if (reason == REASON_OK) {
+		free(sent);
+		return REASON_OK;
+	}
+	/* The caller signs none of these. What of them is in the ledger nevertheless is voided on the next connection.
+	 */
+	for (size_t i = 0; i < n; i++)
+		buf_done(&batch[i].certificate);
+	session_lost(ledger, sent, n);
+	return reason;
+}

@@ -1,0 +1,398 @@
+/*
+ * session.c - see session.h: connecting, what a server must be like, running statements, the chain position.
+ *
+ * A connection is usable once its server keeps what it commits (fsync, synchronous_commit, and a synchronous standby
+ * where there are several hosts), has the schema, has let go of every older connection of this stream (an advisory
+ * lock that a session holds for its whole life), and still holds the last chain row that we were told was durable.
+ */
+#include "session.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+
+#define RECONNECT_US 200000
+#define DEADLOCK_TRIES 5
+
+#define CHAIN_TYPES "$1::text, $2::text, $3::bigint, $4::bytea"
+#define INTEND_TYPES                                                                                                   \
+	"$5::bigint, $6::smallint[], $7::bytea[], $8::bytea[], $9::bytea[], $10::bytea[], $11::bytea[], $12::text[], " \
+	"$13::text[], $14::text[], $15::bytea[], $16::text[], $17::boolean[], $18::text[], $19::bytea[], "             \
+	"$20::bytea[], "                                                                                               \
+	"$21::smallint[], $22::text[], $23::bytea[], $24::bytea[], $25::text[], $26::bytea[], $27::text[], "           \
+	"$28::bigint[], $29::bigint[]"
+
+static const struct {
+	const char *name, *sql;
+} statements[STMT_COUNT] = {
+	[STMT_INTEND] = { "intend", "select idx, outcome, reason, detail, serial, certificate from intend(" CHAIN_TYPES
+				    ", " INTEND_TYPES ")" },
+	[STMT_RECORD] = { "record", "select idx, reason, hash from record(" CHAIN_TYPES ", $5::bytea[], $6::bytea[])" },
+	[STMT_PREVIOUS] = { "previous", "select idx, revoked, profile, family, issuer, device_format, vendor_root, "
+					"element, level, key_hash, tbs from previous($1::bytea[])" },
+	[STMT_VOID_UNSIGNED] = { "void_unsigned", "select n, hash from void_unsigned(" CHAIN_TYPES ")" },
+	[STMT_VOID_SERIALS] = { "void_serials",
+				"select n, hash from void_serials(" CHAIN_TYPES ", $5::bytea[], $6::text)" },
+	[STMT_REVOCATIONS] = { "revocations",
+			       "select number, serial, reason, issuer, extract(epoch from at)::bigint "
+			       "from revocation where number > $1::bigint order by number limit $2::bigint" },
+	[STMT_REQUESTERS] = { "requesters",
+			      "select number, name, kind, names, labels, spki_hash, active "
+			      "from requester where number > $1::bigint order by number limit $2::bigint" },
+	[STMT_POLICY] = { "policy", "select hash from record_policy(" CHAIN_TYPES ", $5::bytea, $6::text)" },
+	[STMT_CRL_NEXT] = { "crl_next", "select number, hash from crl_next(" CHAIN_TYPES ", $5::text)" },
+	[STMT_CRL_ENTRIES] = { "crl_entries", "select number, serial, reason, issuer, extract(epoch from at)::bigint "
+					      "from crl_entries($1::text)" },
+	[STMT_NEWEST] = { "newest", "select coalesce(extract(epoch from max(at)), 0)::bigint from chain" },
+	[STMT_SETTINGS] = { "settings",
+			    "select current_setting('fsync'), current_setting('synchronous_commit'), "
+			    "current_setting('synchronous_standby_names'), (select max(version) from schema_version)" },
+	[STMT_LOCK] = { "stream_lock", "select pg_try_advisory_lock(4179, hashtext($1::text || '/' || $2::text))" },
+	[STMT_POSITION] = { "position", "select seq, hash from chain where node = $1::text and stream = $2::text and "
+					"(seq = $3::bigint or "
+					"seq = (select max(seq) from chain where node = $1::text and stream = "
+					"$2::text)) order by seq" },
+};
+
+/* What a session of ours needs whatever the database's defaults are. Plans are made once, for any table size. */
+static const char session_setup[] =
+	"set client_encoding = 'UTF8'; set default_transaction_isolation = 'read committed'; "
+	"set lock_timeout = '5s'; set jit = off; set enable_seqscan = off; "
+	"set plan_cache_mode = force_generic_plan";
+
+bool result_null(const PGresult *result, int row, int column)
+{
+	return PQgetisnull(result, row, column) != 0;
+}
+
+struct blob result_blob(const PGresult *result, int row, int column)
+{
+	return BLOB(PQgetvalue(result, row, column), (size_t)PQgetlength(result, row, column));
+}
+
+int64_t result_int(const PGresult *result, int row, int column)
+{
+	struct blob bytes = result_blob(result, row, column);
+	uint64_t value = bytes.len > 1 && (bytes.ptr[0] & 0x80) != 0 ? UINT64_MAX : 0;
+
+	for (size_t i = 0; i < bytes.len; i++)
+		value = value << 8 | bytes.ptr[i];
+	return (int64_t)value;
+}
+
+enum reason result_bytes(const PGresult *result, int row, int column, uint8_t *out, size_t cap, size_t *ret_len,
+			 struct fault *f)
+{
+	struct blob bytes = result_blob(result, row, column);
+
+	if (bytes.len > cap)
+		return fault_set(f, REASON_INTERNAL, "ledger column %s holds %zu bytes, at most %zu expected",
+				 PQfname(result, column), bytes.len, cap);
+	memcpy(out, bytes.ptr, bytes.len);
+	*ret_len = bytes.len;
+	return REASON_OK;
+}
+
+enum reason result_text(const PGresult *result, int row, int column, char *out, size_t out_len, struct fault *f)
+{
+	size_t len = 0;
+
+	TRY(result_bytes(result, row, column, (uint8_t *)out, out_len - 1, &len, f));
+	out[len] = '\0';
+	return REASON_OK;
+}
+
+void session_close(struct ledger *ledger)
+{
+	PQfinish(ledger->conn);
+	ledger->conn = NULL;
+	memset(ledger->prepared, 0, sizeof(ledger->prepared));
+}
+
+static enum reason went_behind(struct ledger *ledger, const char *what)
+{
+	ledger->behind = true;
+	return fault_set(&ledger->behind_fault, REASON_LEDGER_BEHIND, "%s", what);
+}
+
+/* One line of what the server said. */
+static const char *first_line(const char *message, char out[160])
+{
+	size_t len = strcspn(message, "\n");
+
+	if (len > 159)
+		len = 159;
+	memcpy(out, message, len);
+	out[len] = '\0';
+	return out;
+}
+
+enum error_class { ERROR_ROW, ERROR_AGAIN, ERROR_BEHIND, ERROR_SCHEMA, ERROR_AWAY };
+
+static enum error_class classify(const PGresult *result)
+{
+	static const struct {
+		const char *prefix;
+		enum error_class class;
+	} classes[] = {
+		{ "22", ERROR_ROW },      { "23", ERROR_ROW },      { "54", ERROR_ROW },       { "P0001", ERROR_ROW },
+		{ "40P01", ERROR_AGAIN }, { "40001", ERROR_AGAIN }, { "ASB01", ERROR_BEHIND }, { "42", ERROR_SCHEMA },
+	};
+	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+
+	for (size_t i = 0; state != NULL && i < sizeof(classes) / sizeof(classes[0]); i++)
+		if (strncmp(state, classes[i].prefix, strlen(classes[i].prefix)) == 0)
+			return classes[i].class;
+	return ERROR_AWAY;
+}
+
+static enum reason prepare(struct ledger *ledger, enum statement statement, struct fault *f)
+{
+	AUTO(result_freep) PGresult *result = NULL;
+	char line[160];
+
+	if (ledger->prepared[statement])
+		return REASON_OK;
+	result = PQprepare(ledger->conn, statements[statement].name, statements[statement].sql, 0, NULL);
+	if (PQresultStatus(result) != PGRES_COMMAND_OK) {
+		fault_set(f, REASON_LEDGER_AWAY, "%s: %s", statements[statement].name,
+			  first_line(PQerrorMessage(ledger->conn), line));
+		if (PQstatus(ledger->conn) != CONNECTION_OK)
+			session_close(ledger);
+		return REASON_LEDGER_AWAY;
+	}
+	ledger->prepared[statement] = true;
+	return REASON_OK;
+}
+
+static enum reason failed(struct ledger *ledger, enum statement statement, const PGresult *result, struct fault *f)
+{
+	enum error_class class = classify(result);
+	char line[160];
+
+	first_line(PQresultErrorMessage(result)[0] != '\0' ? PQresultErrorMessage(result)
+							   : PQerrorMessage(ledger->conn),
+		   line);
+	if (class == ERROR_BEHIND) {
+		(void)went_behind(ledger, line);
+		session_close(ledger);
+		return fault_set(f, REASON_LEDGER_BEHIND, "%s", line);
+	}
+	if (PQstatus(ledger->conn) != CONNECTION_OK)
+		session_close(ledger);
+	return fault_set(f, class == ERROR_ROW ? REASON_LEDGER_REFUSED : REASON_LEDGER_AWAY, "%s: %s%s",
+			 statements[statement].name, line,
+			 class == ERROR_SCHEMA ? " (is the schema there, and the role's? run sql/migrate)" : "");
+}
+
+enum reason session_call(struct ledger *ledger, enum statement statement, struct params *params, PGresult **ret_result,
+			 struct fault *f)
+{
+	TRY(params_ready(params, f));
+	TRY(prepare(ledger, statement, f));
+	for (int tries = 1;; tries++) {
+		AUTO(result_freep)
+		PGresult *result = PQexecPrepared(ledger->conn, statements[statement].name, params->n, params->ptr,
+						  params->len, params->format, 1);
+
+		if (PQresultStatus(result) == PGRES_TUPLES_OK) {
+			*ret_result = TAKE(result);
+			return REASON_OK;
+		}
+		if (classify(result) != ERROR_AGAIN || tries == DEADLOCK_TRIES)
+			return failed(ledger, statement, result, f);
+	}
+}
+
+void session_params(const struct ledger *ledger, struct params *params)
+{
+	param_text(params, ledger->node);
+	param_text(params, ledger->stream);
+	param_int8(params, (int64_t)ledger->position.seq);
+	param_bytea(params, BLOB_OF(ledger->position.hash));
+}
+
+enum reason session_advance(struct ledger *ledger, struct blob hash, struct fault *f)
+{
+	struct position next = { .seq = ledger->position.seq + 1 };
+
+	if (hash.len != sizeof(next.hash))
+		return fault_set(f, REASON_INTERNAL, "chain hash of %zu bytes", hash.len);
+	memcpy(next.hash, hash.ptr, hash.len);
+	ledger->position = next;
+	return anchor_write(&ledger->anchor, &next, f);
+}
+
+void session_lost(struct ledger *ledger, struct sent_serial *serials, size_t n)
+{
+	/* A connection is not ready before what was lost has been voided, so there is never more than one batch. */
+	free(ledger->lost);
+	ledger->lost = serials;
+	ledger->n_lost = n;
+	session_close(ledger);
+}
+
+static enum reason check_settings(struct ledger *ledger, bool several, struct fault *f)
+{
+	AUTO(params_done) struct params none = { 0 };
+	AUTO(result_freep) PGresult *result = NULL;
+	char fsync[8], commit[24];
+	int version = PQserverVersion(ledger->conn);
+
+	if (version < 150000)
+		return fault_set(f, REASON_LEDGER_AWAY, "ledger: PostgreSQL 15 or later is needed, this is %d",
+				 version / 10000);
+	TRY(session_call(ledger, STMT_SETTINGS, &none, &result, f));
+	TRY(result_text(result, 0, 0, fsync, sizeof(fsync), f));
+	TRY(result_text(result, 0, 1, commit, sizeof(commit), f));
+	if (strcmp(fsync, "on") != 0)
+		return fault_set(f, REASON_LEDGER_AWAY, "ledger: fsync is %s in this PostgreSQL; set it to on", fsync);
+	if (strcmp(commit, "on") != 0 && strcmp(commit, "remote_apply") != 0)
+		return fault_set(f, REASON_LEDGER_AWAY,
+				 "ledger: synchronous_commit is %s for this role; set it to on or remote_apply",
+				 commit);
+	if (several && result_blob(result, 0, 2).len == 0)
+		return fault_set(f, REASON_LEDGER_AWAY,
+				 "ledger.writer names several hosts but synchronous_standby_names is empty there");
+	if (result_null(result, 0, 3) || result_int(result, 0, 3) < LEDGER_SCHEMA)
+		return fault_set(f, REASON_LEDGER_AWAY,
+				 "ledger: schema is at version %d, %d is needed: run sql/migrate",
+				 (int)result_int(result, 0, 3), LEDGER_SCHEMA);
+	return REASON_OK;
+}
+
+/* Only one session at a time writes a stream; one that died is let go of by PostgreSQL when its commit is over. */
+static enum reason lock_stream(struct ledger *ledger, struct fault *f)
+{
+	AUTO(params_done) struct params params = { 0 };
+	AUTO(result_freep) PGresult *result = NULL;
+
+	param_text(&params, ledger->node);
+	param_text(&params, ledger->stream);
+	TRY(session_call(ledger, STMT_LOCK, &params, &result, f));
+	if (result_int(result, 0, 0) == 0)
+		return fault_set(f, REASON_LEDGER_AWAY,
+				 "another session writes stream %s of node %s: two nodes must not have one name",
+				 ledger->stream, ledger->node);
+	return REASON_OK;
+}
+
+/* The row we know of must be there; newer ones of ours are commits whose answer was lost. */
+static enum reason find_position(struct ledger *ledger, struct fault *f)
+{
+	AUTO(params_done) struct params params = { 0 };
+	AUTO(result_freep) PGresult *result = NULL;
+	struct position *known = &ledger->position;
+	int last;
+
+	param_text(&params, ledger->node);
+	param_text(&params, ledger->stream);
+	param_int8(&params, (int64_t)known->seq);
+	TRY(session_call(ledger, STMT_POSITION, &params, &result, f));
+	last = PQntuples(result) - 1;
+	if (known->seq > 0 && (last < 0 || result_int(result, 0, 0) != (int64_t)known->seq ||
+			       !blob_equal(result_blob(result, 0, 1), BLOB_OF(known->hash)))) {
+		(void)went_behind(ledger, "");
+		return fault_set(&ledger->behind_fault, REASON_LEDGER_BEHIND,
+				 "chain %s/%s: row %llu of anchor %s is not in this database: it went back in time",
+				 ledger->node, ledger->stream, (unsigned long long)known->seq, ledger->anchor.path);
+	}
+	if (last < 0 || result_int(result, last, 0) == (int64_t)known->seq)
+		return REASON_OK;
+	known->seq = (uint64_t)result_int(result, last, 0) - 1;
+	return session_advance(ledger, result_blob(result, last, 1), f);
+}
+
+static enum reason void_lost(struct ledger *ledger, struct fault *f)
+{
+	AUTO(params_done) struct params params = { 0 };
+	AUTO(result_freep) PGresult *result = NULL;
+
+	if (ledger->n_lost == 0)
+		return REASON_OK;
+	session_params(ledger, &params);
+	param_array(&params, PG_BYTEA, ledger->n_lost);
+	for (size_t i = 0; i < ledger->n_lost; i++)
+		array_bytea(&params, BLOB(ledger->lost[i].bytes, ledger->lost[i].len));
+	param_text(&params, "the answer of its commit was lost");
+	TRY(session_call(ledger, STMT_VOID_SERIALS, &params, &result, f));
+	if (!result_null(result, 0, 1))
+		TRY(session_advance(ledger, result_blob(result, 0, 1), f));
+	free(ledger->lost);
+	ledger->lost = NULL;
+	ledger->n_lost = 0;
+	return REASON_OK;
+}
+
+static bool has_several_hosts(const char *conninfo)
+{
+	PQconninfoOption *options = PQconninfoParse(conninfo, NULL);
+	bool several = false;
+
+	for (PQconninfoOption *o = options; o != NULL && o->keyword != NULL; o++)
+		if ((strcmp(o->keyword, "host") == 0 || strcmp(o->keyword, "hostaddr") == 0) && o->val != NULL)
+			several |= strchr(o->val, ',') != NULL;
+	PQconninfoFree(options);
+	return several;
+}
+
+/* Defaults stand before the operator's conninfo, which may override them; what must hold stands behind it. */
+static PGconn *connect_server(const char *conninfo, bool several)
+{
+	const char *const keys[] = { "connect_timeout",
+				     "keepalives_idle",
+				     "keepalives_interval",
+				     "keepalives_count",
+				     "tcp_user_timeout",
+				     "application_name",
+				     "dbname",
+				     several ? "target_session_attrs" : NULL,
+				     NULL };
+	const char *const values[] = { "2", "5", "2", "3", "10000", "assayd", conninfo, "read-write", NULL };
+
+	return PQconnectdbParams(keys, values, 1);
+}
+
+static enum reason set_up(struct ledger *ledger, bool several, struct fault *f)
+{
+	AUTO(result_freep) PGresult *result = PQexec(ledger->conn, session_setup);
+	char line[160];
+
+	if (PQresultStatus(result) != PGRES_COMMAND_OK)
+		return fault_set(f, REASON_LEDGER_AWAY, "session: %s", first_line(PQerrorMessage(ledger->conn), line));
+	TRY(check_settings(ledger, several, f));
+	TRY(lock_stream(ledger, f));
+	TRY(find_position(ledger, f));
+	return void_lost(ledger, f);
+}
+
+enum reason session_ready(struct ledger *ledger, struct fault *f)
+{
+	int64_t now_us = clock_mono_us();
+	bool several = has_several_hosts(ledger->conninfo);
+	enum reason reason;
+	char line[160];
+
+	if (ledger->behind)
+		return fault_set(f, REASON_LEDGER_BEHIND, "%s", ledger->behind_fault.detail);
+	if (ledger->conn != NULL)
+		return REASON_OK;
+	if (ledger->tried_us != 0 && now_us - ledger->tried_us < RECONNECT_US)
+		return fault_set(f, REASON_LEDGER_AWAY, "not connected, next attempt in %lld ms",
+				 (long long)(RECONNECT_US - (now_us - ledger->tried_us)) / 1000);
+	ledger->tried_us = now_us;
+	ledger->conn = connect_server(ledger->conninfo, several);
+	if (PQstatus(ledger->conn) != CONNECTION_OK) {
+		reason = fault_set(f, REASON_LEDGER_AWAY, "%s", first_line(PQerrorMessage(ledger->conn), line));
+		session_close(ledger);
+		return reason;
+	}
+	reason = set_up(ledger, several, f);
+	if (reason != REASON_OK)
+		session_close(ledger);
+	if (ledger->behind)
+		return fault_set(f, REASON_LEDGER_BEHIND, "%s", ledger->behind_fault.detail);
+	return reason;
+}

@@ -1,0 +1,88 @@
+/*
+ * session.h - the inside of struct ledger: one connection, its settings, and the chain position that it writes on.
+ *
+ * Threads: one thread per struct ledger.
+ * Does not: know what a batch means; that is in intend.c, record.c and view.c.
+ */
+#ifndef ASSAY_SESSION_H
+#define ASSAY_SESSION_H
+
+#include <libpq-fe.h>
+
+#include "anchor.h"
+#include "ledger.h"
+#include "pgarray.h"
+
+#define LEDGER_SCHEMA 4     /* the newest migration that this code needs */
+#define CHAIN_NAME_CHARS 32 /* as table chain checks it */
+
+/* Every statement Assay sends; values travel only as parameters. */
+enum statement {
+	STMT_INTEND,
+	STMT_RECORD,
+	STMT_PREVIOUS,
+	STMT_VOID_UNSIGNED,
+	STMT_VOID_SERIALS,
+	STMT_REVOCATIONS,
+	STMT_REQUESTERS,
+	STMT_POLICY,
+	STMT_CRL_NEXT,
+	STMT_CRL_ENTRIES,
+	STMT_NEWEST,
+	STMT_SETTINGS,
+	STMT_LOCK,
+	STMT_POSITION,
+	STMT_COUNT
+};
+
+struct sent_serial {
+	uint8_t len, bytes[LIMIT_SERIAL_BYTES];
+};
+
+struct ledger {
+	char *conninfo;
+	char node[CHAIN_NAME_CHARS + 1], stream[CHAIN_NAME_CHARS + 1];
+	unsigned retry_window_s;
+	PGconn *conn; /* NULL: away */
+	bool prepared[STMT_COUNT];
+	int64_t tried_us; /* last attempt to connect */
+	bool behind;      /* sticky */
+	struct fault behind_fault;
+	struct anchor anchor;
+	struct position position; /* last row known to be durable */
+	/* Serials of a batch whose answer was lost: whatever of it is in the ledger will never be signed. */
+	struct sent_serial *lost;
+	size_t n_lost;
+};
+
+/* Connects if needed. REASON_LEDGER_BEHIND, or REASON_LEDGER_AWAY, also for a server that must not be used. */
+MUST_CHECK enum reason session_ready(struct ledger *ledger, struct fault *f);
+void session_close(struct ledger *ledger);
+
+/*
+ * Runs one statement; ret_result is the caller's to PQclear(). REASON_LEDGER_REFUSED means that a row is at fault
+ * (SQLSTATE classes 22, 23, 54, and what a trigger raises): the caller splits its batch. Deadlocks are tried again.
+ */
+MUST_CHECK enum reason session_call(struct ledger *ledger, enum statement statement, struct params *params,
+				    PGresult **ret_result, struct fault *f);
+/* The first four parameters of every function that adds a chain row. */
+void session_params(const struct ledger *ledger, struct params *params);
+/* A chain row was committed: its hash as the function returned it. Writes the anchor. */
+MUST_CHECK enum reason session_advance(struct ledger *ledger, struct blob hash, struct fault *f);
+/* Remembers serials to void on the next connection, which it forces. Consumes serials. */
+void session_lost(struct ledger *ledger, struct sent_serial *serials, size_t n);
+
+/* Reading binary results. */
+bool result_null(const PGresult *result, int row, int column);
+struct blob result_blob(const PGresult *result, int row, int column);
+int64_t result_int(const PGresult *result, int row, int column); /* bool, int2, int4, int8 */
+/* Text into a fixed array; REASON_INTERNAL if it does not fit. */
+MUST_CHECK enum reason result_text(const PGresult *result, int row, int column, char *out, size_t out_len,
+				   struct fault *f);
+/* Bytes into a fixed array of `cap`; ret_len is what there was. */
+MUST_CHECK enum reason result_bytes(const PGresult *result, int row, int column, uint8_t *out, size_t cap,
+				    size_t *ret_len, struct fault *f);
+
+AUTO_FREE(PGresult, result_freep, PQclear)
+
+#endif

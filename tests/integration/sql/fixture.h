@@ -1,0 +1,71 @@
+/*
+ * fixture.h - a private PostgreSQL with a fresh ledger in it, and short ways to ask it for things.
+ *
+ * Names in tests are free text: a device, a key and a nonce are made from the word that a test gives them.
+ */
+#ifndef ASSAY_TEST_FIXTURE_H
+#define ASSAY_TEST_FIXTURE_H
+
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <libpq-fe.h>
+
+#include "ledger.h"
+
+#define WINDOW_S (7 * 86400)
+
+struct world {
+	char dir[256]; /* of the cluster */
+	char anchors[300];
+	char ca_conninfo[400]; /* of the writing role */
+	PGconn *admin;         /* superuser */
+};
+
+/* cmocka group fixtures; *state is a struct world. */
+int world_setup(void **state);
+int world_teardown(void **state);
+void world_admin(struct world *world); /* connects again after a restart */
+/* Runs a command of tests/support/postgres.sh on the world's cluster. */
+void world_postgres(struct world *world, const char *command);
+
+struct ledger *world_ledger(struct world *world, const char *node, const char *stream, unsigned window_s);
+/* One value as text by SQL of the superuser ("" for NULL or no row); valid until the next call but three. */
+__attribute__((format(printf, 2, 3))) const char *world_sql(struct world *world, const char *fmt, ...);
+/* The same, as a number. */
+__attribute__((format(printf, 2, 3))) long world_count(struct world *world, const char *fmt, ...);
+
+/* One request on its way, with everything that the ledger borrows. */
+struct request {
+	struct grant grant;
+	struct intent intent;
+	uint8_t serial[LIMIT_SERIAL_BYTES];            /* as offered */
+	char tbs[80], hex[2 * LIMIT_SERIAL_BYTES + 1]; /* hex: of the serial that counts, after ask() */
+};
+void request_enrol(struct request *r, const char *element, const char *key);
+void request_reenrol(struct request *r, const struct request *previous, const char *key);
+void request_nonce(struct request *r, const char *nonce);
+void request_done(struct request *r); /* frees the certificate */
+
+/* intend for one; asserts that the call itself succeeds. */
+enum intent_outcome ask(struct ledger *ledger, struct request *r);
+/* intend and record: asserts that it was new. */
+void issue(struct ledger *ledger, struct request *r);
+enum reason record_one(struct ledger *ledger, const struct request *r, const char *tail);
+
+#define assert_refused(ledger, r, expected)                                                                            \
+	do {                                                                                                           \
+		assert_int_equal(ask(ledger, r), INTENT_REFUSED);                                                      \
+		assert_string_equal(reason_info((r)->intent.verdict.reason)->name, reason_info(expected)->name);       \
+	} while (0)
+#define assert_ok(call)                                                                                                \
+	do {                                                                                                           \
+		struct fault assert_fault = { 0 };                                                                     \
+		struct fault *f = &assert_fault;                                                                       \
+		if ((call) != REASON_OK)                                                                               \
+			fail_msg("%s: %s: %s", #call, reason_info(assert_fault.reason)->name, assert_fault.detail);    \
+	} while (0)
+
+#endif
