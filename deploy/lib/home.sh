@@ -70,7 +70,7 @@ home_config() {
 		    { "name": "unattested", "certificate": "ca/unattested.pem", "key": "unattested",
 		      "level_min": "none", "level_max": "none", "validity_max": "10y" },
 		    { "name": "idevid", "certificate": "ca/idevid.pem", "key": "idevid",
-		      "level_min": "native", "level_max": "native" }
+		      "level_min": "native", "level_max": "native", "validity_max": "none" }
 		  ],
 		  "token": { "module": "$HOME_MODULE", "label": "assay", "pin_file": "secrets/pin", "sessions": 4 },
 		  "ledger": {
@@ -96,7 +96,9 @@ home_users() {
 	(umask 077 && openssl rand -hex 12 >"$secret")
 	hash=$(assayd --hash-password <"$secret") || die "assayd --hash-password failed"
 	home_write "$ASSAY_HOME/users.json" 600 <<-END
-		{ "users": [ { "name": "legacy", "password": "$hash", "names": "legacy-*", "labels": [ "unattested" ] } ] }
+		[
+		  { "user": "legacy", "hash": "$hash", "names": "legacy-*", "labels": ["unattested"] }
+		]
 	END
 }
 

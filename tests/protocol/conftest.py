@@ -115,6 +115,11 @@ class Assay:
             f"SELECT register_requester('{kind}', '{name}', '\\x{self.spki_hash(cert)}'::bytea, '', '')"
         )
 
+    def retire(self, cert_file):
+        with open(cert_file, "rb") as f:
+            cert = x509.load_pem_x509_certificate(f.read())
+        self.owner_sql(f"SELECT retire_requester('\\x{self.spki_hash(cert)}'::bytea)")
+
     @staticmethod
     def spki_hash(cert):
         from hashlib import sha256

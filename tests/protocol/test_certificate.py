@@ -191,7 +191,7 @@ def test_signature_in_the_ledger_is_the_certificates(assay):
     octets = cert.serial_number.to_bytes(cert.serial_number.bit_length() // 8 + 1, "big").hex()
     tbs = assay.sql(f"SELECT encode(tbs, 'hex') FROM issuance WHERE serial = '\\x{octets}'::bytea")
     assert bytes.fromhex(tbs) == cert.tbs_certificate_bytes
-    whole = assay.sql(f"SELECT encode(certificate_der('\\x{octets}'::bytea), 'hex')")
+    whole = assay.sql(f"SELECT encode(certificate('\\x{octets}'::bytea), 'hex')")
     assert bytes.fromhex(whole) == element.cert_der(cert)
 
 

@@ -16,7 +16,7 @@ def rig(assay, *arguments, check=True):
     return run("assay-rig", *arguments, env={**os.environ, **assay.env}, check=check)
 
 
-def verify_all(assay, folder, pattern="*.pem"):
+def verify_all(assay, folder, pattern="*/cert.pem"):
     """Number of certificates in the folder; all of them verify with what /cacerts gives."""
     files = sorted(folder.glob(pattern))
     cacerts = assay.cacerts_file()

@@ -114,7 +114,7 @@ def test_10_15_every_request_of_a_connection_is_checked(assay):
     assay.register("rig", "rig-short", identity[0])
     rig = assay.client(identity)
     wait_for(lambda: rig.get("nonce", "line").status == 200)
-    assay.owner_sql("SELECT deactivate_requester('rig', 'rig-short')")
+    assay.retire(identity[0])
     wait_for(lambda: rig.get("nonce", "line").status == 403)
 
 
