@@ -156,6 +156,17 @@ static enum reason check_one(const struct claims *claims, struct fault *verdict)
 	return REASON_OK;
 }
 
+bool claim_holds(const struct claim *claim)
+{
+	bool holds;
+
+	pthread_once(&mds_once, mds_fetch);
+	holds = sig_alg_fits(claim->alg, claim->key->type) && verify(claim) == HOLDS;
+	if (!holds)
+		ERR_clear_error();
+	return holds;
+}
+
 void claims_check(struct claims *const *batch, size_t n, struct fault *verdict)
 {
 	pthread_once(&mds_once, mds_fetch);

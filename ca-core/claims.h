@@ -59,6 +59,9 @@ MUST_CHECK enum reason claims_add(struct claims *claims, struct claim claim, str
 MUST_CHECK enum reason claims_keep_key(struct claims *claims, const struct pubkey *key, const struct pubkey **ret_key,
 				       struct fault *f);
 
+/* One claim, at once: for CA certificates met for the first time, whose result others wait for. */
+MUST_CHECK bool claim_holds(const struct claim *claim);
+
 /* Checks every claim of every entry. verdict[i].reason is REASON_OK or the refusal of i's first false claim. */
 void claims_check(struct claims *const *batch, size_t n, struct fault *verdict);
 
