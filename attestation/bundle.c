@@ -1,10 +1,10 @@
 /* bundle.c - see bundle.h. */
 #include "bundle.h"
 
-#include "asn1.h"
+#include "der.h"
 
 /* CertificateChoices, RFC 5652 section 10.2.2; LimitedCertChoices leaves `certificate` and `other`. */
-#define CHOICE_OTHER TAG_CONTEXT_CONSTRUCTED(3)
+#define CHOICE_OTHER DER_CONTEXT_CONSTRUCTED(3)
 
 #define refuse(f, ...) fault_set((f), REASON_EVIDENCE_DER, __VA_ARGS__)
 
@@ -14,15 +14,15 @@ static enum reason parse_statement(struct blob *in, struct bundle *bundle, struc
 {
 	size_t i = bundle->n_statements;
 	struct blob fields;
-	struct asn1 stmt;
+	struct der stmt;
 
 	if (i == LIMIT_STATEMENTS)
 		return refuse(f, "more than %d statements", LIMIT_STATEMENTS);
-	if (!asn1_take(in, TAG_SEQUENCE, &fields))
+	if (!der_take(in, DER_SEQUENCE, &fields))
 		return refuse(f, "statement %zu is not a SEQUENCE", i);
-	if (!asn1_oid(&fields, &bundle->statement[i].type))
+	if (!der_oid(&fields, &bundle->statement[i].type))
 		return refuse(f, "statement %zu does not begin with an OID", i);
-	if (!asn1_any(&fields, &stmt))
+	if (!der_any(&fields, &stmt))
 		return refuse(f, "statement %zu has no stmt", i);
 	if (fields.len > 0)
 		return refuse(f, "statement %zu has %zu bytes after its stmt", i, fields.len);
@@ -37,13 +37,13 @@ static enum reason parse_cert(struct blob *in, size_t i, struct bundle *bundle, 
 
 	if (i == LIMIT_BUNDLE_CERTS)
 		return refuse(f, "more than %d certificates", LIMIT_BUNDLE_CERTS);
-	if (asn1_take_whole(in, TAG_SEQUENCE, &whole, &content)) {
+	if (der_take_whole(in, DER_SEQUENCE, &whole, &content)) {
 		if (whole.len > LIMIT_CERT_BYTES)
 			return refuse(f, "certificate %zu has %zu bytes", i, whole.len);
 		bundle->certs[bundle->n_certs++] = whole;
 		return REASON_OK;
 	}
-	if (!asn1_take(in, CHOICE_OTHER, &content))
+	if (!der_take(in, CHOICE_OTHER, &content))
 		return refuse(f, "certs: entry %zu is neither a certificate nor other", i);
 	return REASON_OK;
 }
@@ -55,11 +55,11 @@ enum reason bundle_parse(struct blob der, struct bundle *ret_bundle, struct faul
 
 	if (der.len > LIMIT_BUNDLE_BYTES)
 		return refuse(f, "%zu bytes, at most %d", der.len, LIMIT_BUNDLE_BYTES);
-	if (!asn1_only(der, TAG_SEQUENCE, &fields))
+	if (!der_only(der, DER_SEQUENCE, &fields))
 		return refuse(f, "not one SEQUENCE");
-	if (!asn1_take(&fields, TAG_SEQUENCE, &statements) || statements.len == 0)
+	if (!der_take(&fields, DER_SEQUENCE, &statements) || statements.len == 0)
 		return refuse(f, "no attestations");
-	if (fields.len > 0 && (!asn1_take(&fields, TAG_SEQUENCE, &certs) || certs.len == 0))
+	if (fields.len > 0 && (!der_take(&fields, DER_SEQUENCE, &certs) || certs.len == 0))
 		return refuse(f, "certs is not a SEQUENCE with at least one entry");
 	if (fields.len > 0)
 		return refuse(f, "%zu bytes after certs", fields.len);

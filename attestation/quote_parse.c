@@ -8,7 +8,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "asn1.h"
+#include "der.h"
 #include "detcbor.h"
 
 #define COSE_SIGN1 18   /* RFC 9052 section 4.2 */
@@ -227,7 +227,7 @@ enum reason quote_parse(struct blob stmt, struct quote *ret_quote, struct fault 
 	struct quote quote = { 0 };
 	struct blob cose;
 
-	if (!asn1_only(stmt, TAG_OCTET_STRING, &cose))
+	if (!der_only(stmt, DER_OCTET_STRING, &cose))
 		return refuse(f, "stmt is not one OCTET STRING");
 	if (cose.len > LIMIT_QUOTE_BYTES)
 		return refuse(f, "quote of %zu bytes, at most %d", cose.len, LIMIT_QUOTE_BYTES);

@@ -24,7 +24,7 @@ MUST_CHECK enum reason policy_load(const char *profiles_dir, const char *users_p
                                    struct policy **ret_policy, struct fault *f);
 void policy_free(struct policy *policy); /* accepts NULL */
 AUTO_FREE(struct policy, policy_freep, policy_free)
-void policy_hash(const struct policy *policy, uint8_t out[32]); /* SHA-256 over every file's bytes in name order */
+void policy_hash(const struct policy *policy, uint8_t out[32]); /* SHA-256 over every file's name and bytes, in order */
 
 const struct profile *policy_profile(const struct policy *policy, const char *label); /* NULL if unknown */
 size_t policy_profiles(const struct policy *policy, const struct profile **out, size_t cap); /* all, by name */
@@ -45,6 +45,9 @@ struct requester {
 /* HTTP Basic. REASON_AUTH_PASSWORD if unknown or wrong; takes a slow hash's time when not cached. */
 MUST_CHECK enum reason policy_user(const struct policy *policy, const char *user, const char *password,
                                    struct requester *ret_who, struct fault *f);
+
+/* A yescrypt hash for the users file, with NUL; cap of 128 is enough. For `assayd --hash-password`. */
+MUST_CHECK enum reason policy_hash_password(const char *password, char *out, size_t cap, struct fault *f);
 
 enum est_op { EST_CACERTS, EST_CSRATTRS, EST_NONCE, EST_SIMPLEENROLL, EST_SIMPLEREENROLL };
 
