@@ -1,0 +1,260 @@
+/* ceremony.c - see ceremony.h. */
+#include "ceremony.h"
+
+#include <openssl/crypto.h>
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "home.h"
+#include "vendor.h"
+
+#define BACKDATE_S 3600 /* a device certificate begins an hour before it is made; its CA should not begin later */
+
+struct ca {
+	struct buf der;
+	struct cert cert; /* points into der */
+	const struct hsm_key *key;
+	char file[LIMIT_PROFILE_CHARS + 16];
+};
+
+struct ceremony {
+	const struct spec *spec;
+	const char *home, *module;
+	int64_t now_s;
+	struct transcript *transcript;
+	struct hsm *hsm;
+	struct ca ca[1 + SPEC_ISSUERS_MAX];
+};
+
+static void ceremony_done(struct ceremony *c)
+{
+	for (size_t i = 0; i < sizeof(c->ca) / sizeof(c->ca[0]); i++)
+		buf_done(&c->ca[i].der);
+	hsm_close(c->hsm);
+	transcript_free(c->transcript);
+}
+
+static void ca_file(const struct spec_ca *ca, char *out, size_t out_len)
+{
+	snprintf(out, out_len, "ca/%s.pem", ca->name);
+}
+
+/* Certificates and keys of an earlier attempt: which of them is there cannot be known to belong together. */
+static enum reason check_blank(const struct ceremony *c, struct fault *f)
+{
+	const char *const advice =
+		"the home is half made; move it away or remove it, the token folder too, and start again";
+	char file[LIMIT_PROFILE_CHARS + 16];
+
+	for (size_t i = 0; i < c->spec->n_cas; i++) {
+		ca_file(&c->spec->ca[i], file, sizeof(file));
+		if (home_has(c->home, file))
+			return fault_set(f, REASON_CONFIG, "%s/%s is there without %s: %s", c->home, file,
+					 TRANSCRIPT_FILE, advice);
+	}
+	for (size_t i = 0; i < c->spec->n_ends; i++) {
+		if (home_has(c->home, c->spec->end[i].key_file) || home_has(c->home, c->spec->end[i].file))
+			return fault_set(f, REASON_CONFIG, "%s/%s is there without %s: %s", c->home,
+					 c->spec->end[i].file, TRANSCRIPT_FILE, advice);
+	}
+	return REASON_OK;
+}
+
+struct pins {
+	char so[HOME_PIN_BYTES], user[HOME_PIN_BYTES];
+};
+
+static void pins_wipe(struct pins *pins)
+{
+	OPENSSL_cleanse(pins, sizeof(*pins));
+}
+
+static enum reason read_pins(const struct ceremony *c, struct pins *pins, struct fault *f)
+{
+	bool made;
+
+	TRY(home_pin(c->home, c->spec->so_pin_file, pins->so, &made, f));
+	printf("security officer's PIN %s %s\n", made ? "made in" : "read from", c->spec->so_pin_file);
+	TRY(home_pin(c->home, c->spec->pin_file, pins->user, &made, f));
+	printf("user PIN %s %s\n", made ? "made in" : "read from", c->spec->pin_file);
+	return REASON_OK;
+}
+
+static enum reason make_keys(const struct ceremony *c, struct token *token, struct fault *f)
+{
+	for (size_t i = 0; i < c->spec->n_cas; i++) {
+		const struct spec_ca *ca = &c->spec->ca[i];
+
+		TRY(token_generate(token, ca->name, (uint8_t)(i + 1), ca->type, ca->rsa_bits, f));
+		printf("key %s (%s) generated in token '%s'\n", ca->name, key_type_name(ca->type),
+		       c->spec->token_label);
+	}
+	return REASON_OK;
+}
+
+static enum reason fill_token(struct ceremony *c, struct fault *f)
+{
+	AUTO(token_closep) struct token *token = NULL;
+	AUTO(pins_wipe) struct pins pins;
+	struct token_info info;
+	bool found;
+
+	TRY(token_open(c->module, &token, f));
+	TRY(token_find(token, c->spec->token_label, &found, f));
+	if (found)
+		return fault_set(f, REASON_CONFIG,
+				 "token '%s' is there already, but %s/%s is not: remove the token, or bring back the "
+				 "home it belongs to",
+				 c->spec->token_label, c->home, TRANSCRIPT_FILE);
+	TRY(read_pins(c, &pins, f));
+	TRY(token_init(token, c->spec->token_label, pins.so, pins.user, f));
+	TRY(token_describe(token, &info, f));
+	printf("token '%s' initialised: %s %s, serial %s\n", info.label, info.manufacturer, info.model, info.serial);
+	TRY(transcript_token(c->transcript, &info, f));
+	TRY(token_login(token, pins.user, f));
+	return make_keys(c, token, f);
+}
+
+static enum reason open_keys(struct ceremony *c, struct fault *f)
+{
+	char pin_file[HOME_PATH_BYTES];
+
+	TRY(home_path(c->home, c->spec->pin_file, pin_file, f));
+	TRY(hsm_open(
+		&(struct hsm_options){
+			.module = c->module, .token_label = c->spec->token_label, .pin_file = pin_file, .sessions = 1 },
+		&c->hsm, f));
+	for (size_t i = 0; i < c->spec->n_cas; i++) {
+		TRY(hsm_key(c->hsm, c->spec->ca[i].name, &c->ca[i].key, f));
+		TRY(transcript_key(c->transcript, c->spec->ca[i].name, "token", hsm_key_public(c->ca[i].key), f));
+	}
+	return REASON_OK;
+}
+
+static int64_t end_of(int64_t now_s, int64_t validity_s)
+{
+	return validity_s == SPEC_NO_EXPIRY ? TIME_NO_EXPIRY : now_s + validity_s;
+}
+
+static void subject_of(struct ca_cert_ask *ask, const char *organization, const char *cn)
+{
+	ask->n_subject = 2;
+	ask->subject[0].type = OID_AT_ORG;
+	snprintf(ask->subject[0].value, sizeof(ask->subject[0].value), "%s", organization);
+	ask->subject[1].type = OID_AT_CN;
+	snprintf(ask->subject[1].value, sizeof(ask->subject[1].value), "%s", cn);
+}
+
+static enum reason make_ca(struct ceremony *c, size_t i, struct fault *f)
+{
+	const struct spec_ca *spec = &c->spec->ca[i];
+	struct ca *ca = &c->ca[i], *root = &c->ca[0];
+	struct ca_signer signer = { .token = root->key, .name = i == 0 ? (struct blob){ 0 } : root->cert.subject };
+	struct ca_cert_ask ask = {
+		.key = hsm_key_public(ca->key),
+		.ca = true,
+		.path_len = i == 0 ? 1 : 0,
+		.key_usage = KU_KEY_CERT_SIGN | KU_CRL_SIGN,
+		.not_before_s = c->now_s - BACKDATE_S,
+		.not_after_s = end_of(c->now_s, spec->validity_s),
+	};
+
+	subject_of(&ask, c->spec->organization, spec->cn);
+	TRY(ca_cert_issue(&signer, &ask, &ca->der, f));
+	TRY(cert_parse(buf_blob(&ca->der), &ca->cert, f));
+	ca_file(spec, ca->file, sizeof(ca->file));
+	TRY(home_write_certs(c->home, ca->file, &(struct blob){ ca->der.ptr, ca->der.len }, 1, f));
+	printf("certificate %s: CA %s\n", ca->file, spec->cn);
+	return transcript_cert(c->transcript, ca->file, buf_blob(&ca->der), f);
+}
+
+static enum reason make_end(struct ceremony *c, const struct spec_end *spec, struct fault *f)
+{
+	AUTO(evp_pkey_freep) EVP_PKEY *key = EVP_EC_gen("P-256");
+	AUTO(buf_done) struct buf der = { 0 };
+	const struct ca *issuer = &c->ca[spec->issuer];
+	struct ca_signer signer = { .token = issuer->key, .name = issuer->cert.subject };
+	struct pubkey public;
+	struct ca_cert_ask ask = {
+		.key = &public,
+		.key_usage = KU_DIGITAL_SIGNATURE,
+		.n_ekus = spec->n_ekus,
+		.n_sans = spec->n_sans,
+		.not_before_s = c->now_s - BACKDATE_S,
+		.not_after_s = end_of(c->now_s, spec->validity_s),
+	};
+
+	if (key == NULL)
+		return fault_set(f, REASON_NO_MEMORY, "key of %s", spec->cn);
+	if (ask.not_after_s > issuer->cert.not_after_s)
+		return fault_set(f, REASON_CONFIG, "%s: would outlive its issuer", spec->file);
+	TRY(ca_cert_public(key, &public, f));
+	subject_of(&ask, c->spec->organization, spec->cn);
+	memcpy(ask.eku, spec->eku, sizeof(ask.eku));
+	memcpy(ask.san, spec->san, sizeof(ask.san));
+	TRY(ca_cert_issue(&signer, &ask, &der, f));
+	TRY(home_write_key(c->home, spec->key_file, key, f));
+	TRY(home_write_certs(c->home, spec->file, (struct blob[]){ buf_blob(&der), buf_blob(&issuer->der) },
+			     spec->chain ? 2 : 1, f));
+	printf("certificate %s: %s, key in %s\n", spec->file, spec->cn, spec->key_file);
+	TRY(transcript_key(c->transcript, spec->cn, spec->key_file, &public, f));
+	return transcript_cert(c->transcript, spec->file, buf_blob(&der), f);
+}
+
+static enum reason make_trust(struct ceremony *c, const struct spec_trust *spec, struct fault *f)
+{
+	struct blob anchors[SPEC_ISSUERS_MAX];
+
+	for (size_t i = 0; i < spec->n; i++)
+		anchors[i] = buf_blob(&c->ca[spec->issuer[i]].der);
+	TRY(home_write_certs(c->home, spec->file, anchors, spec->n, f));
+	printf("trust list %s\n", spec->file);
+	return REASON_OK;
+}
+
+static enum reason make_nonce_key(const struct ceremony *c, struct fault *f)
+{
+	uint8_t key[32];
+	enum reason reason;
+
+	if (home_has(c->home, c->spec->nonce_key))
+		return REASON_OK;
+	if (RAND_bytes(key, sizeof(key)) != 1)
+		return fault_set(f, REASON_INTERNAL, "random numbers");
+	reason = home_write_secret(c->home, c->spec->nonce_key, BLOB_OF(key), f);
+	OPENSSL_cleanse(key, sizeof(key));
+	printf("nonce key %s\n", c->spec->nonce_key);
+	return reason;
+}
+
+enum reason ceremony_hold(const struct spec *spec, const char *home, const char *module, struct fault *f)
+{
+	AUTO(ceremony_done)
+	struct ceremony c = {
+		.spec = spec, .home = home, .module = module != NULL ? module : spec->module, .now_s = clock_wall_s()
+	};
+
+	if (home_has(home, TRANSCRIPT_FILE)) {
+		printf("%s/%s is there: the ceremony has been held, nothing to do\n", home, TRANSCRIPT_FILE);
+		return REASON_OK;
+	}
+	TRY(check_blank(&c, f));
+	TRY(transcript_new(spec, &c.transcript, f));
+	TRY(fill_token(&c, f));
+	TRY(open_keys(&c, f));
+	for (size_t i = 0; i < spec->n_cas; i++)
+		TRY(make_ca(&c, i, f));
+	for (size_t i = 0; i < spec->n_ends; i++)
+		TRY(make_end(&c, &spec->end[i], f));
+	for (size_t i = 0; i < spec->n_trust; i++)
+		TRY(make_trust(&c, &spec->trust[i], f));
+	TRY(make_nonce_key(&c, f));
+	if (spec->software_vendor)
+		TRY(vendor_make(c.transcript, home, c.now_s, f));
+	TRY(transcript_write(c.transcript, home, f));
+	printf("transcript %s/%s: the ceremony is complete\n", home, TRANSCRIPT_FILE);
+	return REASON_OK;
+}
