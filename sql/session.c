@@ -7,6 +7,7 @@
  */
 #include "session.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -355,6 +356,13 @@ static PGconn *connect_server(const char *conninfo, bool several)
 	return PQconnectdbParams(keys, values, 1);
 }
 
+/* libpq would print the server's notices to standard error, where the log is. */
+static void drop_notice(void *user, const PGresult *notice)
+{
+	(void)user;
+	(void)notice;
+}
+
 static enum reason set_up(struct ledger *ledger, bool several, struct fault *f)
 {
 	AUTO(result_freep) PGresult *result = PQexec(ledger->conn, session_setup);
@@ -368,27 +376,45 @@ static enum reason set_up(struct ledger *ledger, bool several, struct fault *f)
 	return void_lost(ledger, f);
 }
 
+/* An idle connection has nothing to say but that it is over: seen here, no batch is lost to it. */
+static void notice_closed(struct ledger *ledger)
+{
+	struct pollfd waiting = { .events = POLLIN };
+
+	while (ledger->conn != NULL) {
+		waiting.fd = PQsocket(ledger->conn);
+		if (waiting.fd >= 0 && poll(&waiting, 1, 0) == 0)
+			return;
+		if (PQconsumeInput(ledger->conn) == 0 || PQisBusy(ledger->conn) != 0 ||
+		    PQstatus(ledger->conn) != CONNECTION_OK)
+			session_close(ledger);
+	}
+}
+
 enum reason session_ready(struct ledger *ledger, struct fault *f)
 {
 	int64_t now_us = clock_mono_us();
-	bool several = has_several_hosts(ledger->conninfo);
 	enum reason reason;
+	bool several;
 	char line[160];
 
 	if (ledger->behind)
 		return fault_set(f, REASON_LEDGER_BEHIND, "%s", ledger->behind_fault.detail);
+	notice_closed(ledger);
 	if (ledger->conn != NULL)
 		return REASON_OK;
 	if (ledger->tried_us != 0 && now_us - ledger->tried_us < RECONNECT_US)
 		return fault_set(f, REASON_LEDGER_AWAY, "not connected, next attempt in %lld ms",
 				 (long long)(RECONNECT_US - (now_us - ledger->tried_us)) / 1000);
 	ledger->tried_us = now_us;
+	several = has_several_hosts(ledger->conninfo);
 	ledger->conn = connect_server(ledger->conninfo, several);
 	if (PQstatus(ledger->conn) != CONNECTION_OK) {
 		reason = fault_set(f, REASON_LEDGER_AWAY, "%s", first_line(PQerrorMessage(ledger->conn), line));
 		session_close(ledger);
 		return reason;
 	}
+	PQsetNoticeReceiver(ledger->conn, drop_notice, NULL);
 	reason = set_up(ledger, several, f);
 	if (reason != REASON_OK)
 		session_close(ledger);

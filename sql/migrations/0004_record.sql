@@ -7,13 +7,15 @@ create function lock_void() returns void language sql as $$ select pg_advisory_x
 
 -- Records a batch of signatures. The first recorded one of a serial is the only one; the same one again is no fault.
 -- Returns a row for each entry that was not recorded by this call or an earlier one: 'claim_revoked' if the serial is
--- void, 'ledger_refused' if it has another signature; and, if anything was written, one with idx 0 and the chain
--- row's hash.
+-- void, 'ledger_refused' if it has another signature or no intent; and, if anything was written, one with idx 0 and
+-- the chain row's hash. The batch's lowest and highest serial are named so that other partitions are not even opened.
 create function record(p_node text, p_stream text, p_prev_seq bigint, p_prev_hash bytea, a_serial bytea[], a_tail bytea[])
 returns table (idx integer, reason text, hash bytea)
 language plpgsql security definer set search_path = public, pg_temp as $$
 #variable_conflict use_column
 declare
+	v_low constant bytea := (select s from unnest(a_serial) s order by s limit 1);
+	v_high constant bytea := (select s from unnest(a_serial) s order by s desc limit 1);
 	v_leaves bytea[];
 begin
 	perform lock_void_shared();
@@ -22,6 +24,7 @@ begin
 		select u.serial, p_node, p_stream, p_prev_seq + 1, now(), u.tail
 		from unnest(a_serial, a_tail) u(serial, tail)
 		where not exists (select from void v where v.serial = u.serial)
+		and exists (select from issuance i where i.serial = u.serial and i.serial >= v_low and i.serial <= v_high)
 		order by u.serial
 		on conflict do nothing returning leaf(x) as leaf
 	)
@@ -31,7 +34,7 @@ begin
 		select u.ord::integer, case when v.serial is not null then 'claim_revoked' else 'ledger_refused' end, null::bytea
 		from unnest(a_serial, a_tail) with ordinality u(serial, tail, ord)
 		left join void v on v.serial = u.serial
-		left join signature s on s.serial = u.serial
+		left join signature s on s.serial = u.serial and s.serial >= v_low and s.serial <= v_high
 		where s.tail is distinct from u.tail;
 	end if;
 	if v_leaves is not null then
