@@ -19,7 +19,8 @@ struct basic {
 /* Does this header carry the Basic scheme at all? Others are not ours to judge. */
 bool basic_scheme(struct blob header);
 
-/* The header's value, "Basic <base64>". REASON_AUTH_PASSWORD if malformed, over LIMIT_AUTH_HEADER_BYTES or with control characters. */
+/* The header's value, "Basic <base64>". REASON_AUTH_PASSWORD if malformed, over LIMIT_AUTH_HEADER_BYTES or with control
+ * characters. */
 MUST_CHECK enum reason basic_parse(struct blob header, struct basic *ret_basic, struct fault *f);
 void basic_wipe(struct basic *basic);
 

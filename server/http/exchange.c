@@ -20,13 +20,15 @@ const char *exchange_header(const struct exchange *x, const char *name)
 
 bool exchange_loopback(const struct exchange *x)
 {
-	const union MHD_ConnectionInfo *info = MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
 	const struct sockaddr_in6 *six;
 
 	if (info == NULL || info->client_addr == NULL)
 		return false;
 	if (info->client_addr->sa_family == AF_INET)
-		return ntohl(((const struct sockaddr_in *)(const void *)info->client_addr)->sin_addr.s_addr) >> 24 == 127;
+		return ntohl(((const struct sockaddr_in *)(const void *)info->client_addr)->sin_addr.s_addr) >> 24 ==
+		       127;
 	six = (const struct sockaddr_in6 *)(const void *)info->client_addr;
 	return info->client_addr->sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&six->sin6_addr);
 }
@@ -83,7 +85,7 @@ static void find_peer(struct exchange *x)
 }
 
 static struct exchange *exchange_new(struct listener *listener, struct MHD_Connection *connection, const char *url,
-                                     const char *method)
+				     const char *method)
 {
 	const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
 	struct exchange *x = calloc(1, sizeof(*x));
@@ -107,7 +109,7 @@ static struct exchange *exchange_new(struct listener *listener, struct MHD_Conne
 
 /* Headers are there. Nothing is answered yet: a response queued now would close the connection. */
 static enum MHD_Result headers(struct listener *listener, struct MHD_Connection *connection, const char *url,
-                               const char *method, void **slot)
+			       const char *method, void **slot)
 {
 	struct exchange *x = exchange_new(listener, connection, url, method);
 
@@ -157,7 +159,7 @@ static enum MHD_Result run(struct exchange *x)
 }
 
 enum MHD_Result exchange_handler(void *listener, struct MHD_Connection *connection, const char *url, const char *method,
-                                 const char *version, const char *data, size_t *data_len, void **slot)
+				 const char *version, const char *data, size_t *data_len, void **slot)
 {
 	struct exchange *x = *slot;
 
@@ -170,7 +172,7 @@ enum MHD_Result exchange_handler(void *listener, struct MHD_Connection *connecti
 }
 
 void exchange_completed(void *listener, struct MHD_Connection *connection, void **slot,
-                        enum MHD_RequestTerminationCode code)
+			enum MHD_RequestTerminationCode code)
 {
 	struct exchange *x = *slot;
 	int64_t quiet_s;

@@ -34,13 +34,13 @@ struct exchange {
 	char request[17]; /* id: in the log and in the client's text */
 	int64_t began_us;
 	const char *method_name, *path; /* as they came; live as long as the request */
-	unsigned method; /* HTTP_ bit, 0 for any other */
-	struct peer *peer; /* NULL without a client certificate; borrowed */
-	struct route route; /* EST only */
-	const char *op; /* for the log: operation or resource, static; NULL: none known */
+	unsigned method;                /* HTTP_ bit, 0 for any other */
+	struct peer *peer;              /* NULL without a client certificate; borrowed */
+	struct route route;             /* EST only */
+	const char *op;                 /* for the log: operation or resource, static; NULL: none known */
 	enum metric_op metric;
 	struct buf body;
-	size_t body_seen; /* bytes received, kept or not */
+	size_t body_seen;                    /* bytes received, kept or not */
 	char who[LIMIT_REQUESTER_CHARS + 1]; /* for the log, as far as it is known */
 	struct reply reply;
 };

@@ -128,7 +128,7 @@ static void connection_closed(struct listener *listener, void **slot)
 }
 
 static void notify_connection(void *user, struct MHD_Connection *connection, void **slot,
-                              enum MHD_ConnectionNotificationCode code)
+			      enum MHD_ConnectionNotificationCode code)
 {
 	struct listener *listener = user;
 	const union MHD_ConnectionInfo *info;
@@ -185,8 +185,9 @@ static enum reason bind_socket(const struct listener_options *options, struct li
 	snprintf(port, sizeof(port), "%u", options->port);
 	error = getaddrinfo(options->address, port, &hints, &found);
 	if (error != 0)
-		return fault_set(f, REASON_CONFIG, "listener \"%.32s\": address \"%.48s\" is not an IPv4 or IPv6 address: %s",
-		                 options->name, options->address, gai_strerror(error));
+		return fault_set(f, REASON_CONFIG,
+				 "listener \"%.32s\": address \"%.48s\" is not an IPv4 or IPv6 address: %s",
+				 options->name, options->address, gai_strerror(error));
 	fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd >= 0) {
 		(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
@@ -198,8 +199,8 @@ static enum reason bind_socket(const struct listener_options *options, struct li
 		freeaddrinfo(found);
 		if (fd >= 0)
 			close(fd);
-		return fault_set(f, REASON_CONFIG, "listener \"%.32s\": cannot listen on %.48s port %u: %s", options->name,
-		                 options->address, options->port, strerror(error));
+		return fault_set(f, REASON_CONFIG, "listener \"%.32s\": cannot listen on %.48s port %u: %s",
+				 options->name, options->address, options->port, strerror(error));
 	}
 	freeaddrinfo(found);
 	listener->fd = fd;
@@ -242,15 +243,18 @@ static enum reason start_daemon(struct listener *listener, const struct listener
 		flags |= MHD_USE_IPv6;
 	listener->daemon = MHD_start_daemon(
 		flags, 0, NULL, NULL, exchange_handler, listener, MHD_OPTION_EXTERNAL_LOGGER, drop_message, NULL,
-		MHD_OPTION_LISTEN_SOCKET, listener->fd, MHD_OPTION_THREAD_POOL_SIZE, options->threads > 1 ? options->threads : 0,
-		MHD_OPTION_CONNECTION_LIMIT, options->connections, MHD_OPTION_CONNECTION_TIMEOUT,
-		(unsigned)LIMIT_FIRST_REQUEST_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY_BYTES,
-		MHD_OPTION_NOTIFY_COMPLETED, exchange_completed, listener, MHD_OPTION_NOTIFY_CONNECTION, notify_connection,
-		listener, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
+		MHD_OPTION_LISTEN_SOCKET, listener->fd, MHD_OPTION_THREAD_POOL_SIZE,
+		options->threads > 1 ? options->threads : 0, MHD_OPTION_CONNECTION_LIMIT, options->connections,
+		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)LIMIT_FIRST_REQUEST_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+		(size_t)CONNECTION_MEMORY_BYTES, MHD_OPTION_NOTIFY_COMPLETED, exchange_completed, listener,
+		MHD_OPTION_NOTIFY_CONNECTION, notify_connection, listener, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes,
+		NULL, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
 	if (listener->daemon == NULL)
-		return fault_set(f, REASON_CONFIG, "listener \"%.32s\" on %.48s port %u does not start: check threads (%u), "
-		                 "connections (%u) and the TLS certificate", options->name, options->address,
-		                 options->port, options->threads, options->connections);
+		return fault_set(f, REASON_CONFIG,
+				 "listener \"%.32s\" on %.48s port %u does not start: check threads (%u), "
+				 "connections (%u) and the TLS certificate",
+				 options->name, options->address, options->port, options->threads,
+				 options->connections);
 	return REASON_OK;
 }
 
@@ -282,8 +286,8 @@ static struct listener *listener_new(void)
 
 AUTO_FREE(struct listener, listener_stopp, listener_stop)
 
-enum reason listener_open(const struct listener_options *options, struct tls *tls, const struct http_app *app, void *role,
-                          struct metrics *metrics, struct listener **ret_listener, struct fault *f)
+enum reason listener_open(const struct listener_options *options, struct tls *tls, const struct http_app *app,
+			  void *role, struct metrics *metrics, struct listener **ret_listener, struct fault *f)
 {
 	AUTO(listener_stopp) struct listener *listener = listener_new();
 

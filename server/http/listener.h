@@ -30,9 +30,9 @@ struct http_app {
 struct listener;
 
 /* `tls` NULL: plain HTTP. Port 0 takes a free one. REASON_CONFIG naming address and port when they cannot be had. */
-MUST_CHECK enum reason listener_open(const struct listener_options *options, struct tls *tls, const struct http_app *app,
-                                     void *role, struct metrics *metrics, struct listener **ret_listener,
-                                     struct fault *f);
+MUST_CHECK enum reason listener_open(const struct listener_options *options, struct tls *tls,
+				     const struct http_app *app, void *role, struct metrics *metrics,
+				     struct listener **ret_listener, struct fault *f);
 uint16_t listener_port(const struct listener *listener);
 /* No new connections, requests in hand finish, new ones on open connections get 503; accepts NULL. */
 void listener_quiesce(struct listener *listener);

@@ -14,9 +14,10 @@ struct connection {
 	int fd;
 	bool tls;
 	bool asked_peer; /* peer has been looked for */
-	bool known; /* may idle for long */
+	bool known;      /* may idle for long */
 	struct peer *peer;
-	atomic_int_fast64_t deadline_us; /* clock_mono_us() after which the socket is shut; INT64_MAX while we are at work */
+	atomic_int_fast64_t
+		deadline_us; /* clock_mono_us() after which the socket is shut; INT64_MAX while we are at work */
 };
 
 const struct http_app *listener_app(const struct listener *listener);
@@ -30,8 +31,8 @@ void listener_leave(struct listener *listener);
 
 /* libmicrohttpd's two callbacks on requests. */
 enum MHD_Result exchange_handler(void *listener, struct MHD_Connection *connection, const char *url, const char *method,
-                                 const char *version, const char *data, size_t *data_len, void **slot);
+				 const char *version, const char *data, size_t *data_len, void **slot);
 void exchange_completed(void *listener, struct MHD_Connection *connection, void **slot,
-                        enum MHD_RequestTerminationCode code);
+			enum MHD_RequestTerminationCode code);
 
 #endif

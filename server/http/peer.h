@@ -15,8 +15,8 @@
 
 /* What the path check said, so that a kept-alive connection pays for it once a minute and not per request. */
 struct peer_path {
-	int64_t checked_s; /* 0: never; else Unix time */
-	int list; /* the caller's number of the list that it leads to; -1: none */
+	int64_t checked_s;  /* 0: never; else Unix time */
+	int list;           /* the caller's number of the list that it leads to; -1: none */
 	struct fault fault; /* why none */
 };
 #define PEER_PATH_LIFETIME_S 60 /* a CA in the path that expires, or an anchor taken away, is seen after this */
@@ -26,8 +26,8 @@ struct peer {
 	uint8_t *bytes; /* what the blobs point into */
 	size_t n_chain;
 	struct blob chain[LIMIT_CHAIN_DEPTH]; /* DER, leaf first */
-	struct fault malformed; /* REASON_OK, or what is wrong with the leaf */
-	struct cert cert; /* the leaf, when not malformed */
+	struct fault malformed;               /* REASON_OK, or what is wrong with the leaf */
+	struct cert cert;                     /* the leaf, when not malformed */
 	uint8_t spki_hash[32];
 	struct peer_path path;
 };
@@ -35,7 +35,7 @@ struct peer {
 /* Copies the chain (leaf first; what is beyond LIMIT_CHAIN_DEPTH is left out). NULL when memory is short. */
 struct peer *peer_new(const struct blob *chain, size_t n);
 struct peer *peer_ref(struct peer *peer); /* accepts NULL */
-void peer_unref(struct peer *peer); /* accepts NULL */
+void peer_unref(struct peer *peer);       /* accepts NULL */
 
 /* Path to the anchors and every signature on it, checked as of `at_s`. */
 MUST_CHECK enum reason peer_verify(const struct peer *peer, struct trust *trust, int64_t at_s, struct fault *f);

@@ -65,7 +65,7 @@ static struct MHD_Response *response_new(struct reply *reply)
 
 	if (reply->body.ptr == NULL)
 		return MHD_create_response_from_buffer(reply->fixed.len, (void *)(uintptr_t)reply->fixed.ptr,
-		                                       MHD_RESPMEM_PERSISTENT);
+						       MHD_RESPMEM_PERSISTENT);
 	response = MHD_create_response_from_buffer(reply->body.len, reply->body.ptr, MHD_RESPMEM_MUST_FREE);
 	if (response != NULL)
 		reply->body = (struct buf){ 0 };
@@ -107,11 +107,11 @@ static void log_reply(const struct exchange *x, int64_t took_us)
 	const struct reply *reply = &x->reply;
 
 	log_event(level_of(reply), listener_app(x->listener)->event, "op", LOG_STR, x->op != NULL ? x->op : "", "label",
-	          LOG_STR, x->route.label, "method", LOG_STR, x->method_name, "status", LOG_INT, (int64_t)reply->status,
-	          "reason", LOG_STR, reason_info(reply->fault.reason)->name, "request", LOG_STR, x->request, "who", LOG_STR,
-	          reply->who[0] != '\0' ? reply->who : x->who, "serial", LOG_STR, reply->serial, "repeated", LOG_INT,
-	          (int64_t)reply->repeated, "detail", LOG_STR,
-	          reply->fault.reason == REASON_OK ? "" : reply->fault.detail, "ms", LOG_INT, took_us / 1000, NULL);
+		  LOG_STR, x->route.label, "method", LOG_STR, x->method_name, "status", LOG_INT, (int64_t)reply->status,
+		  "reason", LOG_STR, reason_info(reply->fault.reason)->name, "request", LOG_STR, x->request, "who",
+		  LOG_STR, reply->who[0] != '\0' ? reply->who : x->who, "serial", LOG_STR, reply->serial, "repeated",
+		  LOG_INT, (int64_t)reply->repeated, "detail", LOG_STR,
+		  reply->fault.reason == REASON_OK ? "" : reply->fault.detail, "ms", LOG_INT, took_us / 1000, NULL);
 }
 
 int reply_send(struct exchange *x)

@@ -26,16 +26,16 @@ struct reply_header {
 
 struct reply {
 	struct fault fault; /* REASON_OK, or why not */
-	int status; /* 0: the reason's */
-	const char *type; /* Content-Type; NULL for none (refusals get text/plain) */
-	struct blob fixed; /* body that outlives the listener */
-	struct buf body; /* or body of this reply alone */
+	int status;         /* 0: the reason's */
+	const char *type;   /* Content-Type; NULL for none (refusals get text/plain) */
+	struct blob fixed;  /* body that outlives the listener */
+	struct buf body;    /* or body of this reply alone */
 	size_t n_headers;
 	struct reply_header header[REPLY_HEADERS];
-	char who[LIMIT_REQUESTER_CHARS + 1]; /* for the log; empty: as the exchange has it */
+	char who[LIMIT_REQUESTER_CHARS + 1];     /* for the log; empty: as the exchange has it */
 	char serial[2 * LIMIT_SERIAL_BYTES + 1]; /* for the log, of the certificate in it */
-	bool repeated; /* this certificate had been issued before */
-	bool quiet; /* success is not worth a log line: health checks, metrics */
+	bool repeated;                           /* this certificate had been issued before */
+	bool quiet;                              /* success is not worth a log line: health checks, metrics */
 };
 
 /* A refusal; `fault` carries the reason and what the log alone may say. */

@@ -117,7 +117,7 @@ enum reason route_check(const struct route_op *op, unsigned method, const char *
 		return fault_set(f, REASON_HTTP_METHOD, "%s takes %s", op->name, http_methods_text(op->methods));
 	if (method == HTTP_POST && !media_type_is(type, op->post_type))
 		return fault_set(f, REASON_HTTP_MEDIA_TYPE, "%s takes %s, not \"%.64s\"", op->name, op->post_type,
-		                 type != NULL ? type : "");
+				 type != NULL ? type : "");
 	return REASON_OK;
 }
 

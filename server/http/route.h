@@ -20,7 +20,7 @@ struct route_op {
 	const char *name; /* last segment of the path */
 	enum est_op op;
 	enum metric_op metric;
-	unsigned methods; /* HTTP_ bits */
+	unsigned methods;      /* HTTP_ bits */
 	const char *post_type; /* media type that a POST must have; NULL if there is no POST */
 };
 
@@ -35,7 +35,7 @@ MUST_CHECK enum reason route_parse(struct blob path, struct route *ret_route, st
 /* REASON_HTTP_METHOD or REASON_HTTP_MEDIA_TYPE; `type` may be NULL when the header is absent. */
 MUST_CHECK enum reason route_check(const struct route_op *op, unsigned method, const char *type, struct fault *f);
 
-unsigned http_method(const char *name); /* HTTP_GET, HTTP_POST, or 0 */
+unsigned http_method(const char *name);          /* HTTP_GET, HTTP_POST, or 0 */
 const char *http_methods_text(unsigned methods); /* for Allow: "GET, POST" */
 /* Type and subtype equal, whatever the case; parameters are ignored. RFC 9110 section 8.3.1. */
 bool media_type_is(const char *header, const char *wanted);

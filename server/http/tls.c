@@ -16,15 +16,15 @@
  * no SHA-1. Extended master secret is offered and not required: strongSwan 5.9 lacks it. GnuTLS's default holds for
  * renegotiation: never without RFC 5746, and libmicrohttpd ends the connection when a client asks for one.
  */
-static const char priorities[] =
-	"NONE:+VERS-TLS1.3:+VERS-TLS1.2"
-	":+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305:+AEAD:+ECDHE-ECDSA:+ECDHE-RSA"
-	":+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1"
-	":+SIGN-ECDSA-SECP256R1-SHA256:+SIGN-ECDSA-SECP384R1-SHA384:+SIGN-ECDSA-SHA256:+SIGN-ECDSA-SHA384:+SIGN-ECDSA-SHA512"
-	":+SIGN-RSA-PSS-RSAE-SHA256:+SIGN-RSA-PSS-RSAE-SHA384:+SIGN-RSA-PSS-RSAE-SHA512"
-	":+SIGN-RSA-PSS-SHA256:+SIGN-RSA-PSS-SHA384:+SIGN-RSA-PSS-SHA512"
-	":+SIGN-RSA-SHA256:+SIGN-RSA-SHA384:+SIGN-RSA-SHA512"
-	":+COMP-NULL:+CTYPE-X509:%SERVER_PRECEDENCE";
+static const char priorities[] = "NONE:+VERS-TLS1.3:+VERS-TLS1.2"
+				 ":+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305:+AEAD:+ECDHE-ECDSA:+ECDHE-RSA"
+				 ":+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1"
+				 ":+SIGN-ECDSA-SECP256R1-SHA256:+SIGN-ECDSA-SECP384R1-SHA384:+SIGN-ECDSA-SHA256:+SIGN-"
+				 "ECDSA-SHA384:+SIGN-ECDSA-SHA512"
+				 ":+SIGN-RSA-PSS-RSAE-SHA256:+SIGN-RSA-PSS-RSAE-SHA384:+SIGN-RSA-PSS-RSAE-SHA512"
+				 ":+SIGN-RSA-PSS-SHA256:+SIGN-RSA-PSS-SHA384:+SIGN-RSA-PSS-SHA512"
+				 ":+SIGN-RSA-SHA256:+SIGN-RSA-SHA384:+SIGN-RSA-SHA512"
+				 ":+COMP-NULL:+CTYPE-X509:%SERVER_PRECEDENCE";
 
 struct tls {
 	gnutls_certificate_credentials_t credentials;
@@ -87,10 +87,10 @@ enum reason tls_open(const char *certificate_path, const char *key_path, struct 
 	error = gnutls_certificate_allocate_credentials(&tls->credentials);
 	if (error == 0)
 		error = gnutls_certificate_set_x509_key_mem(tls->credentials, &tls->certificate, &tls->key,
-		                                            GNUTLS_X509_FMT_PEM);
+							    GNUTLS_X509_FMT_PEM);
 	if (error < 0)
-		return fault_set(f, REASON_CONFIG, "TLS certificate %.60s with key %.60s: %s", certificate_path, key_path,
-		                 gnutls_strerror(error));
+		return fault_set(f, REASON_CONFIG, "TLS certificate %.60s with key %.60s: %s", certificate_path,
+				 key_path, gnutls_strerror(error));
 	error = gnutls_session_ticket_key_generate(&tls->ticket_key);
 	if (error < 0)
 		return fault_set(f, REASON_INTERNAL, "TLS ticket key: %s", gnutls_strerror(error));
@@ -115,7 +115,7 @@ const char *tls_priorities(void)
 
 enum reason tls_prepare(const struct tls *tls, void *session, struct fault *f)
 {
-	static const gnutls_datum_t alpn = { (unsigned char *)(uintptr_t)"http/1.1", 8 };
+	static const gnutls_datum_t alpn = { (unsigned char *)(uintptr_t) "http/1.1", 8 };
 	gnutls_session_t s = session;
 	int error;
 

@@ -16,7 +16,8 @@
 struct tls;
 
 /* PEM files; the certificate file holds the chain, leaf first. REASON_CONFIG naming the file and what is wrong. */
-MUST_CHECK enum reason tls_open(const char *certificate_path, const char *key_path, struct tls **ret_tls, struct fault *f);
+MUST_CHECK enum reason tls_open(const char *certificate_path, const char *key_path, struct tls **ret_tls,
+				struct fault *f);
 void tls_free(struct tls *tls); /* accepts NULL */
 
 /* For libmicrohttpd, which wants them as text. */

@@ -1,0 +1,144 @@
+/*
+ * admin.c - the admin role: how it starts and stops.
+ */
+#include "admin/admin.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "http/tls.h"
+#include "observe/log.h"
+#include "role.h"
+
+#define THREADS 2
+#define CONNECTIONS 200
+#define IDLE_S 60
+#define GAUGES_US 200000
+
+static void set_gauges(struct admin *admin)
+{
+	int64_t now_us = clock_mono_us();
+
+	metrics_gauge(admin->metrics, GAUGE_BEAT_MS, now_us / 1000);
+	metrics_gauge(admin->metrics, GAUGE_VIEW_AGE_MS, view_age_us(admin->view, now_us) / 1000);
+	metrics_gauge(admin->metrics, GAUGE_READY, view_fresh(admin->view, now_us, NULL) == REASON_OK);
+}
+
+static void *keep(void *role)
+{
+	struct admin *admin = role;
+
+	pthread_mutex_lock(&admin->lock);
+	while (!admin->closed) {
+		int64_t at_us = clock_mono_us() + GAUGES_US;
+		struct timespec until = { at_us / 1000000, (long)(at_us % 1000000) * 1000 };
+
+		set_gauges(admin);
+		(void)pthread_cond_timedwait(&admin->changed, &admin->lock, &until);
+	}
+	pthread_mutex_unlock(&admin->lock);
+	return NULL;
+}
+
+static void on_frame(void *role, struct channel *channel, const struct frame *frame)
+{
+	struct admin *admin = role;
+	struct fault f;
+
+	(void)channel;
+	if (frame->type == FRAME_VIEW && view_apply(admin->view, frame->body, clock_mono_us(), &f) != REASON_OK)
+		log_fault(LOG_ERROR, "view", &f);
+}
+
+static const struct channel_events events = { .frame = on_frame };
+
+static enum reason open_channel(struct admin *admin, struct fault *f)
+{
+	char path[512];
+	int error;
+
+	admin->view = view_new();
+	if (admin->view == NULL)
+		return fault_set(f, REASON_NO_MEMORY, "view");
+	snprintf(path, sizeof(path), "%s/ca-admin.sock", admin->config->run_dir);
+	TRY(channel_connect(path, &events, admin, &admin->ca, f));
+	error = pthread_create(&admin->keeper, NULL, keep, admin);
+	if (error != 0)
+		return fault_set(f, REASON_NO_MEMORY, "gauge thread: %s", strerror(error));
+	admin->keeping = true;
+	return REASON_OK;
+}
+
+static enum reason admin_open(struct admin *admin, struct fault *f)
+{
+	const struct config *config = admin->config;
+	const struct listener_options options = { .name = (char *)(uintptr_t) "admin",
+						  .address = config->admin.address,
+						  .port = config->admin.port,
+						  .threads = THREADS,
+						  .connections = CONNECTIONS,
+						  .idle_s = IDLE_S };
+
+	TRY(trust_open("operators", config->admin.clients, &admin->operators, f));
+	TRY(open_channel(admin, f));
+	TRY(tls_open(config->admin.certificate, config->admin.key, &admin->tls, f));
+	return listener_open(&options, admin->tls, &admin_app, admin, admin->metrics, &admin->listener, f);
+}
+
+static void admin_close(struct admin *admin)
+{
+	listener_stop(admin->listener);
+	if (admin->keeping) {
+		pthread_mutex_lock(&admin->lock);
+		admin->closed = true;
+		pthread_cond_broadcast(&admin->changed);
+		pthread_mutex_unlock(&admin->lock);
+		pthread_join(admin->keeper, NULL);
+	}
+	channel_client_close(admin->ca);
+	tls_free(admin->tls);
+	view_free(admin->view);
+	trust_free(admin->operators);
+	pthread_cond_destroy(&admin->changed);
+	pthread_mutex_destroy(&admin->lock);
+	free(admin);
+}
+
+static struct admin *admin_new(const struct config *config, struct metrics *metrics)
+{
+	struct admin *admin = calloc(1, sizeof(*admin));
+	pthread_condattr_t monotonic;
+
+	if (admin == NULL)
+		return NULL;
+	admin->config = config;
+	admin->metrics = metrics;
+	metrics_gauge(metrics, GAUGE_UP_SINCE_S, clock_wall_s());
+	pthread_mutex_init(&admin->lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&admin->changed, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	return admin;
+}
+
+int admin_run(const struct config *config, struct metrics *metrics)
+{
+	struct admin *admin = admin_new(config, metrics);
+	struct fault f;
+	int status = 1;
+
+	if (admin == NULL)
+		return 1;
+	if (admin_open(admin, &f) != REASON_OK) {
+		log_fault(LOG_ERROR, "start", &f);
+	} else {
+		log_event(LOG_INFO, "listening", "port", LOG_INT, (int64_t)listener_port(admin->listener), NULL);
+		status = role_wait();
+	}
+	metrics_gauge(metrics, GAUGE_READY, 0);
+	admin_close(admin);
+	return status;
+}

@@ -1,0 +1,100 @@
+/*
+ * pages.c - what the admin listener answers.
+ *
+ * /livez and /readyz say nothing that a stranger may not know, and are for probes without certificates. /metrics tells
+ * more: it is read from this machine, or with an operator's, auditor's or administrator's certificate.
+ */
+#include <string.h>
+
+#include "admin/admin.h"
+#include "base/clock.h"
+
+#define TYPE_TEXT "text/plain; charset=utf-8"
+#define TYPE_METRICS "text/plain; version=0.0.4; charset=utf-8"
+
+struct page {
+	const char *path, *op;
+	enum reason (*fill)(const struct admin *admin, struct exchange *x, struct reply *reply, struct fault *f);
+};
+
+static enum reason livez(const struct admin *admin, struct exchange *x, struct reply *reply, struct fault *f)
+{
+	(void)admin, (void)x, (void)f;
+	*reply = reply_fixed(TYPE_TEXT, BLOB("alive\n", 6));
+	return REASON_OK;
+}
+
+static enum reason readyz(const struct admin *admin, struct exchange *x, struct reply *reply, struct fault *f)
+{
+	AUTO(buf_done) struct buf list = { 0 };
+	AUTO(buf_done) struct buf body = { 0 };
+
+	(void)x;
+	TRY(ready_list(admin, clock_mono_us(), &list, f));
+	if (list.len == 0) {
+		*reply = reply_fixed(TYPE_TEXT, BLOB("ready\n", 6));
+		return REASON_OK;
+	}
+	TRY(buf_append(&body, BLOB_STR("{\"not_ready\":["), f));
+	TRY(buf_append(&body, buf_blob(&list), f));
+	TRY(buf_append(&body, BLOB_STR("]}\n"), f));
+	*reply = (struct reply){ .type = "application/json", .body = body };
+	body = (struct buf){ 0 };
+	(void)fault_set(&reply->fault, REASON_NOT_READY, "%.*s", (int)(list.len < 180 ? list.len : 180), list.ptr);
+	return REASON_OK;
+}
+
+static enum reason metrics(const struct admin *admin, struct exchange *x, struct reply *reply, struct fault *f)
+{
+	struct reply page = { .type = TYPE_METRICS };
+
+	if (!exchange_loopback(x))
+		TRY(operator_check(admin, x->peer, x->who, f));
+	TRY(metrics_text(admin->config->run_dir, &page.body, f));
+	*reply = page;
+	return REASON_OK;
+}
+
+static const struct page pages[] = {
+	{ "/livez", "livez", livez },
+	{ "/readyz", "readyz", readyz },
+	{ "/metrics", "metrics", metrics },
+};
+
+static void begin(void *role, struct exchange *x)
+{
+	(void)role;
+	x->metric = OP_ADMIN;
+}
+
+static enum reason answer(const struct admin *admin, struct exchange *x, struct fault *f)
+{
+	for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++) {
+		if (strcmp(pages[i].path, x->path) != 0)
+			continue;
+		x->op = pages[i].op;
+		if (x->method != HTTP_GET)
+			return fault_set(f, REASON_HTTP_METHOD, "%s takes GET", pages[i].path);
+		return pages[i].fill(admin, x, &x->reply, f);
+	}
+	if (strncmp(x->path, "/v1/", 4) == 0) {
+		TRY(operator_check(admin, x->peer, x->who, f));
+		exchange_known(x);
+	}
+	return fault_set(f, REASON_STATUS_PATH, "%.128s", x->path);
+}
+
+static bool run(void *role, struct exchange *x)
+{
+	struct fault f;
+
+	if (answer(role, x, &f) != REASON_OK) {
+		exchange_refuse(x, &f);
+		if (f.reason == REASON_HTTP_METHOD)
+			reply_header(&x->reply, "Allow", "%s", http_methods_text(HTTP_GET));
+	}
+	x->reply.quiet = true;
+	return true;
+}
+
+const struct http_app admin_app = { .event = "admin", .begin = begin, .run = run };

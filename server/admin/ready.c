@@ -1,0 +1,57 @@
+/*
+ * ready.c - what /readyz looks at: every role's own word, and whether that word is fresh.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "admin/admin.h"
+
+#define BEAT_MAX_MS 2000 /* roles give a sign of life five times a second */
+
+struct check {
+	const char *role;
+	enum metric_gauge gauge;
+	const char *fault; /* what is said when the gauge is not 1 */
+};
+
+/* The ca's sign of life is the view, which it pushes. */
+static const struct check checks[] = {
+	{ "ca", GAUGE_LEDGER_UP, "ca: the ledger is away" },
+	{ "ca", GAUGE_TOKEN_UP, "ca: the token is away" },
+	{ "ca", GAUGE_READY, "ca: not ready" },
+	{ "ra", GAUGE_READY, "ra: not ready" },
+	{ "va", GAUGE_READY, "va: not ready, or a CRL is missing" },
+};
+
+static const struct {
+	const char *role, *fault;
+} beats[] = {
+	{ "ra", "ra: no sign of life" },
+	{ "va", "va: no sign of life" },
+};
+
+static enum reason add(struct buf *list, const char *fault, struct fault *f)
+{
+	if (list->len > 0)
+		TRY(buf_append(list, BLOB_STR(","), f));
+	TRY(buf_append(list, BLOB_STR("\""), f));
+	TRY(buf_append(list, BLOB_STR(fault), f));
+	return buf_append(list, BLOB_STR("\""), f);
+}
+
+enum reason ready_list(const struct admin *admin, int64_t now_us, struct buf *list, struct fault *f)
+{
+	const char *run_dir = admin->config->run_dir;
+	int64_t value;
+
+	if (view_fresh(admin->view, now_us, NULL) != REASON_OK)
+		TRY(add(list, "ca: no fresh view from it", f));
+	for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++)
+		if (!metrics_read_gauge(run_dir, checks[i].role, checks[i].gauge, &value) || value != 1)
+			TRY(add(list, checks[i].fault, f));
+	for (size_t i = 0; i < sizeof(beats) / sizeof(beats[0]); i++)
+		if (!metrics_read_gauge(run_dir, beats[i].role, GAUGE_BEAT_MS, &value) ||
+		    now_us / 1000 - value > BEAT_MAX_MS)
+			TRY(add(list, beats[i].fault, f));
+	return REASON_OK;
+}

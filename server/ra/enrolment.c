@@ -1,0 +1,190 @@
+/*
+ * enrolment.c - the life of an enrolment, and the deadline that answers for it when it takes too long.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "observe/log.h"
+#include "ra/ra.h"
+
+#define KEEPER_US 200000 /* how often gauges are set when no deadline comes first */
+
+struct enrolment *enrolment_new(void)
+{
+	return calloc(1, sizeof(struct enrolment));
+}
+
+void enrolment_free(struct enrolment *e)
+{
+	if (e == NULL)
+		return;
+	if (e->basic != NULL)
+		basic_wipe(e->basic);
+	free(e->basic);
+	grant_free(e->grant);
+	evidence_free(e->evidence);
+	buf_done(&e->csr_der);
+	buf_done(&e->body);
+	peer_unref(e->peer);
+	free(e);
+}
+
+void deadlines_init(struct deadlines *deadlines)
+{
+	pthread_condattr_t monotonic;
+
+	pthread_mutex_init(&deadlines->lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&deadlines->changed, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+}
+
+void deadlines_done(struct deadlines *deadlines)
+{
+	pthread_cond_destroy(&deadlines->changed);
+	pthread_mutex_destroy(&deadlines->lock);
+}
+
+void enrolment_watch(struct ra *ra, struct enrolment *e)
+{
+	struct deadlines *d = &ra->deadlines;
+
+	pthread_mutex_lock(&d->lock);
+	e->deadline_us = clock_mono_us() + ra->config->est.deadline_ms * INT64_C(1000);
+	e->older = d->newest;
+	e->newer = NULL;
+	if (d->newest != NULL)
+		d->newest->newer = e;
+	else
+		d->oldest = e;
+	d->newest = e;
+	e->listed = true;
+	pthread_mutex_unlock(&d->lock);
+}
+
+static void unlist(struct deadlines *d, struct enrolment *e)
+{
+	if (!e->listed)
+		return;
+	if (e->older != NULL)
+		e->older->newer = e->newer;
+	else
+		d->oldest = e->newer;
+	if (e->newer != NULL)
+		e->newer->older = e->older;
+	else
+		d->newest = e->older;
+	e->listed = false;
+}
+
+bool enrolment_waited_for(struct enrolment *e)
+{
+	return atomic_load(&e->waiter) != NULL;
+}
+
+/* Nobody reads this answer any more; a retry will find what was recorded. */
+static void log_late(const struct enrolment *e, const struct reply *reply)
+{
+	log_event(LOG_WARN, "late", "label", LOG_STR, e->label->facts.label, "reason", LOG_STR,
+		  reason_info(reply->fault.reason)->name, "request", LOG_STR, e->request, "who", LOG_STR, e->who.id,
+		  "serial", LOG_STR, reply->serial, "detail", LOG_STR,
+		  reply->fault.reason == REASON_OK ? "" : reply->fault.detail, NULL);
+}
+
+void enrolment_finish(struct ra *ra, struct enrolment *e, struct reply *reply)
+{
+	struct exchange *x;
+
+	pthread_mutex_lock(&ra->deadlines.lock);
+	unlist(&ra->deadlines, e);
+	pthread_mutex_unlock(&ra->deadlines.lock);
+	x = atomic_exchange(&e->waiter, NULL);
+	memcpy(reply->who, e->who.id, sizeof(reply->who));
+	if (x != NULL) {
+		exchange_answer(x, reply);
+	} else {
+		log_late(e, reply);
+		reply_done(reply);
+	}
+	enrolment_free(e);
+}
+
+void enrolment_refuse(struct ra *ra, struct enrolment *e, const struct fault *fault)
+{
+	struct reply reply = est_refusal(ra, e->label, e->op, fault);
+
+	enrolment_finish(ra, e, &reply);
+}
+
+/* The oldest overdue exchange; its enrolment is not touched after the lock is let go, for the line may end it. */
+static struct exchange *take_overdue(struct deadlines *d, int64_t now_us)
+{
+	struct exchange *x = NULL;
+
+	while (x == NULL && d->oldest != NULL && d->oldest->deadline_us <= now_us) {
+		struct enrolment *e = d->oldest;
+
+		unlist(d, e);
+		x = atomic_exchange(&e->waiter, NULL);
+	}
+	return x;
+}
+
+static void answer_overdue(struct exchange *x)
+{
+	struct fault f;
+	struct reply reply;
+
+	(void)fault_set(&f, REASON_DEADLINE, "the enrolment goes on");
+	reply = reply_fault(&f);
+	exchange_answer(x, &reply);
+}
+
+static void set_gauges(struct ra *ra, int64_t now_us)
+{
+	struct channel *channel = channel_client_get(ra->ca);
+	bool fresh = view_fresh(ra->view, now_us, NULL) == REASON_OK;
+
+	metrics_gauge(ra->metrics, GAUGE_BEAT_MS, now_us / 1000);
+	metrics_gauge(ra->metrics, GAUGE_VIEW_AGE_MS, view_age_us(ra->view, now_us) / 1000);
+	metrics_gauge(ra->metrics, GAUGE_READY, channel != NULL && fresh);
+	channel_unref(channel);
+}
+
+static void wait_until(struct deadlines *d, int64_t at_us)
+{
+	struct timespec until;
+
+	if (d->oldest != NULL && d->oldest->deadline_us < at_us)
+		at_us = d->oldest->deadline_us;
+	until = (struct timespec){ at_us / 1000000, (long)(at_us % 1000000) * 1000 };
+	(void)pthread_cond_timedwait(&d->changed, &d->lock, &until);
+}
+
+void *ra_keep(void *role)
+{
+	struct ra *ra = role;
+	struct deadlines *d = &ra->deadlines;
+
+	pthread_mutex_lock(&d->lock);
+	while (!d->closed) {
+		int64_t now_us = clock_mono_us();
+		struct exchange *x = take_overdue(d, now_us);
+
+		if (x == NULL) {
+			pthread_mutex_unlock(&d->lock);
+			set_gauges(ra, now_us);
+			pthread_mutex_lock(&d->lock);
+			if (!d->closed)
+				wait_until(d, now_us + KEEPER_US);
+			continue;
+		}
+		pthread_mutex_unlock(&d->lock);
+		answer_overdue(x);
+		pthread_mutex_lock(&d->lock);
+	}
+	pthread_mutex_unlock(&d->lock);
+	return NULL;
+}

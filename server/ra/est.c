@@ -1,0 +1,187 @@
+/*
+ * est.c - the EST operations as the listeners see them: what needs no line is answered at once, the rest suspended.
+ *
+ * Spec: RFC 7030 sections 4.1, 4.2 and 4.5; draft-ietf-lamps-attestation-freshness-08 for /nonce.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "ra/who.h"
+
+#define TYPE_PKCS7 "application/pkcs7-mime"
+
+static bool challenge_helps(const struct label *label, enum est_op op)
+{
+	return label->facts.basic && op != EST_SIMPLEREENROLL;
+}
+
+struct reply est_refusal(const struct ra *ra, const struct label *label, enum est_op op, const struct fault *fault)
+{
+	struct reply reply = reply_fault(fault);
+
+	if (fault->reason == REASON_AUTH_REQUIRED && !challenge_helps(label, op))
+		reply.fault.reason = REASON_CERT_REQUIRED; /* RFC 9110 has no 401 without a challenge */
+	else if (reason_info(fault->reason)->http == 401)
+		reply_header(&reply, "WWW-Authenticate", "Basic realm=\"%s\"", ra->config->est.realm);
+	return reply;
+}
+
+static bool refuse(const struct ra *ra, struct exchange *x, const struct label *label, const struct fault *fault)
+{
+	reply_done(&x->reply);
+	x->reply = est_refusal(ra, label, x->route.op->op, fault);
+	return true;
+}
+
+static void est_begin(void *role, struct exchange *x)
+{
+	struct ra *ra = role;
+	const struct label *label;
+	struct fault f;
+
+	if (route_parse(BLOB_STR(x->path), &x->route, &f) != REASON_OK) {
+		exchange_refuse(x, &f);
+		return;
+	}
+	x->op = x->route.op->name;
+	x->metric = x->route.op->metric;
+	label = label_find(ra->labels, x->route.label);
+	if (label == NULL) {
+		(void)fault_set(&f, REASON_HTTP_PATH, "label \"%s\"", x->route.label);
+		exchange_refuse(x, &f);
+		return;
+	}
+	snprintf(x->route.label, sizeof(x->route.label), "%s", label->facts.label); /* also for the bare path */
+	if (route_check(x->route.op, x->method, exchange_header(x, "Content-Type"), &f) != REASON_OK) {
+		exchange_refuse(x, &f);
+		if (f.reason == REASON_HTTP_METHOD)
+			reply_header(&x->reply, "Allow", "%s", http_methods_text(x->route.op->methods));
+	}
+}
+
+static bool cacerts(struct exchange *x, const struct label *label)
+{
+	x->reply = reply_fixed(TYPE_PKCS7, buf_blob(&label->cacerts));
+	reply_header(&x->reply, "Content-Transfer-Encoding", "base64");
+	return true;
+}
+
+static bool csrattrs(struct exchange *x, const struct label *label)
+{
+	if (label->csrattrs.len == 0) {
+		x->reply = reply_fixed(NULL, (struct blob){ 0 });
+		x->reply.status = 204;
+		return true;
+	}
+	x->reply = reply_fixed("application/csrattrs", buf_blob(&label->csrattrs));
+	reply_header(&x->reply, "Content-Transfer-Encoding", "base64");
+	return true;
+}
+
+/*
+ * Basic counts where the label allows it and for what has no certificate yet; a certificate beside it must hold all the
+ * same. Re-enrolment is by certificate alone (RFC 7030 section 3.3.2).
+ */
+static enum reason take_basic(struct exchange *x, const struct label *label, enum est_op op, struct basic **ret_basic,
+			      struct fault *f)
+{
+	const char *header = exchange_header(x, "Authorization");
+	struct basic *basic;
+
+	if (header == NULL || !challenge_helps(label, op) || !basic_scheme(BLOB_STR(header)))
+		return REASON_OK;
+	basic = calloc(1, sizeof(*basic));
+	if (basic == NULL)
+		return fault_set(f, REASON_NO_MEMORY, "credentials");
+	*ret_basic = basic;
+	return basic_parse(BLOB_STR(header), basic, f);
+}
+
+static struct enrolment *new_enrolment(struct exchange *x, const struct label *label)
+{
+	struct enrolment *e = enrolment_new();
+
+	if (e == NULL)
+		return NULL;
+	atomic_init(&e->waiter, x);
+	memcpy(e->request, x->request, sizeof(e->request));
+	e->label = label;
+	e->op = x->route.op->op;
+	e->peer = peer_ref(x->peer);
+	e->body = x->body;
+	x->body = (struct buf){ 0 };
+	return e;
+}
+
+/* Suspends first: from line_put() on, the answer may come at any moment. */
+static bool put_on_line(struct ra *ra, struct exchange *x, struct enrolment *e)
+{
+	unsigned station = e->basic != NULL ? STATION_PASSWORD : STATION_ASSAY;
+	unsigned lane = e->basic != NULL ? 0 : who_lane(&e->who);
+	struct fault f;
+
+	exchange_suspend(x);
+	enrolment_watch(ra, e);
+	if (!line_put(ra->line, station, lane, &e->job)) {
+		(void)fault_set(&f, REASON_OVERLOADED, "lane %u of station %u is full", lane, station);
+		enrolment_refuse(ra, e, &f);
+	}
+	return false;
+}
+
+/* Everything that needs to know who asks. */
+static enum reason admit(struct ra *ra, struct exchange *x, struct enrolment *e, struct fault *f)
+{
+	TRY(who_certificate(ra, e->peer, &e->label->facts, e->op, &e->who, f));
+	memcpy(x->who, e->who.id, sizeof(x->who));
+	if (e->who.kind != WHO_NOBODY)
+		exchange_known(x);
+	TRY(take_basic(x, e->label, e->op, &e->basic, f));
+	if (e->basic == NULL)
+		TRY(policy_may(e->label->profile, e->op, &e->who, f));
+	if (e->op == EST_NONCE)
+		TRY(nonce_request(buf_blob(&e->body), &e->nonce_len, f));
+	else if (e->body.len == 0)
+		return fault_set(f, REASON_HTTP_BODY, "empty body");
+	return REASON_OK;
+}
+
+static bool authenticated(struct ra *ra, struct exchange *x, const struct label *label)
+{
+	struct enrolment *e = new_enrolment(x, label);
+	struct fault f;
+
+	if (e == NULL) {
+		(void)fault_set(&f, REASON_NO_MEMORY, "struct enrolment");
+		return refuse(ra, x, label, &f);
+	}
+	if (admit(ra, x, e, &f) != REASON_OK) {
+		enrolment_free(e);
+		return refuse(ra, x, label, &f);
+	}
+	if (e->op != EST_NONCE || e->basic != NULL)
+		return put_on_line(ra, x, e);
+	if (nonce_reply(ra, label, &e->who, e->nonce_len, &x->reply, &f) != REASON_OK)
+		(void)refuse(ra, x, label, &f);
+	enrolment_free(e);
+	return true;
+}
+
+static bool est_run(void *role, struct exchange *x)
+{
+	struct ra *ra = role;
+	const struct label *label = label_find(ra->labels, x->route.label);
+
+	switch (x->route.op->op) {
+	case EST_CACERTS:
+		return cacerts(x, label);
+	case EST_CSRATTRS:
+		return csrattrs(x, label);
+	default:
+		return authenticated(ra, x, label);
+	}
+}
+
+const struct http_app est_app = { .event = "est", .begin = est_begin, .run = est_run };

@@ -1,0 +1,176 @@
+/*
+ * ra.c - the registration authority: its line, and how it starts and stops.
+ *
+ * The table below is the request path. It is preceded by the listener's threads (TLS, HTTP, who is asking; suspend) and
+ * followed by the channel's reading thread (certificate in, reply out; resume).
+ */
+#include "ra/ra.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "http/tls.h"
+#include "observe/log.h"
+#include "role.h"
+
+#define PER_CORE 0
+
+/* clang-format off */
+static const struct station ra_line[STATION_COUNT] = {
+	/* lanes: name, weight, cap */
+	[STATION_PASSWORD] = { "password", station_password, 1, 1, { { "user", 1, 64 } } }, /* leaves knowing who it is */
+	[STATION_ASSAY] = { "assay", station_assay, PER_CORE, ASSAY_BATCH, /* leaves with CSR, evidence verdict, grant */
+			    { [LANE_PRODUCTION] = { "production", 8, 2048 },
+			      [LANE_FIELD] = { "field", 4, 1024 },
+			      [LANE_OTHER] = { "other", 1, 128 } } },
+	[STATION_CHANNEL] = { "channel", station_ask_ca, 1, CHANNEL_BATCH, { { "grant", 1, 4096 } } }, /* the ca has it */
+};
+/* clang-format on */
+
+static enum reason check_realm(const char *realm, struct fault *f)
+{
+	for (const char *p = realm; *p != '\0'; p++)
+		if (*p < 0x20 || *p > 0x7e || *p == '"' || *p == '\\' || p - realm >= 64)
+			return fault_set(f, REASON_CONFIG,
+					 "est.realm must be at most 64 printable ASCII characters without \" "
+					 "and \\, is \"%.64s\"",
+					 realm);
+	return REASON_OK;
+}
+
+static enum reason open_policy(struct ra *ra, struct fault *f)
+{
+	const struct config *config = ra->config;
+	const char *issuers[LIMIT_ISSUERS + 1] = { NULL };
+
+	for (size_t i = 0; i < config->n_issuers; i++)
+		issuers[i] = config->issuer[i].name;
+	TRY(check_realm(config->est.realm, f));
+	TRY(policy_load(config->profiles, config->users, issuers, &ra->policy, f));
+	return labels_open(config, ra->policy, &ra->labels, f);
+}
+
+static enum reason open_trust(struct ra *ra, struct fault *f)
+{
+	const struct config *config = ra->config;
+	AUTO(buf_done) struct buf issuers = { 0 };
+
+	TRY(trust_open("rigs", config->trust.rigs, &ra->rigs, f));
+	TRY(labels_issuers_pem(config, &issuers, f));
+	TRY(trust_open_pem("own issuing CAs", buf_blob(&issuers), &ra->devices, f));
+	if (config->trust.vendors != NULL)
+		TRY(trust_open("vendors", config->trust.vendors, &ra->vendor_clients, f));
+	TRY(vendors_open(config->evidence, config->n_evidence, &ra->vendors, f));
+	return nonce_key_open(config->est.nonce_key, &ra->nonce_key, f);
+}
+
+static enum reason open_line(struct ra *ra, struct fault *f)
+{
+	struct station stations[STATION_COUNT];
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+	memcpy(stations, ra_line, sizeof(stations));
+	for (size_t i = 0; i < STATION_COUNT; i++)
+		if (stations[i].threads == PER_CORE)
+			stations[i].threads = cores > 0 ? (unsigned)cores : 1;
+	return line_open(stations, STATION_COUNT, ra, ra->metrics, &ra->line, f);
+}
+
+static enum reason open_channel(struct ra *ra, struct fault *f)
+{
+	char path[512];
+	int error;
+
+	ra->view = view_new();
+	if (ra->view == NULL)
+		return fault_set(f, REASON_NO_MEMORY, "view");
+	snprintf(path, sizeof(path), "%s/ca-ra.sock", ra->config->run_dir);
+	TRY(channel_connect(path, &ra_channel_events, ra, &ra->ca, f));
+	error = pthread_create(&ra->keeper, NULL, ra_keep, ra);
+	if (error != 0)
+		return fault_set(f, REASON_NO_MEMORY, "deadline thread: %s", strerror(error));
+	ra->keeping = true;
+	return REASON_OK;
+}
+
+static enum reason open_listeners(struct ra *ra, struct fault *f)
+{
+	const struct config *config = ra->config;
+
+	TRY(tls_open(config->est.certificate, config->est.key, &ra->tls, f));
+	for (size_t i = 0; i < config->est.n_listeners; i++)
+		TRY(listener_open(&config->est.listener[i], ra->tls, &est_app, ra, ra->metrics, &ra->listener[i], f));
+	return REASON_OK;
+}
+
+static void stop_keeper(struct ra *ra)
+{
+	if (!ra->keeping)
+		return;
+	pthread_mutex_lock(&ra->deadlines.lock);
+	ra->deadlines.closed = true;
+	pthread_cond_broadcast(&ra->deadlines.changed);
+	pthread_mutex_unlock(&ra->deadlines.lock);
+	pthread_join(ra->keeper, NULL);
+}
+
+/* In the reverse order of ra_open(); what is not open is NULL. */
+static void ra_close(struct ra *ra)
+{
+	for (size_t i = 0; i < CONFIG_LISTENERS_MAX; i++)
+		listener_quiesce(ra->listener[i]);
+	for (size_t i = 0; i < CONFIG_LISTENERS_MAX; i++)
+		listener_stop(ra->listener[i]); /* every request has its answer now */
+	stop_keeper(ra);
+	line_close(ra->line);
+	channel_client_close(ra->ca); /* `down` ends the enrolments that nobody waits for */
+	tls_free(ra->tls);
+	view_free(ra->view);
+	nonce_key_free(ra->nonce_key);
+	vendors_free(ra->vendors);
+	trust_free(ra->vendor_clients);
+	trust_free(ra->devices);
+	trust_free(ra->rigs);
+	labels_free(ra->labels);
+	policy_free(ra->policy);
+	waiting_done(&ra->waiting);
+	deadlines_done(&ra->deadlines);
+	free(ra);
+}
+
+static enum reason ra_open(struct ra *ra, struct fault *f)
+{
+	TRY(open_policy(ra, f));
+	TRY(open_trust(ra, f));
+	TRY(open_line(ra, f));
+	TRY(open_channel(ra, f));
+	return open_listeners(ra, f);
+}
+
+int ra_run(const struct config *config, struct metrics *metrics)
+{
+	struct ra *ra = calloc(1, sizeof(*ra));
+	struct fault f;
+	int status = 1;
+
+	if (ra == NULL)
+		return 1;
+	ra->config = config;
+	ra->metrics = metrics;
+	metrics_gauge(metrics, GAUGE_UP_SINCE_S, clock_wall_s());
+	deadlines_init(&ra->deadlines);
+	waiting_init(&ra->waiting);
+	if (ra_open(ra, &f) != REASON_OK) {
+		log_fault(LOG_ERROR, "start", &f);
+	} else {
+		log_event(LOG_INFO, "listening", "listeners", LOG_INT, (int64_t)config->est.n_listeners, "port",
+			  LOG_INT, (int64_t)listener_port(ra->listener[0]), NULL);
+		status = role_wait();
+	}
+	metrics_gauge(metrics, GAUGE_READY, 0);
+	ra_close(ra);
+	return status;
+}

@@ -1,0 +1,135 @@
+/*
+ * status.c - what relying parties fetch over plain HTTP: /ca/<issuer>.cer and /crl/<issuer>.crl.
+ *
+ * Spec: RFC 5280 sections 4.2.1.13 and 4.2.2.1, RFC 2585 section 4 (media types), RFC 9110 section 13 (conditions).
+ */
+#include <openssl/sha.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "issuer.h"
+#include "va/va.h"
+
+#define CRL_MAX_AGE_S 60 /* a revocation is to be seen soon, whatever caches stand between */
+#define CERTIFICATE_MAX_AGE_S 86400
+
+void etag_of(struct blob bytes, char out[ETAG_CHARS])
+{
+	uint8_t hash[SHA256_DIGEST_LENGTH];
+
+	SHA256(bytes.ptr, bytes.len, hash);
+	out[0] = '"';
+	text_hex(BLOB(hash, 16), out + 1, ETAG_CHARS - 1);
+	memcpy(out + ETAG_CHARS - 2, "\"", 2);
+}
+
+/* "<prefix><issuer><suffix>" */
+static struct status *find(struct va *va, const char *path, const char *prefix, const char *suffix)
+{
+	size_t len = strlen(path), before = strlen(prefix), after = strlen(suffix);
+
+	if (len <= before + after || strncmp(path, prefix, before) != 0 || strcmp(path + len - after, suffix) != 0)
+		return NULL;
+	for (size_t i = 0; i < va->n; i++)
+		if (strlen(va->status[i].name) == len - before - after &&
+		    strncmp(va->status[i].name, path + before, len - before - after) == 0)
+			return &va->status[i];
+	return NULL;
+}
+
+static void last_modified(struct reply *reply, int64_t at_s)
+{
+	time_t t = (time_t)at_s;
+	struct tm tm;
+	char text[64];
+
+	if (gmtime_r(&t, &tm) != NULL && strftime(text, sizeof(text), "%a, %d %b %Y %H:%M:%S GMT", &tm) > 0)
+		reply_header(reply, "Last-Modified", "%s", text);
+}
+
+/* Validators go with the answer; a client that has these bytes already gets 304 without them. */
+static void conditional(struct exchange *x, const char *etag, int64_t modified_s, int max_age_s)
+{
+	const char *has = exchange_header(x, "If-None-Match");
+
+	reply_header(&x->reply, "ETag", "%s", etag);
+	reply_header(&x->reply, "Cache-Control", "public, max-age=%d", max_age_s);
+	last_modified(&x->reply, modified_s);
+	if (has == NULL || strstr(has, etag) == NULL)
+		return;
+	buf_done(&x->reply.body);
+	x->reply.fixed = (struct blob){ 0 };
+	x->reply.type = NULL;
+	x->reply.status = 304;
+}
+
+static void certificate(struct exchange *x, const struct status *s)
+{
+	const struct cert *cert = issuer_cert(s->issuer);
+
+	x->reply = reply_fixed("application/pkix-cert", issuer_der(s->issuer));
+	conditional(x, s->certificate_etag, cert->not_before_s, CERTIFICATE_MAX_AGE_S);
+}
+
+static void crl(struct exchange *x, struct va *va, struct status *s)
+{
+	struct reply reply = { .type = "application/pkix-crl" };
+	char etag[ETAG_CHARS];
+	int64_t this_update_s;
+	struct fault f;
+	enum reason reason;
+
+	pthread_mutex_lock(&va->lock);
+	memcpy(etag, s->crl_etag, sizeof(etag));
+	this_update_s = s->this_update_s;
+	if (s->crl.len == 0)
+		reason = fault_set(&f, REASON_CA_AWAY, "no CRL of \"%s\" yet", s->name);
+	else
+		reason = buf_copy(buf_blob(&s->crl), &reply.body, &f);
+	pthread_mutex_unlock(&va->lock);
+	if (reason != REASON_OK) {
+		exchange_refuse(x, &f);
+		return;
+	}
+	x->reply = reply;
+	conditional(x, etag, this_update_s, CRL_MAX_AGE_S);
+}
+
+static void status_begin(void *role, struct exchange *x)
+{
+	struct fault f;
+
+	(void)role;
+	if (x->method == HTTP_GET)
+		return;
+	(void)fault_set(&f, REASON_HTTP_METHOD, "status takes GET");
+	exchange_refuse(x, &f);
+	reply_header(&x->reply, "Allow", "%s", http_methods_text(HTTP_GET));
+}
+
+static bool status_run(void *role, struct exchange *x)
+{
+	struct va *va = role;
+	struct status *ca = find(va, x->path, "/ca/", ".cer"), *list = find(va, x->path, "/crl/", ".crl");
+	struct fault f;
+
+	if (ca != NULL) {
+		x->op = "ca";
+		x->metric = OP_CA_ISSUERS;
+		certificate(x, ca);
+	} else if (list != NULL) {
+		x->op = "crl";
+		x->metric = OP_CRL;
+		crl(x, va, list);
+	} else {
+		(void)fault_set(&f, REASON_STATUS_PATH, "%.128s", x->path);
+		exchange_refuse(x, &f);
+	}
+	x->reply.quiet = true;
+	return true;
+}
+
+const struct http_app status_app = { .event = "status", .begin = status_begin, .run = status_run };
