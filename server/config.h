@@ -13,18 +13,16 @@
  *                             "connections": 2000, "idle_s": 60 } ],
  *            "certificate": "tls/est.pem", "key": "tls/est.key",   chain, leaf first
  *            "default_label": "line", "realm": "assay", "nonce_key": "secrets/nonce.key", "deadline_ms": 10000 },
- *   "admin":  { "address": "127.0.0.1", "port": 8444, "certificate": "...", "key": "...", "clients": "trust/operators.pem" },
- *   "status": { "address": "127.0.0.1", "port": 8445, "url": "http://127.0.0.1:8445" },
- *   "trust":  { "rigs": "trust/rigs.pem", "vendors": "trust/vendors.pem" },    PEM; vendors may be left out
- *   "evidence": [ { "format": "assay.1.1", "name": "acme", "roots": "vendors/acme.pem", "software": false } ],
- *   "profiles": "profiles", "users": "users.json",
- *   "root": "ca/root.pem",
- *   "issuers": [ { "name": "attested", "certificate": "ca/attested.pem", "key": "attested", "level_min": "vouched",
- *                  "level_max": "native", "validity_max": "10y", "hourly_max": 100000 } ],
- *   "token": { "module": "/usr/lib/softhsm/libsofthsm2.so", "label": "assay", "pin_file": "secrets/pin", "sessions": 4 },
- *   "ledger": { "writer": "host=... dbname=... user=assay_ca", "reader": "...", "retry_window": "7d" },
- *   "roles": { "ra": { "user": "assay-ra" }, "ca": {...}, "va": {...}, "admin": {...} }   users to become when started
- *                                                   as root; left out: stay who started it
+ *   "admin":  { "address": "127.0.0.1", "port": 8444, "certificate": "...", "key": "...", "clients":
+ * "trust/operators.pem" }, "status": { "address": "127.0.0.1", "port": 8445, "url": "http://127.0.0.1:8445" }, "trust":
+ * { "rigs": "trust/rigs.pem", "vendors": "trust/vendors.pem" },    PEM; vendors may be left out "evidence": [ {
+ * "format": "assay.1.1", "name": "acme", "roots": "vendors/acme.pem", "software": false } ], "profiles": "profiles",
+ * "users": "users.json", "root": "ca/root.pem", "issuers": [ { "name": "attested", "certificate": "ca/attested.pem",
+ * "key": "attested", "level_min": "vouched", "level_max": "native", "validity_max": "10y", "hourly_max": 100000 } ],
+ *   "token": { "module": "/usr/lib/softhsm/libsofthsm2.so", "label": "assay", "pin_file": "secrets/pin", "sessions": 4
+ * }, "ledger": { "writer": "host=... dbname=... user=assay_ca", "reader": "...", "retry_window": "7d" }, "roles": {
+ * "ra": { "user": "assay-ra" }, "ca": {...}, "va": {...}, "admin": {...} }   users to become when started as root; left
+ * out: stay who started it
  * }
  *
  * Owns:    every string; config_free() frees all.
@@ -87,7 +85,8 @@ struct config {
 
 /* The issuers' URLs come from status.url: <url>/ca/<issuer>.cer and <url>/crl/<issuer>.crl. */
 MUST_CHECK enum reason config_load(const char *path, struct config **ret_config, struct fault *f);
-/* The same from bytes; `path` is absolute: it names the file in errors, and its folder is where relative paths start. */
+/* The same from bytes; `path` is absolute: it names the file in errors, and its folder is where relative paths start.
+ */
 MUST_CHECK enum reason config_parse(struct blob text, const char *path, struct config **ret_config, struct fault *f);
 void config_free(struct config *config); /* accepts NULL */
 

@@ -225,14 +225,20 @@ static void post_close(struct post *post)
 	pthread_mutex_unlock(&post->lock);
 	for (unsigned i = 0; i < post->n_threads; i++)
 		pthread_join(post->hands[i].thread, NULL);
+	post->n_threads = 0;
+}
+
+void line_drain(struct line *line)
+{
+	for (size_t i = 0; i < line->n; i++)
+		post_close(&line->posts[i]);
 }
 
 void line_close(struct line *line)
 {
 	if (line == NULL)
 		return;
-	for (size_t i = 0; i < line->n; i++)
-		post_close(&line->posts[i]);
+	line_drain(line);
 	for (size_t i = 0; i < line->n; i++) {
 		pthread_mutex_destroy(&line->posts[i].lock);
 		pthread_cond_destroy(&line->posts[i].some);

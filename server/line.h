@@ -31,7 +31,7 @@ struct job {
 struct lane {
 	const char *name;
 	unsigned weight; /* jobs taken per round */
-	unsigned cap; /* waiting jobs; line_put() refuses beyond */
+	unsigned cap;    /* waiting jobs; line_put() refuses beyond */
 };
 
 struct station {
@@ -39,16 +39,18 @@ struct station {
 	/* Must pass every job on (line_put, or answer it). `thread` counts from 0 within the station. */
 	void (*work)(void *role, unsigned thread, struct job **batch, size_t n);
 	unsigned threads;
-	unsigned batch; /* most jobs in one batch */
+	unsigned batch;                    /* most jobs in one batch */
 	struct lane lanes[LINE_LANES_MAX]; /* an entry without name ends the list; at least one */
 };
 
 struct line;
 MUST_CHECK enum reason line_open(const struct station *stations, size_t n, void *role, struct metrics *metrics,
-                                 struct line **ret_line, struct fault *f);
+				 struct line **ret_line, struct fault *f);
 /* False if the lane is full or the line is closing: the job stays the caller's. */
 MUST_CHECK bool line_put(struct line *line, unsigned station, unsigned lane, struct job *job);
-/* Lets every station finish what waits, in order, then joins all threads. The caller has stopped the input. Accepts NULL. */
+/* Lets every station finish what waits, in order, then joins all threads; line_put() refuses from then on. */
+void line_drain(struct line *line);
+/* Drains, then frees: nobody may put any more. Accepts NULL. */
 void line_close(struct line *line);
 
 #endif

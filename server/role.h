@@ -10,6 +10,7 @@
 #include "config.h"
 #include "observe/metrics.h"
 
+#define EXIT_CONFIG 2     /* the configuration cannot be used: the first start ends as a whole */
 #define EXIT_TOKEN_PIN 78 /* the supervisor does not start such a role again: a wrong PIN is never tried twice */
 
 /* Return 0 on an orderly stop, else the exit status. */
@@ -21,6 +22,23 @@ int admin_run(const struct config *config, struct metrics *metrics);
 /* Blocks until SIGTERM or SIGINT; other threads may call role_stop() to end the wait with an exit status. */
 int role_wait(void);
 void role_stop(int status);
+
+/* First thing in main(), before any thread: signals for role_wait() are blocked, no core dumps, files for the owner
+ * only. */
+void role_prepare(void);
+/* Becomes roles.<role>.user when started as root; no new privileges from then on; the ca cannot be traced. */
+MUST_CHECK enum reason role_become(const struct config *config, enum role role, struct fault *f);
+/* The user that a role runs as, seen from a process that has become its own. */
+uid_t role_uid(const struct config *config, enum role role);
+/* landlock.c: takes the token, the PIN and other roles' secrets out of reach, where the kernel can. Last thing before
+ * the role runs. */
+void role_confine(const struct config *config, enum role role);
+
+/* check.c: everything that the configuration names is there and fits together: profiles, users, trust lists,
+ * certificates. */
+MUST_CHECK enum reason config_check(const struct config *config, struct fault *f);
+/* Every port of the configuration is free; the fault names the key and the port. */
+MUST_CHECK enum reason config_check_ports(const struct config *config, struct fault *f);
 
 /* supervise.c: `assayd` without --role: starts the four, restarts those that die (back-off 50 ms to 5 s), stops them in
  * the order ra, va, admin, ca. It parses only the command line and the configuration. */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -109,6 +110,23 @@ void metrics_request(struct metrics *m, enum metric_op op, enum reason reason, i
 void metrics_gauge(struct metrics *m, enum metric_gauge gauge, int64_t value)
 {
 	atomic_store_explicit(&m->gauge[gauge], value, memory_order_relaxed);
+}
+
+void metrics_write_gauge(const char *run_dir, const char *role, enum metric_gauge gauge, int64_t value)
+{
+	char path[480];
+	int64_t bytes = value;
+	off_t at = (off_t)(offsetof(struct metrics, gauge) + (size_t)gauge * sizeof(atomic_int_fast64_t));
+	ssize_t written;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/metrics.%s", run_dir, role);
+	fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return;
+	written = pwrite(fd, &bytes, sizeof(bytes), at);
+	(void)written;
+	close(fd);
 }
 
 bool metrics_read_gauge(const char *run_dir, const char *role, enum metric_gauge gauge, int64_t *ret_value)

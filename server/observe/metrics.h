@@ -44,6 +44,7 @@ enum metric_gauge {
 	GAUGE_INTENTS_VOIDED,
 	GAUGE_SIGNATURES,     /* made by the token since the start */
 	GAUGE_CHILD_RESTARTS, /* supervisor */
+	GAUGE_BEAT_MS, /* clock_mono_us() / 1000 of the role's last sign of life, at least every second */
 	GAUGE_COUNT
 };
 
@@ -71,6 +72,8 @@ void metrics_gauge(struct metrics *m, enum metric_gauge gauge, int64_t value);
 /* admin: Prometheus text of every role's file in run_dir; the caller frees. */
 struct buf;
 MUST_CHECK enum reason metrics_text(const char *run_dir, struct buf *ret_text, struct fault *f);
+/* supervisor: sets a gauge in the file of a role that has died, so that nobody takes its last word for true. */
+void metrics_write_gauge(const char *run_dir, const char *role, enum metric_gauge gauge, int64_t value);
 /* admin: one gauge of one role; false if the role never started. */
 MUST_CHECK bool metrics_read_gauge(const char *run_dir, const char *role, enum metric_gauge gauge, int64_t *ret_value);
 

@@ -1,0 +1,205 @@
+/*
+ * ca.c - the certificate authority's role: its line, its parts in the order they are opened, its life.
+ *
+ * Read ca_line[] first: it is what happens to a grant.
+ */
+#include "ca/ca.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "observe/log.h"
+#include "role.h"
+
+#define LANES_ALL                                                                                                      \
+	{                                                                                                              \
+		{ "line", 8, CA_LINE_MAX }, { "field", 4, CA_FIELD_MAX }, { "own", 2, CA_OWN_MAX },                    \
+	}
+
+static const struct station ca_line[CA_STATIONS] = {
+	/*              name      work            threads  batch       lanes          what an issue has when it leaves
+	 */
+	[CA_INTEND] = { "intend", station_intend, 1, CA_BATCH, LANES_ALL }, /*        intent: durable, usable once    */
+	[CA_STATUS] = { "status", station_status, 1, 1, LANES_ALL }, /*               CRL to sign: beside the line    */
+	[CA_SIGN] = { "sign", station_sign, 0, 1, LANES_ALL }, /* 0: token.sessions   signature, checked              */
+	[CA_RECORD] = { "record", station_record, 1, CA_BATCH, LANES_ALL }, /*        certificate: durable            */
+};
+
+enum reason ca_ledger(const struct config *config, const char *stream, struct ledger **ret_ledger, struct fault *f)
+{
+	const struct ledger_options options = {
+		.conninfo = config->ledger.writer,
+		.node = config->node,
+		.anchor_dir = config->state_dir,
+		.retry_window_s = config->ledger.retry_window_s,
+	};
+
+	return ledger_open(&options, stream, ret_ledger, f);
+}
+
+static enum reason open_room(struct ca *ca, struct fault *f)
+{
+	ca->room = calloc(1, sizeof(*ca->room));
+	inflight_init(&ca->inflight);
+	return ca->room == NULL ? fault_set(f, REASON_NO_MEMORY, "room of the intend station") : REASON_OK;
+}
+
+static void close_room(struct ca *ca)
+{
+	if (ca->room != NULL)
+		buf_done(&ca->room->doubtful);
+	free(ca->room);
+	inflight_done(&ca->inflight);
+}
+
+static enum reason open_token(struct ca *ca, struct fault *f)
+{
+	TRY(hsm_open(&ca->config->token, &ca->hsm, f));
+	metrics_gauge(ca->metrics, GAUGE_TOKEN_UP, 1);
+	return REASON_OK;
+}
+
+static void close_token(struct ca *ca)
+{
+	hsm_close(ca->hsm);
+}
+
+static enum reason open_issuers(struct ca *ca, struct fault *f)
+{
+	for (size_t i = 0; i < ca->config->n_issuers; i++) {
+		TRY(issuer_open(&ca->config->issuer[i], ca->hsm, &ca->issuer[i], f));
+		ca->n_issuers++;
+	}
+	return REASON_OK;
+}
+
+static void close_issuers(struct ca *ca)
+{
+	for (size_t i = 0; i < ca->n_issuers; i++)
+		issuer_free(ca->issuer[i]);
+}
+
+static enum reason open_ledgers(struct ca *ca, struct fault *f)
+{
+	if (mkdir(ca->config->state_dir, 0700) != 0 && errno != EEXIST)
+		return fault_set(f, REASON_CONFIG, "state_dir: cannot make %s: %s", ca->config->state_dir,
+				 strerror(errno));
+	TRY(ca_ledger(ca->config, "intend", &ca->intend, f));
+	TRY(ca_ledger(ca->config, "record", &ca->record, f));
+	return ca_ledger(ca->config, "status", &ca->status, f);
+}
+
+static void close_ledgers(struct ca *ca)
+{
+	ledger_close(ca->intend);
+	ledger_close(ca->record);
+	ledger_close(ca->status);
+}
+
+static enum reason open_line(struct ca *ca, struct fault *f)
+{
+	struct station line[CA_STATIONS];
+
+	memcpy(line, ca_line, sizeof(line));
+	line[CA_SIGN].threads = ca->config->token.sessions;
+	return line_open(line, CA_STATIONS, ca, ca->metrics, &ca->line, f);
+}
+
+static void close_line(struct ca *ca)
+{
+	line_close(ca->line);
+}
+
+static enum reason open_watch(struct ca *ca, struct fault *f)
+{
+	return watch_open(ca, &ca->watch, f);
+}
+
+static void close_watch(struct ca *ca)
+{
+	watch_close(ca->watch);
+}
+
+static enum reason open_news(struct ca *ca, struct fault *f)
+{
+	return news_open(ca, &ca->news, f);
+}
+
+static void close_news(struct ca *ca)
+{
+	news_close(ca->news);
+}
+
+/* Opened in this order, closed in reverse; a close accepts what its open left half made. */
+static const struct part {
+	const char *name;
+	enum reason (*open)(struct ca *ca, struct fault *f);
+	void (*close)(struct ca *ca);
+} parts[] = {
+	{ "room", open_room, close_room },          { "token", open_token, close_token },
+	{ "issuers", open_issuers, close_issuers }, { "ledgers", open_ledgers, close_ledgers },
+	{ "line", open_line, close_line },          { "watch", open_watch, close_watch },
+	{ "news", open_news, close_news },          { "desk", desk_open, desk_close },
+};
+#define N_PARTS (sizeof(parts) / sizeof(parts[0]))
+
+/* What the supervisor makes of it: a wrong PIN stays down, a wrong configuration ends the first start, all else is
+ * tried again. */
+static int exit_status(enum reason reason)
+{
+	if (reason == REASON_TOKEN_PIN)
+		return EXIT_TOKEN_PIN;
+	return reason == REASON_CONFIG ? EXIT_CONFIG : EXIT_FAILURE;
+}
+
+static int serve(struct ca *ca)
+{
+	int status;
+
+	log_event(LOG_INFO, "started", NULL);
+	status = role_wait();
+	log_event(LOG_INFO, "stopping", NULL);
+	atomic_store(&ca->stopping, true);
+	metrics_gauge(ca->metrics, GAUGE_READY, 0);
+	line_drain(ca->line); /* everything in hand is answered before the connections close */
+	return status;
+}
+
+static int open_and_serve(struct ca *ca)
+{
+	struct fault fault = { 0 };
+	size_t n = 0;
+	int status;
+
+	while (n < N_PARTS && parts[n].open(ca, &fault) == REASON_OK)
+		n++;
+	if (n == N_PARTS) {
+		status = serve(ca);
+	} else {
+		log_event(LOG_ERROR, "start_failed", "part", LOG_STR, parts[n].name, "reason", LOG_STR,
+			  reason_info(fault.reason)->name, "detail", LOG_STR, fault.detail, NULL);
+		status = exit_status(fault.reason);
+		n++; /* the one that failed is half made */
+	}
+	while (n > 0)
+		parts[--n].close(ca);
+	return status;
+}
+
+int ca_run(const struct config *config, struct metrics *metrics)
+{
+	struct ca *ca = calloc(1, sizeof(*ca));
+	int status;
+
+	if (ca == NULL)
+		return EXIT_FAILURE;
+	ca->config = config;
+	ca->metrics = metrics;
+	metrics_gauge(metrics, GAUGE_UP_SINCE_S, clock_wall_s());
+	status = open_and_serve(ca);
+	free(ca);
+	return status;
+}

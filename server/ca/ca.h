@@ -1,0 +1,180 @@
+/*
+ * ca.h - inside of the ca role: what its stations share, and what moves along its line.
+ *
+ * The order of the line is the promise: no signature without a durable intent, no certificate before it is durable. A
+ * struct issue becomes signable only in station_intend(), after ledger_intend() has said INTENT_NEW for it.
+ *
+ * Owns:     struct ca: everything that was opened; struct issue: its grant, its bytes and a reference to who asked.
+ * Threads:  each member says whose it is; an issue belongs to the station that has it in hand.
+ */
+#ifndef ASSAY_CA_H
+#define ASSAY_CA_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "channel/channel.h"
+#include "config.h"
+#include "issuer.h"
+#include "ledger.h"
+#include "line.h"
+#include "observe/metrics.h"
+
+enum { CA_INTEND, CA_STATUS, CA_SIGN, CA_RECORD, CA_STATIONS }; /* the order of ca_line[] */
+enum { LANE_LINE, LANE_FIELD, LANE_OWN, LANES };                /* enrolments, re-enrolments, everything else */
+
+/* Certificates between frame and answer, per lane; beyond it: REASON_OVERLOADED. Every station's lanes hold as many, so
+ * that what has been taken in hand always finds its place. */
+#define CA_LINE_MAX 2048
+#define CA_FIELD_MAX 1024
+#define CA_OWN_MAX 64
+
+#define CA_BATCH 512       /* intents and signatures in one commit */
+#define CA_POLICIES_MAX 64 /* policies announced to one process: a new one comes with each reload of the ra */
+#define CA_PENDING_TRIES 3 /* how often a claim whose intent has just left the line is asked for again */
+#define CA_CLOCK_SKEW_S 5  /* how far nodes' clocks may be apart */
+#define CA_CRL_VALIDITY_S (24 * 3600)       /* of a CRL; the va asks for a new one long before */
+#define CA_SIGN_TIMEOUT_US (20 * 1000000LL) /* a token that takes longer hangs: network HSMs answer in milliseconds */
+
+enum issue_kind {
+	ISSUE_CERTIFICATE, /* a grant of the ra's */
+	ISSUE_POLICY,      /* the ra tells which policy decides */
+	ISSUE_CRL,         /* the va wants a CRL */
+	ISSUE_PREPARE,     /* our own: get ready without waiting for a grant */
+};
+
+struct issue {
+	struct job job; /* first */
+	enum issue_kind kind;
+	unsigned lane;
+	struct channel *asker; /* NULL for our own */
+	uint64_t frame_id;
+	int64_t came_us;
+	struct grant *grant;
+	struct issuer *issuer;   /* borrowed */
+	uint8_t policy_hash[32]; /* ISSUE_POLICY */
+	char policy_what[256];
+	uint64_t crl_number; /* ISSUE_CRL */
+
+	/* from station_intend (station_status for a CRL) */
+	struct previous previous; /* GRANT_REENROL; its tbs is ours to free */
+	uint8_t serial[LIMIT_SERIAL_BYTES];
+	size_t serial_len;
+	struct buf tbs;
+	int64_t not_before_s, not_after_s;
+	unsigned tries;
+
+	/* from station_sign */
+	struct buf tail;
+	struct fault fault; /* why there is no signature; REASON_OK otherwise */
+
+	/* inflight.c's */
+	bool in_flight;
+	struct issue *next_in_bucket, *waiters, *next_waiter;
+};
+
+/* Serials between intent and record in this process, and who waits for them. */
+#define INFLIGHT_BUCKETS 1024
+struct inflight {
+	pthread_mutex_t lock;
+	struct issue *bucket[INFLIGHT_BUCKETS];
+};
+
+struct policy_known {
+	uint8_t hash[32];
+	char what[256];
+	bool recorded;
+};
+
+/* Of the intend station's one thread. */
+struct intend_room {
+	bool checked;     /* clock and anchor have been looked at since the last trouble */
+	bool voided;      /* what an earlier process left unsigned has been voided */
+	int64_t newest_s; /* newest wall time known to be in the ledger */
+	size_t n_policies;
+	struct policy_known policy[CA_POLICIES_MAX];
+	struct buf doubtful; /* serials whose commit may or may not have happened, SERIAL_BYTES each */
+	size_t n;
+	struct issue *issue[CA_BATCH]; /* the batch in hand */
+	struct intent intent[CA_BATCH];
+	struct previous asked[CA_BATCH];
+};
+
+struct newsroom;
+struct watch;
+
+struct ca {
+	const struct config *config;
+	struct metrics *metrics;
+	struct hsm *hsm;
+	size_t n_issuers;
+	struct issuer *issuer[LIMIT_ISSUERS];    /* in the order of the configuration */
+	struct ledger *intend, *record, *status; /* each its station's own connection */
+	struct intend_room *room;
+	struct inflight inflight;
+	struct line *line;
+	struct newsroom *news;
+	struct watch *watch;
+	struct channel_server *server[ROLE_COUNT];
+	atomic_uint in_hand[LANES];
+	atomic_bool token_lost, ledger_ready, preparing, stopping;
+	atomic_uint_fast64_t signatures;
+	_Atomic int64_t signing_since_us[64]; /* per session; 0: idle */
+};
+
+/* ca.c */
+MUST_CHECK enum reason ca_ledger(const struct config *config, const char *stream, struct ledger **ret_ledger,
+				 struct fault *f);
+
+/* issue.c: every issue ends in exactly one of these three, which frees it */
+MUST_CHECK enum reason issue_new(struct ca *ca, enum issue_kind kind, unsigned lane, struct channel *asker,
+				 uint64_t frame_id, struct issue **ret_issue, struct fault *f);
+void issue_enrolled(struct ca *ca, struct issue *issue, bool repeated, struct blob certificate);
+void issue_refused(struct ca *ca, struct issue *issue, const struct fault *fault);
+void issue_finished(struct ca *ca, struct issue *issue); /* nothing to say */
+void send_refusal(struct channel *asker, uint64_t frame_id, const struct fault *fault);
+void issue_pass(struct ca *ca, unsigned station, struct issue *issue); /* on to a later station: there is always room */
+struct issuer *ca_issuer(const struct ca *ca, const char *name);       /* NULL if there is none */
+
+/* inflight.c */
+void inflight_init(struct inflight *table);
+void inflight_done(struct inflight *table);
+void inflight_add(struct inflight *table, struct issue *issue);
+/* Lets `waiter` be answered together with the issue of this serial; false when it is not in flight here. */
+MUST_CHECK bool inflight_wait(struct inflight *table, struct blob serial, struct issue *waiter);
+/* Takes the issue out; its waiters, linked by next_waiter, are the caller's. */
+struct issue *inflight_remove(struct inflight *table, struct issue *issue);
+
+/* reenrol.c: the rules of re-enrolment, pure: completes the grant from what the ledger knows, or refuses */
+MUST_CHECK enum reason reenrol_complete(struct grant *grant, const struct previous *previous, struct fault *f);
+
+/* The stations. */
+void station_intend(void *role, unsigned thread, struct job **batch, size_t n); /* intend.c */
+void station_status(void *role, unsigned thread, struct job **batch, size_t n); /* crl.c */
+void station_sign(void *role, unsigned thread, struct job **batch, size_t n);   /* sign.c */
+void station_record(void *role, unsigned thread, struct job **batch, size_t n); /* record.c */
+void crl_signed(struct ca *ca, struct issue *issue); /* crl.c: answers with the finished CRL, or the fault */
+
+/* prepare.c: is everything there that an intent needs? Connects, voids leftovers, checks the clock, records policies.
+ */
+MUST_CHECK enum reason intend_prepare(struct ca *ca, struct fault *f);
+void intend_note_policy(struct ca *ca, const struct issue *issue);
+bool intend_knows_policy(const struct ca *ca, const uint8_t hash[32]);
+/* After a call that failed as a whole: look again before the next, and void what may have been recorded. */
+void intend_trouble(struct ca *ca);
+
+/* news.c: pushes the view to every connection, 5 times a second */
+MUST_CHECK enum reason news_open(struct ca *ca, struct newsroom **ret_news, struct fault *f);
+void news_close(struct newsroom *news); /* accepts NULL */
+void news_subscribe(struct newsroom *news, struct channel *channel);
+void news_unsubscribe(struct newsroom *news, struct channel *channel);
+
+/* watch.c: ends the process when the token does not come back from a signature */
+MUST_CHECK enum reason watch_open(struct ca *ca, struct watch **ret_watch, struct fault *f);
+void watch_close(struct watch *watch); /* accepts NULL */
+
+/* desk.c: frames of the other roles; the socket a frame came in on says what it may be */
+MUST_CHECK enum reason desk_open(struct ca *ca, struct fault *f);
+void desk_close(struct ca *ca);
+
+#endif

@@ -1,0 +1,212 @@
+/*
+ * intend.c - the first station: a batch of grants becomes a batch of durable intents.
+ *
+ * Step by step over the whole batch; a grant that fails a step is answered there and leaves, the rest goes on. Nothing
+ * that leaves for the sign station has not been recorded, and nothing else makes an issue signable.
+ */
+#include <string.h>
+
+#include "base/clock.h"
+#include "ca/ca.h"
+
+/* One step for every issue in the room; those that fail it are refused. */
+static void each(struct ca *ca, enum reason (*step)(struct ca *ca, struct issue *issue, struct fault *f))
+{
+	struct intend_room *room = ca->room;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < room->n; i++) {
+		struct issue *issue = room->issue[i];
+		struct fault fault = { 0 };
+
+		if (step(ca, issue, &fault) == REASON_OK)
+			room->issue[kept++] = issue;
+		else
+			issue_refused(ca, issue, &fault);
+	}
+	room->n = kept;
+}
+
+static void refuse_all(struct ca *ca, const struct fault *fault)
+{
+	struct intend_room *room = ca->room;
+
+	for (size_t i = 0; i < room->n; i++)
+		issue_refused(ca, room->issue[i], fault);
+	room->n = 0;
+}
+
+/* Policies and our own jobs are done with at once; grants stay in the room. */
+static void enter(struct ca *ca, struct job **batch, size_t n)
+{
+	struct intend_room *room = ca->room;
+
+	room->n = 0;
+	for (size_t i = 0; i < n; i++) {
+		struct issue *issue = (struct issue *)batch[i];
+
+		if (issue->kind == ISSUE_CERTIFICATE) {
+			room->issue[room->n++] = issue;
+			continue;
+		}
+		if (issue->kind == ISSUE_POLICY)
+			intend_note_policy(ca, issue);
+		else
+			atomic_store(&ca->preparing, false);
+		issue_finished(ca, issue);
+	}
+}
+
+/* One query for all re-enrolments of the batch. */
+static enum reason ask_previous(struct ca *ca, struct fault *f)
+{
+	struct intend_room *room = ca->room;
+	struct issue *whose[CA_BATCH];
+	size_t n = 0;
+
+	for (size_t i = 0; i < room->n; i++) {
+		struct issue *issue = room->issue[i];
+
+		if (issue->grant->kind != GRANT_REENROL || issue->tries > 0)
+			continue;
+		room->asked[n] =
+			(struct previous){ .serial = BLOB(issue->grant->previous, issue->grant->previous_len) };
+		whose[n++] = issue;
+	}
+	if (n == 0)
+		return REASON_OK;
+	TRY(ledger_previous(ca->intend, room->asked, n, f));
+	for (size_t i = 0; i < n; i++)
+		whose[i]->previous = room->asked[i];
+	return REASON_OK;
+}
+
+/* The ca's own rules, after which the grant is all there is to know. An issue that comes round again has passed them.
+ */
+static enum reason check(struct ca *ca, struct issue *issue, struct fault *f)
+{
+	struct grant *grant = issue->grant;
+
+	if (issue->tries > 0)
+		return REASON_OK;
+	issue->issuer = ca_issuer(ca, grant->issuer);
+	if (issue->issuer == NULL)
+		return fault_set(f, REASON_GRANT_REFUSED, "no issuer \"%s\" here", grant->issuer);
+	if (!intend_knows_policy(ca, grant->policy_hash))
+		return fault_set(f, REASON_GRANT_REFUSED, "the grant names a policy that was not announced");
+	if (grant->kind == GRANT_REENROL)
+		TRY(reenrol_complete(grant, &issue->previous, f));
+	return issuer_check(issue->issuer, grant, clock_wall_s(), f);
+}
+
+static enum reason build(struct ca *ca, struct issue *issue, struct fault *f)
+{
+	struct copied_names names = { 0 };
+	uint8_t serial[SERIAL_BYTES];
+	int64_t now_s = clock_wall_s();
+
+	(void)ca;
+	if (issue->grant->kind == GRANT_REENROL)
+		TRY(tbs_names(buf_blob(&issue->previous.tbs), &names, f));
+	serial_new(now_s, serial);
+	memcpy(issue->serial, serial, sizeof(serial));
+	issue->serial_len = sizeof(serial);
+	buf_done(&issue->tbs);
+	return issuer_build(issue->issuer, issue->grant, &names, serial, now_s, &issue->tbs, &issue->not_before_s,
+			    &issue->not_after_s, f);
+}
+
+static void fill_intent(const struct issue *issue, struct intent *intent)
+{
+	*intent = (struct intent){
+		.grant = issue->grant,
+		.serial_len = issue->serial_len,
+		.tbs = buf_blob(&issue->tbs),
+		.not_before_s = issue->not_before_s,
+		.not_after_s = issue->not_after_s,
+	};
+	memcpy(intent->serial, issue->serial, issue->serial_len);
+}
+
+/*
+ * The claim's intent is recorded and not signed. If it is on its way in this process, its outcome is ours too; if it
+ * has just left, the ledger has the certificate by now; else another node has it in hand.
+ */
+static void wait_for(struct ca *ca, struct issue *issue, struct blob serial)
+{
+	struct fault fault;
+
+	if (inflight_wait(&ca->inflight, serial, issue))
+		return;
+	if (++issue->tries < CA_PENDING_TRIES && line_put(ca->line, CA_INTEND, issue->lane, &issue->job))
+		return;
+	fault_set(&fault, REASON_CLAIM_PENDING, "its intent is not in this process");
+	issue_refused(ca, issue, &fault);
+}
+
+static void answer_issued(struct ca *ca, struct issue *issue, const struct intent *intent)
+{
+	memcpy(issue->serial, intent->serial, intent->serial_len);
+	issue->serial_len = intent->serial_len;
+	issue_enrolled(ca, issue, true, buf_blob(&intent->certificate));
+}
+
+/* New ones enter the table before anybody who waits for them is looked at: both may be in one batch. */
+static void sort_out(struct ca *ca)
+{
+	struct intend_room *room = ca->room;
+
+	for (size_t i = 0; i < room->n; i++)
+		if (room->intent[i].outcome == INTENT_NEW)
+			inflight_add(&ca->inflight, room->issue[i]);
+	for (size_t i = 0; i < room->n; i++) {
+		struct intent *intent = &room->intent[i];
+
+		if (intent->outcome == INTENT_PENDING)
+			wait_for(ca, room->issue[i], BLOB(intent->serial, intent->serial_len));
+		else if (intent->outcome == INTENT_ISSUED)
+			answer_issued(ca, room->issue[i], intent);
+		else if (intent->outcome == INTENT_REFUSED)
+			issue_refused(ca, room->issue[i], &intent->verdict);
+		else
+			issue_pass(ca, CA_SIGN, room->issue[i]);
+		buf_done(&intent->certificate);
+	}
+}
+
+static enum reason record_intents(struct ca *ca, struct fault *f)
+{
+	struct intend_room *room = ca->room;
+	enum reason reason;
+
+	for (size_t i = 0; i < room->n; i++)
+		fill_intent(room->issue[i], &room->intent[i]);
+	reason = ledger_intend(ca->intend, room->intent, room->n, f);
+	if (reason != REASON_OK)
+		intend_trouble(ca);
+	return reason;
+}
+
+static enum reason intend_batch(struct ca *ca, struct fault *f)
+{
+	TRY(intend_prepare(ca, f));
+	TRY(ask_previous(ca, f));
+	each(ca, check);
+	each(ca, build);
+	if (ca->room->n == 0)
+		return REASON_OK;
+	TRY(record_intents(ca, f));
+	sort_out(ca);
+	return REASON_OK;
+}
+
+void station_intend(void *role, unsigned thread, struct job **batch, size_t n)
+{
+	struct ca *ca = role;
+	struct fault fault = { 0 };
+
+	(void)thread;
+	enter(ca, batch, n);
+	if (intend_batch(ca, &fault) != REASON_OK)
+		refuse_all(ca, &fault);
+}

@@ -1,0 +1,160 @@
+/* issue.c - what moves along the ca's line: made, answered, freed. See ca.h. */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "ca/ca.h"
+#include "observe/log.h"
+
+static const unsigned lane_max[LANES] = { CA_LINE_MAX, CA_FIELD_MAX, CA_OWN_MAX };
+
+enum reason issue_new(struct ca *ca, enum issue_kind kind, unsigned lane, struct channel *asker, uint64_t frame_id,
+		      struct issue **ret_issue, struct fault *f)
+{
+	struct issue *issue;
+
+	if (atomic_fetch_add(&ca->in_hand[lane], 1) >= lane_max[lane]) {
+		atomic_fetch_sub(&ca->in_hand[lane], 1);
+		return fault_set(f, REASON_OVERLOADED, "%u in hand", lane_max[lane]);
+	}
+	issue = calloc(1, sizeof(*issue));
+	if (issue == NULL) {
+		atomic_fetch_sub(&ca->in_hand[lane], 1);
+		return fault_set(f, REASON_NO_MEMORY, "issue");
+	}
+	issue->kind = kind;
+	issue->lane = lane;
+	issue->asker = asker == NULL ? NULL : channel_ref(asker);
+	issue->frame_id = frame_id;
+	issue->came_us = clock_mono_us();
+	*ret_issue = issue;
+	return REASON_OK;
+}
+
+static void issue_free(struct ca *ca, struct issue *issue)
+{
+	atomic_fetch_sub(&ca->in_hand[issue->lane], 1);
+	channel_unref(issue->asker);
+	grant_free(issue->grant);
+	buf_done(&issue->previous.tbs);
+	buf_done(&issue->tbs);
+	buf_done(&issue->tail);
+	free(issue);
+}
+
+void issue_finished(struct ca *ca, struct issue *issue)
+{
+	issue_free(ca, issue);
+}
+
+static enum reason encode_refusal(const struct fault *fault, struct buf *body)
+{
+	TRY(pack_text(body, reason_info(fault->reason)->name, NULL));
+	return pack_text(body, fault->detail, NULL);
+}
+
+void send_refusal(struct channel *asker, uint64_t frame_id, const struct fault *fault)
+{
+	AUTO(buf_done) struct buf body = { 0 };
+
+	if (encode_refusal(fault, &body) == REASON_OK)
+		(void)!channel_send(asker, FRAME_REFUSED, frame_id, buf_blob(&body));
+}
+
+static enum reason encode_enrolled(bool repeated, struct blob serial, struct blob certificate, struct buf *body)
+{
+	TRY(pack_u8(body, repeated, NULL));
+	TRY(pack_bytes(body, serial, NULL));
+	return pack_bytes(body, certificate, NULL);
+}
+
+/* Who asked may be gone by now: the certificate is recorded, and a retry finds it. */
+static void send_enrolled(const struct issue *issue, bool repeated, struct blob serial, struct blob certificate)
+{
+	AUTO(buf_done) struct buf body = { 0 };
+
+	if (encode_enrolled(repeated, serial, certificate, &body) == REASON_OK)
+		(void)!channel_send(issue->asker, FRAME_ENROLLED, issue->frame_id, buf_blob(&body));
+}
+
+static void count(struct ca *ca, const struct issue *issue, enum reason reason)
+{
+	metrics_request(ca->metrics, issue->kind == ISSUE_CRL ? OP_CRL : OP_SIGN, reason,
+			clock_mono_us() - issue->came_us);
+}
+
+static struct issue *take_waiters(struct ca *ca, struct issue *issue)
+{
+	return issue->in_flight ? inflight_remove(&ca->inflight, issue) : NULL;
+}
+
+void issue_enrolled(struct ca *ca, struct issue *issue, bool repeated, struct blob certificate)
+{
+	struct issue *waiter = take_waiters(ca, issue);
+	struct blob serial = BLOB(issue->serial, issue->serial_len);
+
+	count(ca, issue, REASON_OK);
+	send_enrolled(issue, repeated, serial, certificate);
+	while (waiter != NULL) {
+		struct issue *next = waiter->next_waiter;
+
+		count(ca, waiter, REASON_OK);
+		send_enrolled(waiter, true, serial, certificate);
+		issue_free(ca, waiter);
+		waiter = next;
+	}
+	issue_free(ca, issue);
+}
+
+/* A refused grant is news for the operator only if the ra should have known better, or a part of ours failed. */
+static void log_refusal(const struct issue *issue, const struct fault *fault)
+{
+	enum log_level level = reason_info(fault->reason)->class == REASON_CLASS_INTERNAL ? LOG_WARN : LOG_DEBUG;
+	char serial[2 * LIMIT_SERIAL_BYTES + 1];
+
+	text_hex(BLOB(issue->serial, issue->serial_len), serial, sizeof(serial));
+	log_event(level, "refused", "reason", LOG_STR, reason_info(fault->reason)->name, "detail", LOG_STR,
+		  fault->detail, "profile", LOG_STR, issue->grant == NULL ? "" : issue->grant->profile, "requester",
+		  LOG_STR, issue->grant == NULL ? "" : issue->grant->requester, "serial", LOG_STR, serial, NULL);
+}
+
+static void refuse_one(struct ca *ca, struct issue *issue, const struct fault *fault)
+{
+	count(ca, issue, fault->reason);
+	log_refusal(issue, fault);
+	if (issue->asker != NULL)
+		send_refusal(issue->asker, issue->frame_id, fault);
+	issue_free(ca, issue);
+}
+
+void issue_refused(struct ca *ca, struct issue *issue, const struct fault *fault)
+{
+	struct issue *waiter = take_waiters(ca, issue);
+
+	while (waiter != NULL) {
+		struct issue *next = waiter->next_waiter;
+
+		refuse_one(ca, waiter, fault);
+		waiter = next;
+	}
+	refuse_one(ca, issue, fault);
+}
+
+void issue_pass(struct ca *ca, unsigned station, struct issue *issue)
+{
+	bool taken = line_put(ca->line, station, issue->lane, &issue->job);
+
+	assert(taken); /* lanes hold all that may be in hand, and a station closes after those before it */
+	(void)taken;
+}
+
+struct issuer *ca_issuer(const struct ca *ca, const char *name)
+{
+	for (size_t i = 0; i < ca->n_issuers; i++)
+		if (strcmp(issuer_name(ca->issuer[i]), name) == 0)
+			return ca->issuer[i];
+	return NULL;
+}

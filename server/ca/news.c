@@ -1,0 +1,258 @@
+/*
+ * news.c - pushes what the other roles have to know: who is revoked, who is registered.
+ *
+ * One thread with a connection to the ledger of its own asks five times a second and sends to every subscriber what
+ * came after what it has had; a new one starts from nothing. An empty frame says "nothing new". While the ledger is
+ * away nothing is sent at all, so that views grow stale and their roles refuse rather than guess.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "ca/ca.h"
+#include "channel/view.h"
+#include "observe/log.h"
+
+#define TICK_MS 200
+#define SUBSCRIBERS_MAX (ROLE_COUNT * LIMIT_PEERS)
+
+struct subscriber {
+	struct channel *channel;        /* NULL: free place */
+	uint64_t revocation, requester; /* numbers it has had */
+	bool begun;                     /* the first frame has been sent */
+};
+
+struct newsroom {
+	struct ca *ca;
+	struct ledger *ledger;
+	pthread_t thread;
+	pthread_mutex_t lock; /* of the rest */
+	pthread_cond_t woken;
+	bool stop, newcomer;
+	struct subscriber subscriber[SUBSCRIBERS_MAX];
+};
+
+void news_subscribe(struct newsroom *news, struct channel *channel)
+{
+	pthread_mutex_lock(&news->lock);
+	for (unsigned i = 0; i < SUBSCRIBERS_MAX; i++)
+		if (news->subscriber[i].channel == NULL) {
+			news->subscriber[i] = (struct subscriber){ .channel = channel_ref(channel) };
+			news->newcomer = true;
+			break;
+		}
+	pthread_cond_signal(&news->woken);
+	pthread_mutex_unlock(&news->lock);
+}
+
+void news_unsubscribe(struct newsroom *news, struct channel *channel)
+{
+	pthread_mutex_lock(&news->lock);
+	for (unsigned i = 0; i < SUBSCRIBERS_MAX; i++)
+		if (news->subscriber[i].channel == channel) {
+			channel_unref(channel);
+			news->subscriber[i] = (struct subscriber){ 0 };
+		}
+	pthread_mutex_unlock(&news->lock);
+}
+
+static void advance(struct subscriber *s, const struct ledger_news *rows)
+{
+	if (rows->n_revocations > 0)
+		s->revocation = rows->revocation[rows->n_revocations - 1].number;
+	if (rows->n_requesters > 0)
+		s->requester = rows->requester[rows->n_requesters - 1].number;
+	s->begun = true;
+}
+
+/* Everything this subscriber has not had yet, in as many frames as it takes. */
+static enum reason push(struct newsroom *news, struct subscriber *s, struct fault *f)
+{
+	struct ledger_news rows = { .more = true };
+	bool sent = true;
+
+	while (rows.more && sent) {
+		AUTO(buf_done) struct buf body = { 0 };
+		enum reason reason;
+
+		TRY(ledger_news(news->ledger, s->revocation, s->requester, &rows, f));
+		reason = view_encode(&rows, !s->begun, &body, f);
+		if (reason == REASON_OK) {
+			sent = channel_send(s->channel, FRAME_VIEW, 0, buf_blob(&body));
+			advance(s, &rows);
+		}
+		ledger_news_done(&rows);
+		TRY(reason);
+	}
+	if (!sent) /* it missed a frame, and must not go on as if it had not */
+		channel_end(s->channel);
+	return REASON_OK;
+}
+
+/* A copy to work on without the lock; a subscriber that leaves meanwhile is dropped in put_back(). */
+static bool lend(struct newsroom *news, unsigned i, struct subscriber *ret_copy)
+{
+	bool there;
+
+	pthread_mutex_lock(&news->lock);
+	*ret_copy = news->subscriber[i];
+	there = ret_copy->channel != NULL;
+	if (there)
+		channel_ref(ret_copy->channel);
+	pthread_mutex_unlock(&news->lock);
+	return there;
+}
+
+static void put_back(struct newsroom *news, unsigned i, const struct subscriber *copy)
+{
+	pthread_mutex_lock(&news->lock);
+	if (news->subscriber[i].channel == copy->channel)
+		news->subscriber[i] = *copy;
+	pthread_mutex_unlock(&news->lock);
+	channel_unref(copy->channel);
+}
+
+static enum reason push_all(struct newsroom *news, struct fault *f)
+{
+	TRY(ledger_ready(news->ledger, f));
+	for (unsigned i = 0; i < SUBSCRIBERS_MAX; i++) {
+		struct subscriber copy;
+		enum reason reason;
+
+		if (!lend(news, i, &copy))
+			continue;
+		reason = push(news, &copy, f);
+		put_back(news, i, &copy);
+		TRY(reason);
+	}
+	return REASON_OK;
+}
+
+/* Lets the intend station get ready by itself: after a start, and after the ledger was away, nobody needs to ask first.
+ */
+static void nudge(struct ca *ca)
+{
+	struct issue *issue;
+
+	if (atomic_load(&ca->ledger_ready) || atomic_load(&ca->stopping) || atomic_exchange(&ca->preparing, true))
+		return;
+	if (issue_new(ca, ISSUE_PREPARE, LANE_OWN, NULL, 0, &issue, NULL) != REASON_OK)
+		atomic_store(&ca->preparing, false);
+	else if (!line_put(ca->line, CA_INTEND, LANE_OWN, &issue->job))
+		issue_finished(ca, issue);
+}
+
+static void tell(struct newsroom *news, bool up)
+{
+	struct ca *ca = news->ca;
+	bool token = !atomic_load(&ca->token_lost);
+
+	metrics_gauge(ca->metrics, GAUGE_LEDGER_UP, up);
+	metrics_gauge(ca->metrics, GAUGE_READY, up && token && atomic_load(&ca->ledger_ready));
+	if (!up)
+		atomic_store(&ca->ledger_ready, false);
+}
+
+static void tick(struct newsroom *news, bool *up)
+{
+	struct fault fault = { 0 };
+	bool now_up = push_all(news, &fault) == REASON_OK;
+
+	if (*up && !now_up)
+		log_fault(LOG_ERROR, "ledger_down", &fault);
+	if (!*up && now_up)
+		log_event(LOG_INFO, "ledger_up", NULL);
+	*up = now_up;
+	tell(news, now_up);
+	nudge(news->ca);
+}
+
+static void next_tick(struct timespec *at)
+{
+	clock_gettime(CLOCK_MONOTONIC, at);
+	at->tv_nsec += TICK_MS * 1000000L;
+	at->tv_sec += at->tv_nsec / 1000000000L;
+	at->tv_nsec %= 1000000000L;
+}
+
+static bool wait_tick(struct newsroom *news)
+{
+	struct timespec until;
+	bool go_on;
+
+	next_tick(&until);
+	pthread_mutex_lock(&news->lock);
+	while (!news->stop && !news->newcomer)
+		if (pthread_cond_timedwait(&news->woken, &news->lock, &until) != 0)
+			break;
+	news->newcomer = false;
+	go_on = !news->stop;
+	pthread_mutex_unlock(&news->lock);
+	return go_on;
+}
+
+static void *news_run(void *arg)
+{
+	struct newsroom *news = arg;
+	bool up = true; /* so that a ledger that is away from the start is told */
+
+	do
+		tick(news, &up);
+	while (wait_tick(news));
+	return NULL;
+}
+
+static void news_free(struct newsroom *news)
+{
+	ledger_close(news->ledger);
+	pthread_mutex_destroy(&news->lock);
+	pthread_cond_destroy(&news->woken);
+	free(news);
+}
+
+AUTO_FREE(struct newsroom, news_freep, news_free)
+
+static struct newsroom *news_new(struct ca *ca)
+{
+	struct newsroom *news = calloc(1, sizeof(*news));
+	pthread_condattr_t attr;
+
+	if (news == NULL)
+		return NULL;
+	news->ca = ca;
+	pthread_mutex_init(&news->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&news->woken, &attr);
+	pthread_condattr_destroy(&attr);
+	return news;
+}
+
+enum reason news_open(struct ca *ca, struct newsroom **ret_news, struct fault *f)
+{
+	AUTO(news_freep) struct newsroom *news = news_new(ca);
+
+	if (news == NULL)
+		return fault_set(f, REASON_NO_MEMORY, "news");
+	TRY(ca_ledger(ca->config, "view", &news->ledger, f));
+	if (pthread_create(&news->thread, NULL, news_run, news) != 0)
+		return fault_set(f, REASON_NO_MEMORY, "thread of the news");
+	*ret_news = TAKE(news);
+	return REASON_OK;
+}
+
+void news_close(struct newsroom *news)
+{
+	if (news == NULL)
+		return;
+	pthread_mutex_lock(&news->lock);
+	news->stop = true;
+	pthread_cond_signal(&news->woken);
+	pthread_mutex_unlock(&news->lock);
+	pthread_join(news->thread, NULL);
+	for (unsigned i = 0; i < SUBSCRIBERS_MAX; i++)
+		channel_unref(news->subscriber[i].channel);
+	news_free(news);
+}

@@ -1,0 +1,136 @@
+/*
+ * prepare.c - what has to be true before an intent may be recorded; all of it on the intend station's thread.
+ *
+ * PostgreSQL may be away when the ca starts and at any time later: every batch then is refused with LEDGER_AWAY, and
+ * the first one after it is back finds everything looked at again.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "ca/ca.h"
+#include "observe/log.h"
+
+void intend_note_policy(struct ca *ca, const struct issue *issue)
+{
+	struct intend_room *room = ca->room;
+	struct policy_known *policy;
+
+	if (intend_knows_policy(ca, issue->policy_hash))
+		return;
+	if (room->n_policies == CA_POLICIES_MAX) { /* the oldest makes room: grants that name it are long answered */
+		memmove(&room->policy[0], &room->policy[1], sizeof(room->policy[0]) * (CA_POLICIES_MAX - 1));
+		room->n_policies--;
+	}
+	policy = &room->policy[room->n_policies++];
+	memcpy(policy->hash, issue->policy_hash, sizeof(policy->hash));
+	snprintf(policy->what, sizeof(policy->what), "%s", issue->policy_what);
+	policy->recorded = false;
+}
+
+bool intend_knows_policy(const struct ca *ca, const uint8_t hash[32])
+{
+	for (size_t i = 0; i < ca->room->n_policies; i++)
+		if (memcmp(ca->room->policy[i].hash, hash, 32) == 0)
+			return true;
+	return false;
+}
+
+static enum reason record_policies(struct ca *ca, struct fault *f)
+{
+	for (size_t i = 0; i < ca->room->n_policies; i++) {
+		struct policy_known *policy = &ca->room->policy[i];
+
+		if (policy->recorded)
+			continue;
+		TRY(ledger_policy(ca->intend, policy->hash, policy->what, f));
+		policy->recorded = true;
+	}
+	return REASON_OK;
+}
+
+/* Before the first intent: what an earlier process of this node left without a signature will never be signed. */
+static enum reason void_leftovers(struct ca *ca, struct fault *f)
+{
+	size_t n;
+
+	if (ca->room->voided)
+		return REASON_OK;
+	TRY(ledger_void_unsigned(ca->intend, &n, f));
+	ca->room->voided = true;
+	metrics_gauge(ca->metrics, GAUGE_INTENTS_VOIDED, (int64_t)n);
+	log_event(n > 0 ? LOG_WARN : LOG_INFO, "intents_voided", "n", LOG_INT, (int64_t)n, NULL);
+	return REASON_OK;
+}
+
+/* A commit whose answer was lost: if it happened, nobody will sign it, so it is void. An unknown serial is no fault. */
+static enum reason void_doubtful(struct ca *ca, struct fault *f)
+{
+	struct buf *doubtful = &ca->room->doubtful;
+
+	while (doubtful->len >= SERIAL_BYTES) {
+		struct blob serial = BLOB(doubtful->ptr + doubtful->len - SERIAL_BYTES, SERIAL_BYTES);
+		enum reason reason = ledger_void(ca->intend, serial, "the answer to its commit was lost", f);
+
+		if (reason == REASON_LEDGER_AWAY || reason == REASON_LEDGER_BEHIND)
+			return reason;
+		doubtful->len -= SERIAL_BYTES;
+	}
+	return REASON_OK;
+}
+
+static enum reason check_clock(struct ca *ca, struct fault *f)
+{
+	struct intend_room *room = ca->room;
+	int64_t now_s = clock_wall_s(), newest_s = 0;
+
+	if (!room->checked) {
+		TRY(ledger_newest(ca->intend, &newest_s, f));
+		if (newest_s > room->newest_s)
+			room->newest_s = newest_s;
+	}
+	if (now_s + CA_CLOCK_SKEW_S < room->newest_s)
+		return fault_set(f, REASON_CLOCK_BEHIND, "the clock is %lld s behind the ledger",
+				 (long long)(room->newest_s - now_s));
+	if (now_s > room->newest_s)
+		room->newest_s = now_s;
+	return REASON_OK;
+}
+
+static enum reason prepare(struct ca *ca, struct fault *f)
+{
+	if (atomic_load(&ca->token_lost))
+		return fault_set(f, REASON_TOKEN_AWAY, "the token failed; the role is being started again");
+	TRY(ledger_ready(ca->intend, f));
+	TRY(void_leftovers(ca, f));
+	TRY(void_doubtful(ca, f));
+	TRY(check_clock(ca, f));
+	ca->room->checked = true;
+	return record_policies(ca, f);
+}
+
+enum reason intend_prepare(struct ca *ca, struct fault *f)
+{
+	enum reason reason = prepare(ca, f);
+	bool ready = reason == REASON_OK;
+
+	if (ready != atomic_exchange(&ca->ledger_ready, ready)) {
+		if (ready)
+			log_event(LOG_INFO, "ready", NULL);
+		else
+			log_fault(LOG_ERROR, "not_ready", f);
+	}
+	if (!ready)
+		ca->room->checked = false;
+	return reason;
+}
+
+void intend_trouble(struct ca *ca)
+{
+	struct intend_room *room = ca->room;
+
+	room->checked = false;
+	for (size_t i = 0; i < room->n; i++)
+		if (buf_append(&room->doubtful, BLOB(room->issue[i]->serial, SERIAL_BYTES), NULL) != REASON_OK)
+			room->voided = false; /* no memory for the list: void everything unsigned, as after a start */
+}

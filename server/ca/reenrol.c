@@ -1,0 +1,74 @@
+/*
+ * reenrol.c - what a re-enrolment may become, given what the ledger knows of the certificate presented.
+ *
+ * The same key keeps the level recorded for it. A new key must bring evidence at least as strong as that behind the
+ * certificate it replaces, for the same element. Device and family are the previous certificate's in any case: a
+ * renewal goes on with an identity, it never makes one.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "ca/ca.h"
+
+static bool same_device(const struct device_id *a, const struct device_id *b)
+{
+	uint8_t hash_a[32], hash_b[32];
+
+	device_hash(a, hash_a);
+	device_hash(b, hash_b);
+	return memcmp(hash_a, hash_b, sizeof(hash_a)) == 0;
+}
+
+static bool has_evidence(const struct grant *grant)
+{
+	return grant->evidence.len > 0;
+}
+
+static bool has_element(const struct device_id *device)
+{
+	return strcmp(device->format, "name") != 0;
+}
+
+/* Is the evidence for the new key good enough to take over from the old one? */
+static enum reason check_rekey(const struct grant *grant, const struct previous *previous, struct fault *f)
+{
+	bool needed = grant->rekey_needs_evidence || previous->level > LEVEL_NONE;
+
+	if (needed && !has_evidence(grant))
+		return fault_set(f, REASON_EVIDENCE_MISSING, "new key without evidence; the previous one has level %s",
+				 level_name(previous->level));
+	if (grant->level < previous->level)
+		return fault_set(f, REASON_EVIDENCE_LEVEL, "new key with level %s, the previous one has %s",
+				 level_name(grant->level), level_name(previous->level));
+	if (needed && !same_device(&grant->device, &previous->device))
+		return fault_set(f, REASON_EVIDENCE_IDENTITY,
+				 "evidence of another element than the previous certificate's");
+	return REASON_OK;
+}
+
+/* Where the previous certificate names no element, evidence cannot be tied to it and lifts nothing. */
+static enum level rekey_level(const struct grant *grant, const struct previous *previous)
+{
+	return has_element(&previous->device) ? grant->level : previous->level;
+}
+
+enum reason reenrol_complete(struct grant *grant, const struct previous *previous, struct fault *f)
+{
+	uint8_t key_hash[32];
+	bool same_key;
+
+	if (!previous->found)
+		return fault_set(f, REASON_PREVIOUS_UNKNOWN, "serial of %zu bytes", grant->previous_len);
+	if (previous->revoked)
+		return fault_set(f, REASON_CLIENT_REVOKED, "the certificate presented is revoked, held or void");
+	pubkey_hash(&grant->key, key_hash);
+	same_key = memcmp(key_hash, previous->key_hash, sizeof(key_hash)) == 0;
+	if (!same_key)
+		TRY(check_rekey(grant, previous, f));
+	grant->level = same_key ? previous->level : rekey_level(grant, previous);
+	grant->device = previous->device;
+	snprintf(grant->family, sizeof(grant->family), "%s", previous->family);
+	if (grant->level > LEVEL_NONE && grant->evidence_format[0] == '\0')
+		snprintf(grant->evidence_format, sizeof(grant->evidence_format), "%s", previous->device.format);
+	return REASON_OK;
+}

@@ -1,0 +1,102 @@
+/* role.c - what all roles have in common: their life between two signals, and the rights they give up. See role.h. */
+#include "role.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static atomic_int stop_status; /* set by role_stop(), handed over by role_wait() */
+static bool started_as_root;   /* written by role_become() before any thread */
+
+static void stop_signals(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGTERM);
+	sigaddset(set, SIGINT);
+}
+
+void role_prepare(void)
+{
+	const struct rlimit no_core = { 0, 0 };
+	sigset_t set;
+
+	stop_signals(&set);
+	sigprocmask(SIG_SETMASK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	setrlimit(RLIMIT_CORE, &no_core);
+	umask(077);
+}
+
+int role_wait(void)
+{
+	sigset_t set;
+	int signal_number;
+
+	stop_signals(&set);
+	while (sigwait(&set, &signal_number) != 0)
+		;
+	return atomic_load(&stop_status);
+}
+
+void role_stop(int status)
+{
+	int none = 0;
+
+	if (atomic_compare_exchange_strong(&stop_status, &none, status))
+		kill(getpid(), SIGTERM);
+}
+
+static enum reason find_user(const struct config *config, enum role role, struct passwd **ret_user, struct fault *f)
+{
+	errno = 0;
+	*ret_user = getpwnam(config->user[role]);
+	if (*ret_user == NULL)
+		return fault_set(f, REASON_CONFIG, "%s: roles.%s.user is \"%s\", which is no user of this system",
+				 config->path, role_name(role), config->user[role]);
+	return REASON_OK;
+}
+
+static enum reason become(const struct passwd *user, struct fault *f)
+{
+	int parent_death_signal = 0;
+
+	prctl(PR_GET_PDEATHSIG, &parent_death_signal);
+	if (initgroups(user->pw_name, user->pw_gid) != 0 || setgid(user->pw_gid) != 0 || setuid(user->pw_uid) != 0)
+		return fault_set(f, REASON_CONFIG, "cannot become user %s: %s", user->pw_name, strerror(errno));
+	prctl(PR_SET_PDEATHSIG, parent_death_signal); /* a change of user clears it */
+	return REASON_OK;
+}
+
+enum reason role_become(const struct config *config, enum role role, struct fault *f)
+{
+	struct passwd *user;
+
+	started_as_root = geteuid() == 0;
+	if (started_as_root && config->user[role] != NULL) {
+		TRY(find_user(config, role, &user, f));
+		TRY(become(user, f));
+	}
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+		return fault_set(f, REASON_INTERNAL, "no_new_privs: %s", strerror(errno));
+	if (role == ROLE_CA && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+		return fault_set(f, REASON_INTERNAL, "dumpable: %s", strerror(errno));
+	return REASON_OK;
+}
+
+uid_t role_uid(const struct config *config, enum role role)
+{
+	const struct passwd *user = NULL;
+
+	if (started_as_root && config->user[role] != NULL)
+		user = getpwnam(config->user[role]);
+	if (user != NULL)
+		return user->pw_uid;
+	return started_as_root ? 0 : geteuid();
+}
