@@ -169,6 +169,16 @@ static const char *const kind_names[] = {
 	[KEY_BOOL] = "true or false", [KEY_SECTION] = "a section",
 };
 
+static enum reason refuse_type(const json_t *value, const struct key *key, const struct place *place, struct fault *f)
+{
+	char *given = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+	enum reason reason = config_refuse(place, key->name, f, "is %.40s, must be %s", given == NULL ? "wrong" : given,
+					   kind_names[key->kind]);
+
+	free(given);
+	return reason;
+}
+
 static enum reason read_one(const json_t *value, const struct key *key, const struct place *place, void *field,
 			    struct fault *f)
 {
@@ -180,7 +190,7 @@ static enum reason read_one(const json_t *value, const struct key *key, const st
 		return put_number(key, json_integer_value(value), place, field, f);
 	if (!is_number(key) && key->kind != KEY_BOOL && json_is_string(value))
 		return put_string(key, json_string_value(value), place, field, f);
-	return config_refuse(place, key->name, f, "must be %s", kind_names[key->kind]);
+	return refuse_type(value, key, place, f);
 }
 
 static bool known(const char *name, const struct key *keys, size_t n)
