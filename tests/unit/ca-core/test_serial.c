@@ -1,0 +1,83 @@
+/* test_serial.c - serials: positive, one length, ordered by day, never the same twice. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "issuer.h"
+
+#define MANY 100000
+
+static int compare(const void *a, const void *b)
+{
+	return memcmp(a, b, SERIAL_BYTES);
+}
+
+static void starts_with_one_and_the_day(void **state)
+{
+	uint8_t serial[SERIAL_BYTES];
+
+	(void)state;
+	serial_new(INT64_C(86400) * 0x0151a2 + 4711, serial);
+	assert_memory_equal(serial, "\x01\x01\x51\xa2", 4);
+}
+
+static void grows_from_day_to_day(void **state)
+{
+	uint8_t today[SERIAL_BYTES], tomorrow[SERIAL_BYTES];
+
+	(void)state;
+	for (int64_t day = 250; day < 260; day++) { /* over a carry */
+		serial_new(day * 86400 + 86399, today);
+		serial_new(day * 86400 + 86400, tomorrow);
+		assert_true(compare(today, tomorrow) < 0);
+	}
+}
+
+static void gives_a_hundred_thousand_without_a_repeat(void **state)
+{
+	uint8_t(*serials)[SERIAL_BYTES] = calloc(MANY, SERIAL_BYTES);
+
+	(void)state;
+	assert_non_null(serials);
+	for (size_t i = 0; i < MANY; i++)
+		serial_new(1795219200, serials[i]);
+	qsort(serials, MANY, SERIAL_BYTES, compare);
+	for (size_t i = 1; i < MANY; i++)
+		assert_true(compare(serials[i - 1], serials[i]) != 0);
+	free(serials);
+}
+
+static void every_random_bit_moves(void **state)
+{
+	uint8_t serial[SERIAL_BYTES], set[SERIAL_BYTES] = { 0 }, clear[SERIAL_BYTES] = { 0 };
+
+	(void)state;
+	for (int n = 0; n < 200; n++) { /* a bit that is free stays put once in 2^199 runs */
+		serial_new(1795219200, serial);
+		for (size_t i = 0; i < SERIAL_BYTES; i++) {
+			set[i] |= serial[i];
+			clear[i] |= (uint8_t)~serial[i];
+		}
+	}
+	for (size_t i = 4; i < SERIAL_BYTES; i++) {
+		assert_int_equal(set[i], 0xff);
+		assert_int_equal(clear[i], 0xff);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(starts_with_one_and_the_day),
+		cmocka_unit_test(grows_from_day_to_day),
+		cmocka_unit_test(gives_a_hundred_thousand_without_a_repeat),
+		cmocka_unit_test(every_random_bit_moves),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
