@@ -18,7 +18,7 @@ struct waiting {
 
 /* One station at work: its queue and its threads. */
 struct post {
-	const struct station *station;
+	struct station station;
 	struct line *line;
 	struct metrics_station *metrics; /* never NULL */
 	pthread_mutex_t lock;            /* of everything below */
@@ -69,7 +69,7 @@ static struct job *take_one(struct post *post)
 {
 	while (post->credit == 0 || post->lane[post->turn].n == 0) {
 		post->turn = (post->turn + 1) % post->n_lanes;
-		post->credit = post->station->lanes[post->turn].weight;
+		post->credit = post->station.lanes[post->turn].weight;
 	}
 	post->credit--;
 	post->n_jobs--;
@@ -84,7 +84,7 @@ static size_t take_batch(struct post *post, struct job **batch)
 	pthread_mutex_lock(&post->lock);
 	while (post->n_jobs == 0 && !post->closing)
 		pthread_cond_wait(&post->some, &post->lock);
-	while (post->n_jobs > 0 && n < post->station->batch)
+	while (post->n_jobs > 0 && n < post->station.batch)
 		batch[n++] = take_one(post);
 	atomic_store_explicit(&post->metrics->depth, post->n_jobs, memory_order_relaxed);
 	pthread_mutex_unlock(&post->lock);
@@ -106,7 +106,7 @@ static void *hand_run(void *arg)
 {
 	struct hand *hand = arg;
 	struct post *post = hand->post;
-	struct job **batch = calloc(post->station->batch, sizeof(struct job *));
+	struct job **batch = calloc(post->station.batch, sizeof(struct job *));
 	size_t n;
 
 	if (batch == NULL) /* a few kilobytes at start: without them the role cannot work at all */
@@ -115,7 +115,7 @@ static void *hand_run(void *arg)
 		int64_t start_us = clock_mono_us();
 
 		count_batch(post->metrics, batch, n, start_us);
-		post->station->work(post->line->role, hand->number, batch, n);
+		post->station.work(post->line->role, hand->number, batch, n);
 		atomic_fetch_add_explicit(&post->metrics->busy_us, (uint64_t)(clock_mono_us() - start_us),
 					  memory_order_relaxed);
 	}
@@ -131,7 +131,7 @@ bool line_put(struct line *line, unsigned station, unsigned lane, struct job *jo
 	assert(station < line->n && lane < post->n_lanes);
 	job->entered_us = clock_mono_us();
 	pthread_mutex_lock(&post->lock);
-	taken = !post->closing && post->lane[lane].n < post->station->lanes[lane].cap;
+	taken = !post->closing && post->lane[lane].n < post->station.lanes[lane].cap;
 	if (taken) {
 		lane_push(&post->lane[lane], job);
 		post->n_jobs++;
@@ -146,7 +146,7 @@ bool line_put(struct line *line, unsigned station, unsigned lane, struct job *jo
 
 static void post_init(struct post *post, struct line *line, const struct station *station, struct metrics_station *m)
 {
-	post->station = station;
+	post->station = *station;
 	post->line = line;
 	post->metrics = m;
 	pthread_mutex_init(&post->lock, NULL);
@@ -163,16 +163,16 @@ static void post_init(struct post *post, struct line *line, const struct station
 
 static enum reason post_start(struct post *post, struct fault *f)
 {
-	post->hands = calloc(post->station->threads, sizeof(*post->hands));
+	post->hands = calloc(post->station.threads, sizeof(*post->hands));
 	if (post->hands == NULL)
-		return fault_set(f, REASON_NO_MEMORY, "threads of station %s", post->station->name);
-	for (unsigned i = 0; i < post->station->threads; i++) {
+		return fault_set(f, REASON_NO_MEMORY, "threads of station %s", post->station.name);
+	for (unsigned i = 0; i < post->station.threads; i++) {
 		struct hand *hand = &post->hands[i];
 
 		hand->post = post;
 		hand->number = i;
 		if (pthread_create(&hand->thread, NULL, hand_run, hand) != 0)
-			return fault_set(f, REASON_NO_MEMORY, "thread %u of station %s", i, post->station->name);
+			return fault_set(f, REASON_NO_MEMORY, "thread %u of station %s", i, post->station.name);
 		post->n_threads++;
 	}
 	return REASON_OK;

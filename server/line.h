@@ -44,6 +44,7 @@ struct station {
 };
 
 struct line;
+/* Copies the table. */
 MUST_CHECK enum reason line_open(const struct station *stations, size_t n, void *role, struct metrics *metrics,
 				 struct line **ret_line, struct fault *f);
 /* False if the lane is full or the line is closing: the job stays the caller's. */

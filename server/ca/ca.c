@@ -49,8 +49,6 @@ static enum reason open_room(struct ca *ca, struct fault *f)
 
 static void close_room(struct ca *ca)
 {
-	if (ca->room != NULL)
-		buf_done(&ca->room->doubtful);
 	free(ca->room);
 	inflight_done(&ca->inflight);
 }

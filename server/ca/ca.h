@@ -93,7 +93,6 @@ struct intend_room {
 	int64_t newest_s; /* newest wall time known to be in the ledger */
 	size_t n_policies;
 	struct policy_known policy[CA_POLICIES_MAX];
-	struct buf doubtful; /* serials whose commit may or may not have happened, SERIAL_BYTES each */
 	size_t n;
 	struct issue *issue[CA_BATCH]; /* the batch in hand */
 	struct intent intent[CA_BATCH];
@@ -160,8 +159,6 @@ void crl_signed(struct ca *ca, struct issue *issue); /* crl.c: answers with the 
 MUST_CHECK enum reason intend_prepare(struct ca *ca, struct fault *f);
 void intend_note_policy(struct ca *ca, const struct issue *issue);
 bool intend_knows_policy(const struct ca *ca, const uint8_t hash[32]);
-/* After a call that failed as a whole: look again before the next, and void what may have been recorded. */
-void intend_trouble(struct ca *ca);
 
 /* news.c: pushes the view to every connection, 5 times a second */
 MUST_CHECK enum reason news_open(struct ca *ca, struct newsroom **ret_news, struct fault *f);

@@ -182,8 +182,8 @@ static enum reason record_intents(struct ca *ca, struct fault *f)
 	for (size_t i = 0; i < room->n; i++)
 		fill_intent(room->issue[i], &room->intent[i]);
 	reason = ledger_intend(ca->intend, room->intent, room->n, f);
-	if (reason != REASON_OK)
-		intend_trouble(ca);
+	if (reason != REASON_OK) /* the ledger voids what may have been recorded before it is ready again */
+		room->checked = false;
 	return reason;
 }
 

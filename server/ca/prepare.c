@@ -63,22 +63,6 @@ static enum reason void_leftovers(struct ca *ca, struct fault *f)
 	return REASON_OK;
 }
 
-/* A commit whose answer was lost: if it happened, nobody will sign it, so it is void. An unknown serial is no fault. */
-static enum reason void_doubtful(struct ca *ca, struct fault *f)
-{
-	struct buf *doubtful = &ca->room->doubtful;
-
-	while (doubtful->len >= SERIAL_BYTES) {
-		struct blob serial = BLOB(doubtful->ptr + doubtful->len - SERIAL_BYTES, SERIAL_BYTES);
-		enum reason reason = ledger_void(ca->intend, serial, "the answer to its commit was lost", f);
-
-		if (reason == REASON_LEDGER_AWAY || reason == REASON_LEDGER_BEHIND)
-			return reason;
-		doubtful->len -= SERIAL_BYTES;
-	}
-	return REASON_OK;
-}
-
 static enum reason check_clock(struct ca *ca, struct fault *f)
 {
 	struct intend_room *room = ca->room;
@@ -103,7 +87,6 @@ static enum reason prepare(struct ca *ca, struct fault *f)
 		return fault_set(f, REASON_TOKEN_AWAY, "the token failed; the role is being started again");
 	TRY(ledger_ready(ca->intend, f));
 	TRY(void_leftovers(ca, f));
-	TRY(void_doubtful(ca, f));
 	TRY(check_clock(ca, f));
 	ca->room->checked = true;
 	return record_policies(ca, f);
@@ -123,14 +106,4 @@ enum reason intend_prepare(struct ca *ca, struct fault *f)
 	if (!ready)
 		ca->room->checked = false;
 	return reason;
-}
-
-void intend_trouble(struct ca *ca)
-{
-	struct intend_room *room = ca->room;
-
-	room->checked = false;
-	for (size_t i = 0; i < room->n; i++)
-		if (buf_append(&room->doubtful, BLOB(room->issue[i]->serial, SERIAL_BYTES), NULL) != REASON_OK)
-			room->voided = false; /* no memory for the list: void everything unsigned, as after a start */
 }
