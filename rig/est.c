@@ -131,8 +131,6 @@ bool est_open(const struct est_options *options, struct est **ret_est, struct tr
 {
 	AUTO(auto_est) struct est *est = calloc(1, sizeof(*est));
 
-	if (strncasecmp(options->url, "https://", 8) != 0)
-		return trouble_set(t, "%s: EST speaks HTTPS only, the URL begins with https://", options->url);
 	if (est == NULL || (est->curl = curl_easy_init()) == NULL || (est->base = base_url(options->url)) == NULL)
 		return trouble_set(t, "not enough memory");
 	if (!set_connection(est, options) || !set_identity(est, options))
@@ -141,29 +139,46 @@ bool est_open(const struct est_options *options, struct est **ret_est, struct tr
 	return true;
 }
 
-/* What curl says, sorted by whether sending the same again can help. */
-static enum est_outcome outcome_of(CURLcode code)
+/* What curl says: whether sending the same again can help, and what an operator should look at. */
+static const struct curl_meaning {
+	CURLcode code;
+	enum est_outcome outcome;
+	const char *hint;
+} meanings[] = {
+	{ CURLE_COULDNT_RESOLVE_HOST, EST_RETRY, "is the host name in --url right?" },
+	{ CURLE_COULDNT_CONNECT, EST_RETRY, "is the server running, and --url right?" },
+	{ CURLE_OPERATION_TIMEDOUT, EST_RETRY, NULL },
+	{ CURLE_SSL_CONNECT_ERROR, EST_RETRY, NULL },
+	{ CURLE_GOT_NOTHING, EST_RETRY, NULL },
+	{ CURLE_SEND_ERROR, EST_RETRY, NULL },
+	{ CURLE_RECV_ERROR, EST_RETRY, NULL },
+	{ CURLE_PARTIAL_FILE, EST_RETRY, NULL },
+	{ CURLE_WRITE_ERROR, EST_BROKEN, "is this an EST server? its answer is too long" },
+	{ CURLE_PEER_FAILED_VERIFICATION, EST_BROKEN,
+	  "is --cacert this server's root, and does --url name it as its certificate does?" },
+	{ CURLE_SSL_CACERT_BADFILE, EST_BROKEN, "--cacert" },
+	{ CURLE_SSL_CERTPROBLEM, EST_BROKEN, "do --rig-cert and --rig-key belong together?" },
+};
+
+/* The server speaks, but not EST: sending again would not change it. */
+static void broken(struct est_reply *reply, const char *what, const char *detail)
 {
-	switch (code) {
-	case CURLE_COULDNT_RESOLVE_HOST:
-	case CURLE_COULDNT_CONNECT:
-	case CURLE_OPERATION_TIMEDOUT:
-	case CURLE_SSL_CONNECT_ERROR:
-	case CURLE_GOT_NOTHING:
-	case CURLE_SEND_ERROR:
-	case CURLE_RECV_ERROR:
-	case CURLE_PARTIAL_FILE:
-	case CURLE_AGAIN:
-		return EST_RETRY;
-	default:
-		return EST_BROKEN;
-	}
+	reply->outcome = EST_BROKEN;
+	(void)snprintf(reply->text, sizeof(reply->text), "%.100s%s%.200s", what, detail[0] == '\0' ? "" : ": ", detail);
 }
 
-static void refuse(struct est_reply *reply, enum est_outcome outcome, const char *what, const char *detail)
+static void explain(struct est_reply *reply, CURLcode code, const char *error)
 {
-	reply->outcome = outcome;
-	(void)snprintf(reply->text, sizeof(reply->text), "%.100s%s%.200s", what, detail[0] == '\0' ? "" : ": ", detail);
+	const struct curl_meaning *meaning = NULL;
+	const char *says = error[0] == '\0' ? curl_easy_strerror(code) : error;
+
+	for (size_t i = 0; i < sizeof(meanings) / sizeof(meanings[0]); i++)
+		if (meanings[i].code == code)
+			meaning = &meanings[i];
+	reply->outcome = meaning == NULL ? EST_BROKEN : meaning->outcome;
+	(void)snprintf(reply->text, sizeof(reply->text), "%.200s%s%s", says,
+		       meaning == NULL || meaning->hint == NULL ? "" : ": ",
+		       meaning == NULL || meaning->hint == NULL ? "" : meaning->hint);
 }
 
 /* "... text (reason, request 1a2b)": the reason's name, for the few that a rig acts upon. */
@@ -220,7 +235,7 @@ static void judge(struct est *est, const struct operation *op, struct est_reply 
 					 ? EST_RETRY
 					 : EST_REFUSED;
 	} else if (!type_is(type, op->takes)) {
-		refuse(reply, EST_BROKEN, "200 with an unexpected Content-Type", type == NULL ? "none" : type);
+		broken(reply, "200 with an unexpected Content-Type", type == NULL ? "none" : type);
 	} else if (!op->base64) {
 		reply->body = est->body;
 		est->body = (struct bytes){ 0 };
@@ -228,7 +243,7 @@ static void judge(struct est *est, const struct operation *op, struct est_reply 
 	} else if (base64_decode((const char *)est->body.ptr, est->body.len, &reply->body)) {
 		reply->outcome = EST_DONE;
 	} else {
-		refuse(reply, EST_BROKEN, "200 with a body that is not base64", "");
+		broken(reply, "200 with a body that is not base64", "");
 	}
 }
 
@@ -272,13 +287,14 @@ void est_send(struct est *est, const char *label, enum est_operation operation, 
 
 	bytes_done(&est->body);
 	est->error[0] = '\0';
-	if ((op->sends != NULL && text == NULL) || !set_url(est, label, op) || !set_body(est, op, text)) {
-		refuse(&reply, EST_BROKEN, "not enough memory", "");
-	} else if ((code = curl_easy_perform(est->curl)) != CURLE_OK) {
-		refuse(&reply, outcome_of(code), curl_easy_strerror(code), est->error);
-	} else {
+	if ((op->sends != NULL && text == NULL) || !set_url(est, label, op) || !set_body(est, op, text))
+		code = CURLE_OUT_OF_MEMORY;
+	else
+		code = curl_easy_perform(est->curl);
+	if (code == CURLE_OK)
 		judge(est, op, &reply);
-	}
+	else
+		explain(&reply, code, est->error);
 	*ret_reply = reply;
 }
 

@@ -6,11 +6,13 @@
 #include <errno.h>
 #include <getopt.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #define DEVICES_MAX 1000000L
 #define STATIONS_MAX 256L
 #define WAIT_MAX_S 86400L
+#define LABEL_CHARS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-" /* they go into a URL */
 
 #define ENROL_EXAMPLES                                                                                                 \
 	"  assay-rig enrol                               one device, label line\n"                                     \
@@ -253,6 +255,11 @@ static bool check_server(const struct options *o, struct trouble *t)
 	if (o->url == NULL)
 		return trouble_set(t, "--url or ASSAY_EST_URL is needed: https://host:port (after ./deploy/quickstart: "
 				      ". .assay/env)");
+	if (strncasecmp(o->url, "https://", 8) != 0)
+		return trouble_set(t, "--url (or ASSAY_EST_URL): EST speaks HTTPS only, https://host:port, not '%.80s'",
+				   o->url);
+	if (o->label != NULL && strspn(o->label, LABEL_CHARS) != strlen(o->label))
+		return trouble_set(t, "--label: letters, digits, '.', '_' and '-', not '%.40s'", o->label);
 	return readable("cacert", "ASSAY_CACERT", o->cacert, t);
 }
 

@@ -53,7 +53,9 @@ void est_persist(struct est *est, const char *label, enum est_operation operatio
 			return;
 		wait = next_wait_ms(ret_reply, attempt);
 		if (clock_ms() + wait > deadline) {
-			add_text(ret_reply, "patience is used up, see --patience");
+			add_text(ret_reply, ret_reply->retry_after_s > patience_s
+						    ? "asks for a longer wait than --patience"
+						    : "--patience is used up");
 			return;
 		}
 		if (stop_wait(wait)) {

@@ -15,7 +15,7 @@
 
 /*
  * As est_send(). EST_RETRY comes back only when patience_s is used up, when the server asks for a longer wait than
- * is left, or when a stop was asked for; text then says which. *retries grows by one for each further attempt.
+ * is left, or when a stop was asked for; text then says which of them. *retries grows by one for each further attempt.
  */
 void est_persist(struct est *est, const char *label, enum est_operation operation, const struct bytes *der,
 		 double patience_s, unsigned *retries, struct est_reply *ret_reply);

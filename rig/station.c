@@ -317,7 +317,7 @@ static char *compose_record(const struct board *b, double begin)
 	}
 	outcome->ms[STEP_LOG] = clock_ms() - begin;
 	(void)json_object_set_new(record, "ms", times(outcome));
-	text = json_dumps(record, JSON_COMPACT);
+	text = json_dumps(record, JSON_COMPACT | JSON_REAL_PRECISION(9)); /* ms to the microsecond */
 	json_decref(record);
 	return text;
 }

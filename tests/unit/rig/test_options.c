@@ -64,6 +64,8 @@ static void wrong_use_is_answered_in_the_users_terms(void **state)
 		{ "enrol --cacert /nonexistent", "/nonexistent: No such file or directory" },
 		{ "enrol --rig-key /nonexistent", "--rig-key" },
 		{ "enrol --vendor /nonexistent", "--vendor" },
+		{ "enrol --url http://localhost", "https://host:port, not 'http://localhost'" },
+		{ "enrol --label a/b", "--label: letters, digits" },
 		{ "reenrol", "--out is needed" },
 		{ "element", "--out is needed" },
 		{ "reenrol --out d --new-key --key rsa-2048", "evidence is for" },
