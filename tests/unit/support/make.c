@@ -188,7 +188,7 @@ static void set_serial(X509 *cert)
 {
 	BIGNUM *serial = BN_new();
 
-	must(serial != NULL && BN_rand(serial, 120, BN_RAND_TOP_ONE, BN_RAND_BOTTOM_ANY) == 1, "serial");
+	must(serial != NULL && BN_rand(serial, 119, BN_RAND_TOP_ONE, BN_RAND_BOTTOM_ANY) == 1, "serial");
 	must(BN_to_ASN1_INTEGER(serial, X509_get_serialNumber(cert)) != NULL, "serial");
 	BN_free(serial);
 }
