@@ -3,7 +3,7 @@
 daemon_pid() { # prints the pid of this home's assayd, fails if it does not run
 	local pid
 	pid=$(cat "$ASSAY_HOME/assayd.pid" 2>/dev/null) || return 1
-	tr '\0' '\n' <"/proc/$pid/cmdline" 2>/dev/null | grep -qxF "$ASSAY_HOME/assay.json" && echo "$pid"
+	{ tr '\0' '\n' <"/proc/$pid/cmdline"; } 2>/dev/null | grep -qxF "$ASSAY_HOME/assay.json" && echo "$pid"
 }
 
 daemon_ready() {

@@ -23,6 +23,12 @@ home_folders() {
 		mkdir -p "$ASSAY_HOME/$folder"
 	done
 	mkdir -p -m 700 "$ASSAY_HOME/secrets" "$ASSAY_HOME/token"
+	home_write "$ASSAY_HOME/softhsm2.conf" 644 <<-END
+		directories.tokendir = $ASSAY_HOME/token
+		objectstore.backend = file
+		log.level = ERROR
+		slots.removable = false
+	END
 }
 
 # Sockets of the roles: a path short enough for sockaddr_un, whatever the home's.
@@ -123,5 +129,5 @@ home_env() {
 	home_env_line ASSAY_CONFIG "$ASSAY_HOME/assay.json"
 	home_env_line PKCS11_MODULE "$HOME_MODULE"
 	home_env_line SOFTHSM2_CONF "$ASSAY_HOME/softhsm2.conf"
-	printf 'export PATH=%q:"$PATH"\n' "$ASSAY_BUILD/server:$ASSAY_BUILD/rig:$ASSAY_BUILD/deploy"
+	printf 'export PATH=%q:"$PATH"\n' "$ASSAY_BUILD/server:$ASSAY_BUILD:$ASSAY_BUILD/deploy"
 }
