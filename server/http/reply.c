@@ -91,6 +91,8 @@ static enum MHD_Result queue(struct exchange *x)
 
 static enum log_level level_of(const struct reply *reply)
 {
+	if (reply->quiet && (reply->fault.reason == REASON_OK || reply->fault.reason == REASON_NOT_READY))
+		return LOG_DEBUG;
 	switch (reason_info(reply->fault.reason)->class) {
 	case REASON_CLASS_INTERNAL:
 		return LOG_ERROR;
@@ -98,7 +100,7 @@ static enum log_level level_of(const struct reply *reply)
 	case REASON_CLASS_AUTH:
 		return LOG_WARN;
 	default:
-		return reply->quiet ? LOG_DEBUG : LOG_INFO;
+		return LOG_INFO;
 	}
 }
 

@@ -4,7 +4,7 @@
  * An enrolment at the ca stands in the table of those waiting, under the id of its frame. Whoever takes it out of the
  * table answers it: the answer, the end of the connection, or the sender that could not send.
  */
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -185,11 +185,12 @@ static void on_up(void *role, struct channel *channel)
 	struct ra *ra = role;
 	AUTO(buf_done) struct buf body = { 0 };
 	uint8_t hash[32];
+	char what[200]; /* the ca takes no longer one */
 	struct fault f;
 
 	policy_hash(ra->policy, hash);
-	if (pack_bytes(&body, BLOB_OF(hash), &f) != REASON_OK ||
-	    pack_text(&body, ra->config->profiles, &f) != REASON_OK)
+	snprintf(what, sizeof(what), "profiles of %s", ra->config->profiles);
+	if (pack_bytes(&body, BLOB_OF(hash), &f) != REASON_OK || pack_text(&body, what, &f) != REASON_OK)
 		log_fault(LOG_ERROR, "policy", &f);
 	else if (channel_send(channel, FRAME_POLICY, 0, buf_blob(&body)))
 		log_event(LOG_INFO, "ca_up", NULL);

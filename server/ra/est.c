@@ -139,7 +139,9 @@ static enum reason admit(struct ra *ra, struct exchange *x, struct enrolment *e,
 	if (e->who.kind != WHO_NOBODY)
 		exchange_known(x);
 	TRY(take_basic(x, e->label, e->op, &e->basic, f));
-	if (e->basic == NULL)
+	if (e->basic != NULL)
+		TRY(view_fresh(ra->view, clock_mono_us(), f));
+	else
 		TRY(policy_may(e->label->profile, e->op, &e->who, f));
 	if (e->op == EST_NONCE)
 		TRY(nonce_request(buf_blob(&e->body), &e->nonce_len, f));

@@ -120,11 +120,11 @@ enum reason who_certificate(const struct ra *ra, struct peer *peer, const struct
 	int64_t now_s = clock_wall_s();
 	int64_t grace_s = 0;
 
-	TRY(view_fresh(ra->view, clock_mono_us(), f));
 	if (peer == NULL) {
 		*ret_who = who;
 		return REASON_OK;
 	}
+	TRY(view_fresh(ra->view, clock_mono_us(), f));
 	TRY(path_of(ra, peer, now_s, f));
 	if (peer->path.list == LIST_DEVICES && op == EST_SIMPLEREENROLL)
 		grace_s = facts->expired_grace_s;
