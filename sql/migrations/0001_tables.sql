@@ -9,7 +9,7 @@ create table chain (
 	seq bigint not null check (seq >= 1),
 	prev_hash bytea not null check (length(prev_hash) = 32),
 	op text not null,
-	n_rows integer not null check (n_rows >= 1),
+	n_rows integer not null check (n_rows >= 0),
 	root bytea not null check (length(root) = 32),
 	hash bytea not null check (length(hash) = 32),
 	at timestamptz not null,

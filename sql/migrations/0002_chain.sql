@@ -37,7 +37,7 @@ $$;
 create function chain_add(p_node text, p_stream text, p_prev_seq bigint, p_prev_hash bytea, p_op text, p_leaves bytea[])
 returns bytea language plpgsql as $$
 declare
-	v_root bytea := (select sha256(string_agg(l, ''::bytea order by l)) from unnest(p_leaves) l);
+	v_root bytea := (select sha256(coalesce(string_agg(l, ''::bytea order by l), '')) from unnest(p_leaves) l);
 	v_hash bytea := sha256(record_send(row(p_prev_hash, p_node, p_stream, p_prev_seq + 1, p_op, cardinality(p_leaves),
 		v_root, now())));
 begin
@@ -72,9 +72,10 @@ begin
 end $$;
 
 -- What counts of a serial: its newest revocation, NULL if there is none or it was released.
-create function revoked(p_serial bytea) returns smallint language sql stable as $$
-	select nullif((select r.reason from revocation r where r.serial = p_serial order by r.number desc limit 1), 8::smallint)
-$$;
+create function revoked(p_serial bytea) returns smallint language plpgsql stable as $$
+begin
+	return nullif((select r.reason from revocation r where r.serial = p_serial order by r.number desc limit 1), 8::smallint);
+end $$;
 
 -- Inserts a revocation for each serial, in order; the caller holds no number yet. The last thing before the commit's
 -- chain row, for the lock is held until then. A serial that is revoked for good already is left alone.
@@ -198,9 +199,10 @@ create function der_length(n integer) returns bytea language sql immutable stric
 		when n < 65536 then '\x82'::bytea || substr(int4send(n), 3)
 		else '\x83'::bytea || substr(int4send(n), 2) end
 $$;
-create function certificate(serial bytea) returns bytea language sql stable as $$
-	select '\x30'::bytea || der_length(length(i.tbs) + length(s.tail)) || i.tbs || s.tail
-	from issuance i join signature s on s.serial = i.serial
-	where i.serial = certificate.serial
-$$;
+create function certificate(serial bytea) returns bytea language plpgsql stable as $$
+begin
+	return (select '\x30'::bytea || der_length(length(i.tbs) + length(s.tail)) || i.tbs || s.tail
+	        from issuance i join signature s on s.serial = i.serial
+	        where i.serial = certificate.serial and s.serial = certificate.serial);
+end $$;
 grant execute on function der_length, certificate, serial_floor, revoked to assay_ca, assay_read;

@@ -1,19 +1,29 @@
 -- 0003: the intent, by the rules "Identity, retry, renewal" of ARCHITECTURE.md. Outcomes: 0 refused, 1 new,
 -- 2 issued, 3 pending (enum intent_outcome).
 
--- Every certificate or intent of (device, purpose), with all that the rules ask about it.
+-- Every certificate or intent of (device, purpose), with all that the rules ask about it. The lowest and highest serial
+-- of the claims stand in the query as values, so that it opens no partitions but theirs: one for each join costs 40 us
+-- instead of 2,500.
 create function claim_state(p_device bytea, p_purpose bytea)
-returns table (generation integer, key_hash bytea, serial bytea, signed boolean, void boolean, revoked smallint, issuer text,
+returns table (generation integer, key_hash bytea, serial bytea, signed boolean, void boolean, revoked smallint,
                at timestamptz, not_after timestamptz, in_use boolean)
-language sql stable rows 2 as $$
-	select c.generation, c.key_hash, c.serial,
-		exists (select from signature s where s.serial = c.serial),
-		exists (select from void v where v.serial = c.serial),
-		revoked(c.serial), i.issuer, i.at, i.not_after,
+language plpgsql stable rows 2 as $$
+#variable_conflict use_column
+declare
+	v_serials constant bytea[] := array(select c.serial from claim c where c.device = p_device and c.purpose = p_purpose
+	                                    order by c.serial);
+	v_low constant bytea := v_serials[1];
+	v_high constant bytea := v_serials[cardinality(v_serials)];
+begin
+	return query
+	select c.generation, c.key_hash, c.serial, s.serial is not null,
+		exists (select from void v where v.serial = c.serial), revoked(c.serial), i.at, i.not_after,
 		exists (select from in_use u where u.serial = c.serial)
-	from claim c left join issuance i on i.serial = c.serial
-	where c.device = p_device and c.purpose = p_purpose
-$$;
+	from claim c
+	left join issuance i on i.serial = c.serial and i.serial >= v_low and i.serial <= v_high
+	left join signature s on s.serial = c.serial and s.serial >= v_low and s.serial <= v_high
+	where c.device = p_device and c.purpose = p_purpose;
+end $$;
 
 -- What decides over one row that is not plainly new.
 create type settled as (outcome smallint, reason text, detail text, serial bytea, superseded bytea[], why text);
@@ -164,7 +174,10 @@ declare
 	v_renewals constant boolean := 2 = any(a_kind);
 	v_todo boolean[];
 	v_won boolean[] := array_fill(false, array[v_n]);
+	v_done boolean[] := array_fill(false, array[v_n]);
 	v_serials bytea[];
+	v_low bytea;
+	v_high bytea;
 	v_n_won integer := 0;
 	v_n_new integer;
 	v_odd integer[];
@@ -251,10 +264,32 @@ begin
 		end;
 	end loop;
 
+	-- Repeats of what is signed, not revoked and inside its window: all at once.
+	if v_n_won < v_n then
+		v_serials := array(
+			select (select c.serial from claim c where c.device = u.device and c.purpose = u.purpose and c.key_hash = u.key
+			        order by c.generation desc limit 1)
+			from unnest(a_device, a_purpose, a_key) with ordinality u(device, purpose, key, ord) order by u.ord);
+		v_low := (select s from unnest(v_serials) s order by s limit 1);
+		v_high := (select s from unnest(v_serials) s where s is not null order by s desc limit 1);
+		for idx, serial, certificate in
+			select u.ord, i.serial, '\x30'::bytea || der_length(length(i.tbs) + length(s.tail)) || i.tbs || s.tail
+			from unnest(v_serials, v_won, a_kind) with ordinality u(serial, won, kind, ord)
+			join issuance i on i.serial = u.serial and i.serial >= v_low and i.serial <= v_high
+			join signature s on s.serial = u.serial and s.serial >= v_low and s.serial <= v_high
+			where not u.won and u.kind = 1 and i.not_after > now() and i.at > now() - p_window_s * interval '1 second'
+			and not exists (select from revocation r where r.serial = u.serial)
+		loop
+			outcome := 2;
+			v_done[idx] := true;
+			return next;
+		end loop;
+	end if;
+
 	-- The rest, one by one.
 	if v_n_won < v_n then
 		for i in 1..v_n loop
-			continue when v_won[i];
+			continue when v_won[i] or v_done[i];
 			v := settle(a_kind[i], a_device[i], a_purpose[i], a_key[i], a_serial[i], a_once[i], a_stale[i], a_nonce[i],
 			            a_unit[i], p_window_s);
 			if v.outcome = 1 then

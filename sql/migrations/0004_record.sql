@@ -86,29 +86,29 @@ begin
 end $$;
 grant execute on function void_serials to assay_ca;
 
--- Voids every unsigned intent of this node. Everything older than the day before the node's last sweep has been seen
--- by that sweep, and both sides of the comparison are primary keys in order, read from their indexes alone.
+-- Voids every unsigned intent of this node; call it on the stream that intends. Everything older than the day before
+-- the node's last sweep has been seen by that sweep (which is why a sweep without a find has a chain row as well), and
+-- both sides of the comparison are primary keys in order, read from their indexes alone.
 create function void_unsigned(p_node text, p_stream text, p_prev_seq bigint, p_prev_hash bytea)
 returns table (n integer, hash bytea)
 language plpgsql security definer set search_path = public, pg_temp as $$
 #variable_conflict use_column
 declare
-	v_floor bytea := (select serial_floor((max(c.at) at time zone 'UTC')::date - 1) from chain c
-	                  where c.node = p_node and c.op = 'sweep');
-	v_serials bytea[];
+	v_floor constant bytea := coalesce((select serial_floor((max(c.at) at time zone 'UTC')::date - 1) from chain c
+	                                    where c.node = p_node and c.op = 'sweep'), '\x'::bytea);
+	v_unsigned constant bytea[] := array(
+		select i.serial from issuance i where i.serial >= v_floor
+		and not exists (select from signature s where s.serial = i.serial and s.serial >= v_floor)
+		and not exists (select from void v where v.serial = i.serial) order by i.serial);
+	v_mine constant bytea[] := array(
+		select i.serial from unnest(v_unsigned) u(serial) join issuance i on i.serial = u.serial
+		where i.node = p_node and i.serial >= v_unsigned[1] and i.serial <= v_unsigned[cardinality(v_unsigned)]);
 	v_leaves bytea[];
 begin
-	perform lock_void();
-	select array_agg(i.serial) into v_serials from issuance i
-	where i.serial >= coalesce(v_floor, '\x'::bytea) and i.node = p_node
-	and i.serial in (select x.serial from issuance x where x.serial >= coalesce(v_floor, '\x'::bytea)
-	                 and not exists (select from signature s where s.serial = x.serial)
-	                 and not exists (select from void v where v.serial = x.serial) offset 0);
-	n := coalesce(cardinality(v_serials), 0);
-	if n > 0 then
-		v_leaves := void_rows(p_node, p_stream, p_prev_seq + 1, v_serials, 'never signed: found when the node started');
-		hash := chain_add(p_node, p_stream, p_prev_seq, p_prev_hash, 'sweep', v_leaves);
-	end if;
+	perform lock_void(); -- not before: other nodes record meanwhile, and void_rows() looks again
+	v_leaves := void_rows(p_node, p_stream, p_prev_seq + 1, v_mine, 'never signed: found when the node started');
+	n := cardinality(v_leaves) / 2; -- each has a void and a revocation
+	hash := chain_add(p_node, p_stream, p_prev_seq, p_prev_hash, 'sweep', v_leaves);
 	return next;
 end $$;
 grant execute on function void_unsigned to assay_ca;

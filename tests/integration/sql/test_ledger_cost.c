@@ -1,0 +1,122 @@
+/*
+ * test_ledger_cost.c - what does an enrolment cost PostgreSQL, intent and record together?
+ *
+ * Prints CPU time of all PostgreSQL processes and wall time for each enrolment, by batch size, with 1.5 KB a row, and
+ * for repeats. ASSAY_LEDGER_ROWS (default 2000) is how many enrolments each figure rests on. It fails only if work
+ * is left undone: figures are for people, and for bench/.
+ */
+#include "fixture.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+#define BATCH_MAX 256
+
+struct load {
+	struct ledger *intend, *record;
+	struct request request[BATCH_MAX];
+	struct intent batch[BATCH_MAX];
+	struct signed_row row[BATCH_MAX];
+	uint8_t tbs[600], evidence[900];
+};
+
+/* utime and stime of the postmaster and its children, in microseconds. */
+static int64_t postgres_cpu_us(int postmaster)
+{
+	DIR *proc = opendir("/proc");
+	unsigned long long ticks = 0;
+
+	assert_non_null(proc);
+	for (struct dirent *d; (d = readdir(proc)) != NULL;) {
+		char path[300], comm[64], state;
+		int pid, parent;
+		unsigned long user, system;
+		FILE *stat;
+
+		snprintf(path, sizeof(path), "/proc/%s/stat", d->d_name);
+		stat = d->d_name[0] >= '0' && d->d_name[0] <= '9' ? fopen(path, "r") : NULL;
+		if (stat == NULL)
+			continue;
+		if (fscanf(stat, "%d (%63[^)]) %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &pid, comm, &state,
+			   &parent, &user, &system) == 6 &&
+		    (pid == postmaster || parent == postmaster))
+			ticks += user + system;
+		fclose(stat);
+	}
+	closedir(proc);
+	return (int64_t)(ticks * 1000000 / (unsigned long long)sysconf(_SC_CLK_TCK));
+}
+
+static void fill(struct load *l, const char *prefix, int first, int n)
+{
+	char device[40];
+
+	for (int i = 0; i < n; i++) {
+		snprintf(device, sizeof(device), "%s-%d", prefix, first + i);
+		request_enrol(&l->request[i], device, device);
+		request_nonce(&l->request[i], device);
+		l->request[i].grant.evidence = (struct buf){ .ptr = l->evidence, .len = sizeof(l->evidence) };
+		l->batch[i] = l->request[i].intent;
+		l->batch[i].tbs = BLOB_OF(l->tbs);
+		l->row[i] = (struct signed_row){ .serial = BLOB(l->request[i].serial, 16), .tail = BLOB(l->tbs, 90) };
+	}
+}
+
+static void run(struct load *l, const char *prefix, int rows, int batch, enum intent_outcome expected)
+{
+	for (int done = 0; done < rows; done += batch) {
+		fill(l, prefix, done, batch);
+		assert_ok(ledger_intend(l->intend, l->batch, (size_t)batch, f));
+		for (int i = 0; i < batch; i++) {
+			assert_int_equal(l->batch[i].outcome, expected);
+			buf_done(&l->batch[i].certificate);
+		}
+		if (expected == INTENT_NEW)
+			assert_ok(ledger_record(l->record, l->row, (size_t)batch, f));
+	}
+}
+
+static void prints_what_an_enrolment_costs(void **state)
+{
+	static const int sizes[] = { 1, 8, 64, 256 };
+	static struct load l;
+	struct world *world = *state;
+	const char *wanted = getenv("ASSAY_LEDGER_ROWS");
+	int rows = wanted != NULL ? atoi(wanted) : 2000;
+	int postmaster = (int)world_count(world, "select split_part(pg_read_file('postmaster.pid'), E'\\n', 1)");
+
+	l.intend = world_ledger(world, "cost", "intend", WINDOW_S);
+	l.record = world_ledger(world, "cost", "record", WINDOW_S);
+	for (size_t i = 0; i < sizeof(l.evidence); i++)
+		l.evidence[i] = (uint8_t)(i * 131 + i / 7);
+	memcpy(l.tbs, l.evidence, sizeof(l.tbs));
+	run(&l, "warm", 256, 64, INTENT_NEW);
+	for (int repeat = 0; repeat < 2; repeat++) {
+		for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+			char prefix[16];
+			int64_t cpu_us = postgres_cpu_us(postmaster), wall_us = clock_mono_us();
+			int n = rows / sizes[i] * sizes[i];
+
+			snprintf(prefix, sizeof(prefix), "cost-%d", sizes[i]);
+			run(&l, prefix, n, sizes[i], repeat == 0 ? INTENT_NEW : INTENT_ISSUED);
+			printf("%s in batches of %3d: %4lld us of PostgreSQL's CPU each, %4lld us of time\n",
+			       repeat == 0 ? "enrolments" : "repeats   ", sizes[i],
+			       (long long)(postgres_cpu_us(postmaster) - cpu_us) / n,
+			       (long long)(clock_mono_us() - wall_us) / n);
+		}
+	}
+	ledger_close(l.intend);
+	ledger_close(l.record);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(prints_what_an_enrolment_costs) };
+
+	return cmocka_run_group_tests(tests, world_setup, world_teardown);
+}
