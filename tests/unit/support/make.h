@@ -76,8 +76,8 @@ struct buf make_csr(const struct make_csr *spec);
 
 /* Attribute ::= SEQUENCE { OID, SET OF values }; each value whole DER, in the order given, up to the first absent. */
 struct buf make_attribute(const char *dotted, const struct blob *values, size_t n);
-/* SEQUENCE OF Extension. */
-struct buf make_extensions(const struct make_ext ext[MAKE_EXTS]);
+/* SEQUENCE OF Extension, of MAKE_EXTS places up to the first without oid. */
+struct buf make_extensions(const struct make_ext *ext);
 /* One element: tag, length, content. */
 struct buf make_element(unsigned tag, struct blob content);
 

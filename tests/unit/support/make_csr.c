@@ -63,7 +63,7 @@ struct buf make_attribute(const char *dotted, const struct blob *values, size_t 
 	return finish(&w, room);
 }
 
-struct buf make_extensions(const struct make_ext ext[MAKE_EXTS])
+struct buf make_extensions(const struct make_ext *ext)
 {
 	STACK_OF(X509_EXTENSION) *list = sk_X509_EXTENSION_new_null();
 	struct buf b = { 0 };
