@@ -31,8 +31,9 @@ struct channel {
 	pthread_mutex_t lock; /* of waiting, down, draining */
 	pthread_cond_t some;
 	struct buf waiting;
-	bool down;     /* nothing is sent any more */
-	bool draining; /* send what waits, then end */
+	size_t leaving; /* bytes the writing thread has in hand: they count against the queue's bound */
+	bool down;      /* nothing is sent any more */
+	bool draining;  /* send what waits, then end */
 };
 
 enum reason channel_new(int fd, size_t frame_max, const struct channel_events *events, void *user,
@@ -93,7 +94,8 @@ bool channel_send(struct channel *channel, enum frame_type type, uint64_t id, st
 	if (body.len > LIMIT_FRAME_OWN_BYTES - AFTER_LENGTH_BYTES)
 		return false;
 	pthread_mutex_lock(&channel->lock);
-	if (!channel->down && !channel->draining && channel->waiting.len + body.len <= LIMIT_FRAME_QUEUE_BYTES) {
+	if (!channel->down && !channel->draining &&
+	    channel->waiting.len + channel->leaving + body.len <= LIMIT_FRAME_QUEUE_BYTES) {
 		sent = append_frame(&channel->waiting, type, id, body) == REASON_OK;
 		pthread_cond_signal(&channel->some);
 	}
@@ -142,6 +144,7 @@ static bool take_waiting(struct channel *channel, struct buf *out)
 	if (out->cap > KEEP_BYTES)
 		buf_done(out);
 	pthread_mutex_lock(&channel->lock);
+	channel->leaving = 0;
 	while (channel->waiting.len == 0 && !channel->down && !channel->draining)
 		pthread_cond_wait(&channel->some, &channel->lock);
 	some = channel->waiting.len > 0 && !channel->down;
@@ -150,6 +153,7 @@ static bool take_waiting(struct channel *channel, struct buf *out)
 
 		channel->waiting = *out;
 		*out = swapped;
+		channel->leaving = out->len;
 	}
 	pthread_mutex_unlock(&channel->lock);
 	return some;
