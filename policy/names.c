@@ -119,8 +119,7 @@ bool sans_same_set(struct blob a, struct blob b)
 	if (!der_only(a, DER_SEQUENCE, &in) || !der_only(b, DER_SEQUENCE, &others) || in.len != others.len)
 		return false;
 	for (rest = in; rest.len > 0; n++)
-		if (n == 4 * LIMIT_SANS || !der_any(&rest, &item) ||
-		    count(in, item.whole) != count(others, item.whole))
+		if (n == 4 * LIMIT_SANS || !der_any(&rest, &item) || count(in, item.whole) != count(others, item.whole))
 			return false;
 	return true;
 }

@@ -237,6 +237,20 @@ static enum reason read_unit_pattern(const json_t *value, void *object, const st
 	return REASON_OK;
 }
 
+/*
+ * A regular expression without groups, alternatives or open repetition, and with counts up to 64: what regcomp()
+ * makes of it then stays small, whatever somebody writes.
+ */
+static bool is_simple(const char *text)
+{
+	if (strpbrk(text, "()|*+?\\^$") != NULL || strstr(text, "}{") != NULL)
+		return false;
+	for (const char *at = strpbrk(text, "{,"); at != NULL; at = strpbrk(at + 1, "{,"))
+		if (strtoul(at + 1, NULL, 10) > LIMIT_NAME_CHARS)
+			return false;
+	return true;
+}
+
 static enum reason read_unit_format(const json_t *value, void *object, const struct where *where, struct fault *f)
 {
 	struct profile *profile = object;
@@ -244,8 +258,9 @@ static enum reason read_unit_format(const json_t *value, void *object, const str
 
 	TRY(json_read_text(value, text, sizeof(text), where, f));
 	snprintf(anchored, sizeof(anchored), "^(%s)$", text);
-	if (regcomp(&profile->unit.format, anchored, REG_EXTENDED | REG_NOSUB) != 0)
-		return json_refuse(where, "a POSIX extended regular expression", value, f);
+	if (!is_simple(text) || regcomp(&profile->unit.format, anchored, REG_EXTENDED | REG_NOSUB) != 0)
+		return json_refuse(where, "characters, [classes] and {counts} up to 64, like \"[A-Z0-9-]{4,32}\"",
+				   value, f);
 	profile->has_unit = true; /* from here on the expression has to be freed */
 	return REASON_OK;
 }
