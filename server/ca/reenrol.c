@@ -52,7 +52,21 @@ static enum level rekey_level(const struct grant *grant, const struct previous *
 	return has_element(&previous->device) ? grant->level : previous->level;
 }
 
-enum reason reenrol_complete(struct grant *grant, const struct previous *previous, struct fault *f)
+/* The client chose the label, so this is its mistake, and not a grant that the ra should never have made. */
+static enum reason check_class(const struct grant *grant, const struct issuer_options *issuer, struct fault *f)
+{
+	if (grant->level < issuer->level_min || grant->level < grant->level_needed)
+		return fault_set(f, REASON_EVIDENCE_LEVEL, "level %s; profile %s needs %s, issuer %s %s",
+				 level_name(grant->level), grant->profile, level_name(grant->level_needed),
+				 issuer->name, level_name(issuer->level_min));
+	if (grant->level > issuer->level_max)
+		return fault_set(f, REASON_CLIENT_KIND, "level %s does not go on under issuer %s, which signs up to %s",
+				 level_name(grant->level), issuer->name, level_name(issuer->level_max));
+	return REASON_OK;
+}
+
+enum reason reenrol_complete(struct grant *grant, const struct previous *previous, const struct issuer_options *issuer,
+			     struct fault *f)
 {
 	uint8_t key_hash[32];
 	bool same_key;
@@ -68,7 +82,5 @@ enum reason reenrol_complete(struct grant *grant, const struct previous *previou
 	grant->level = same_key ? previous->level : rekey_level(grant, previous);
 	grant->device = previous->device;
 	snprintf(grant->family, sizeof(grant->family), "%s", previous->family);
-	if (grant->level > LEVEL_NONE && grant->evidence_format[0] == '\0')
-		snprintf(grant->evidence_format, sizeof(grant->evidence_format), "%s", previous->device.format);
-	return REASON_OK;
+	return check_class(grant, issuer, f);
 }
