@@ -337,7 +337,7 @@ static enum reason decide_reenrol(const struct profile *profile, const struct as
 	memcpy(grant->previous, now->serial.ptr, now->serial.len);
 	grant->previous_len = now->serial.len;
 	grant->rekey_needs_evidence = profile->reenrol.new_key == NEW_KEY_EVIDENCE;
-	return REASON_OK;
+	return buf_copy(ask->csr->continuity, &grant->continuity, f);
 }
 
 /* --- the grant --- */
@@ -387,8 +387,7 @@ static enum reason fill(const struct policy *policy, const struct profile *profi
 	grant->n_ekus = profile->n_ekus;
 	memcpy(grant->eku, profile->eku, sizeof(grant->eku));
 	grant->stamp_result = profile->stamp;
-	TRY(add_evidence(profile, ask, grant, f));
-	return buf_copy(ask->csr->continuity, &grant->continuity, f);
+	return add_evidence(profile, ask, grant, f);
 }
 
 enum reason policy_decide(const struct policy *policy, const struct profile *profile, const struct ask *ask,

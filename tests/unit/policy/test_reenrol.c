@@ -261,6 +261,16 @@ static void an_expired_certificate_within_its_grace_may_be_renewed(void **state)
 	granted("field");
 }
 
+static void carries_the_continuity_signature_along(void **state)
+{
+	static const uint8_t signature[] = { 1, 2, 3 };
+	struct scene *s = *state;
+
+	s->csr.continuity = BLOB_OF(signature);
+	granted("field");
+	assert_true(blob_equal(buf_blob(&s->grant->continuity), BLOB_OF(signature)));
+}
+
 static int make_profiles(void **state)
 {
 #define COMMON                                                                                                         \
@@ -307,6 +317,7 @@ int main(void)
 		test(holds_a_renewal_to_the_profile_too),
 		test(refuses_who_has_no_certificate_of_ours),
 		test(refuses_a_device_where_there_is_only_enrolment),
+		test(carries_the_continuity_signature_along),
 		test(an_expired_certificate_within_its_grace_may_be_renewed),
 	};
 
