@@ -109,7 +109,11 @@ static PKCS11_SLOT *find_token(const struct slot_list *list, const char *label)
 	return NULL;
 }
 
-/* One more list of slots, with a login and a first session in it: later ones then cannot block for want of any. */
+/*
+ * One more list of slots, logged in. The first gets its first session by itself, for in libp11 a C_OpenSession that
+ * fails while none is out waits for ever; PKCS11_open_session() reports the failure, but closes every session of the
+ * token first, so that it cannot be used for later lists.
+ */
 static enum reason add_list(struct hsm *hsm, const char *pin, struct fault *f)
 {
 	struct slot_list *list = &hsm->list[hsm->n_lists];
@@ -122,7 +126,7 @@ static enum reason add_list(struct hsm *hsm, const char *pin, struct fault *f)
 		return fault_set(f, REASON_TOKEN_AWAY, "no token '%s' in %u slots", hsm->token_label, list->n);
 	if (list->ours->token->userPinLocked)
 		return fault_set(f, REASON_TOKEN_PIN, "token '%s': its PIN is locked", hsm->token_label);
-	if (PKCS11_open_session(list->ours, 0) != 0)
+	if (hsm->n_lists == 1 && PKCS11_open_session(list->ours, 0) != 0)
 		return token_fault(f, "session cannot be opened");
 	if (PKCS11_login(list->ours, 0, pin) != 0)
 		return token_fault(f, "login");
