@@ -77,6 +77,12 @@ begin
 	return nullif((select r.reason from revocation r where r.serial = p_serial order by r.number desc limit 1), 8::smallint);
 end $$;
 
+-- NULL if the serial is not in issuance. One serial in, so that one partition is opened.
+create function issuer_of(p_serial bytea) returns text language plpgsql stable as $$
+begin
+	return (select i.issuer from issuance i where i.serial = p_serial);
+end $$;
+
 -- Inserts a revocation for each serial, in order; the caller holds no number yet. The last thing before the commit's
 -- chain row, for the lock is held until then. A serial that is revoked for good already is left alone.
 create function revoke_rows(p_node text, p_stream text, p_seq bigint, p_serials bytea[], p_issuers text[], p_reasons smallint[],
@@ -105,7 +111,7 @@ end $$;
 create function revoke(p_serial bytea, p_reason integer, p_who text, p_issuer text default null) returns bigint
 language plpgsql security definer set search_path = public, pg_temp as $$
 declare
-	v_issuer text := coalesce((select i.issuer from issuance i where i.serial = p_serial), p_issuer);
+	v_issuer text := coalesce(issuer_of(p_serial), p_issuer);
 	v_now smallint;
 	v_leaves bytea[];
 begin

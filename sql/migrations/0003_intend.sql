@@ -335,8 +335,7 @@ begin
 	select array_agg(done.leaf) into v_leaves from done;
 	if cardinality(v_superseded) > 0 then
 		v_leaves := v_leaves || revoke_rows(p_node, p_stream, p_prev_seq + 1, v_superseded,
-			array(select i.issuer from unnest(v_superseded) with ordinality s(serial, ord) join issuance i on i.serial = s.serial
-			      order by s.ord), array_fill(4::smallint, array[cardinality(v_superseded)]), v_why);
+			array(select issuer_of(s.serial) from unnest(v_superseded) with ordinality s(serial, ord) order by s.ord), array_fill(4::smallint, array[cardinality(v_superseded)]), v_why);
 	end if;
 	idx := 0;
 	outcome := null;
@@ -352,11 +351,17 @@ grant execute on function intend to assay_ca;
 create function previous(a_serial bytea[])
 returns table (idx integer, revoked boolean, profile text, family text, issuer text, device_format text, vendor_root bytea,
                element bytea, level smallint, key_hash bytea, tbs bytea)
-language sql stable security definer set search_path = public, pg_temp as $$
+language plpgsql stable security definer set search_path = public, pg_temp as $$
+#variable_conflict use_column
+declare
+	v_low constant bytea := (select s from unnest(a_serial) s order by s limit 1);
+	v_high constant bytea := (select s from unnest(a_serial) s order by s desc limit 1);
+begin
+	return query
 	select u.ord::integer, revoked(u.serial) is not null, i.profile, i.family, i.issuer, i.device_format, i.vendor_root,
 		i.element, i.level, i.key_hash, i.tbs
 	from unnest(a_serial) with ordinality u(serial, ord)
-	join issuance i on i.serial = u.serial
-	join signature s on s.serial = u.serial
-$$;
+	join issuance i on i.serial = u.serial and i.serial >= v_low and i.serial <= v_high
+	join signature s on s.serial = u.serial and s.serial >= v_low and s.serial <= v_high;
+end $$;
 grant execute on function previous to assay_ca;

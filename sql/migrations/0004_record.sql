@@ -48,14 +48,16 @@ grant execute on function record to assay_ca;
 create function void_rows(p_node text, p_stream text, p_seq bigint, p_serials bytea[], p_why text) returns bytea[]
 language plpgsql as $$
 declare
+	v_low constant bytea := (select s from unnest(p_serials) s order by s limit 1);
+	v_high constant bytea := (select s from unnest(p_serials) s order by s desc limit 1);
 	v_serials bytea[];
 	v_issuers text[];
 	v_leaves bytea[];
 begin
 	select array_agg(i.serial order by i.serial), array_agg(i.issuer order by i.serial) into v_serials, v_issuers
-	from unnest(p_serials) u(serial) join issuance i on i.serial = u.serial
-	where not exists (select from signature s where s.serial = i.serial)
-	and not exists (select from void v where v.serial = i.serial);
+	from unnest(p_serials) u(serial) join issuance i on i.serial = u.serial and i.serial >= v_low and i.serial <= v_high
+	where not exists (select from signature s where s.serial = u.serial and s.serial >= v_low and s.serial <= v_high)
+	and not exists (select from void v where v.serial = u.serial);
 	if v_serials is null then
 		return '{}';
 	end if;

@@ -1,9 +1,9 @@
 /*
- * test_ledger_cost.c - what does an enrolment cost PostgreSQL, intent and record together?
+ * test_ledger_cost.c - what does a request cost PostgreSQL, intent and record together?
  *
- * Prints CPU time of all PostgreSQL processes and wall time for each enrolment, by batch size, with 1.5 KB a row, and
- * for repeats. ASSAY_LEDGER_ROWS (default 2000) is how many enrolments each figure rests on. It fails only if work
- * is left undone: figures are for people, and for bench/.
+ * Prints CPU time of all PostgreSQL processes and wall time for each enrolment (1.5 KB a row), each repeat of it, each
+ * refusal of another key, and each renewal, by batch size. ASSAY_LEDGER_ROWS (default 2000) is how many enrolments each
+ * figure rests on. It fails only if work is left undone: figures are for people, and for bench/.
  */
 #include "fixture.h"
 
@@ -23,6 +23,7 @@ struct load {
 	struct intent batch[BATCH_MAX];
 	struct signed_row row[BATCH_MAX];
 	uint8_t tbs[600], evidence[900];
+	uint8_t (*issued)[16]; /* serials of the last run of enrolments */
 };
 
 /* utime and stime of the postmaster and its children, in microseconds. */
@@ -52,38 +53,55 @@ static int64_t postgres_cpu_us(int postmaster)
 	return (int64_t)(ticks * 1000000 / (unsigned long long)sysconf(_SC_CLK_TCK));
 }
 
-static void fill(struct load *l, const char *prefix, int first, int n)
+enum kind { ENROL, REPEAT, REFUSED, RENEW };
+
+static void fill(struct load *l, enum kind kind, int batch, int first, int n)
 {
-	char device[40];
+	char device[40], key[48];
 
 	for (int i = 0; i < n; i++) {
-		snprintf(device, sizeof(device), "%s-%d", prefix, first + i);
-		request_enrol(&l->request[i], device, device);
-		request_nonce(&l->request[i], device);
-		l->request[i].grant.evidence = (struct buf){ .ptr = l->evidence, .len = sizeof(l->evidence) };
-		l->batch[i] = l->request[i].intent;
+		struct request *r = &l->request[i];
+
+		snprintf(device, sizeof(device), "cost-%d-%d", batch, first + i);
+		snprintf(key, sizeof(key), "%s%s", device, kind == REFUSED ? "-other" : "");
+		request_enrol(r, device, key);
+		request_nonce(r, device);
+		r->grant.once = kind == REFUSED;
+		if (kind == RENEW) {
+			struct request old = *r;
+
+			memcpy(old.intent.serial, l->issued[first + i], 16);
+			request_reenrol(r, &old, key);
+		}
+		r->grant.evidence = (struct buf){ .ptr = l->evidence, .len = sizeof(l->evidence) };
+		l->batch[i] = r->intent;
 		l->batch[i].tbs = BLOB_OF(l->tbs);
-		l->row[i] = (struct signed_row){ .serial = BLOB(l->request[i].serial, 16), .tail = BLOB(l->tbs, 90) };
+		l->row[i] = (struct signed_row){ .serial = BLOB(r->serial, 16), .tail = BLOB(l->tbs, 90) };
+		if (kind == ENROL)
+			memcpy(l->issued[first + i], r->serial, 16);
 	}
 }
 
-static void run(struct load *l, const char *prefix, int rows, int batch, enum intent_outcome expected)
+static void run(struct load *l, enum kind kind, int rows, int batch)
 {
+	static const enum intent_outcome expected[] = { INTENT_NEW, INTENT_ISSUED, INTENT_REFUSED, INTENT_NEW };
+
 	for (int done = 0; done < rows; done += batch) {
-		fill(l, prefix, done, batch);
+		fill(l, kind, batch, done, batch);
 		assert_ok(ledger_intend(l->intend, l->batch, (size_t)batch, f));
 		for (int i = 0; i < batch; i++) {
-			assert_int_equal(l->batch[i].outcome, expected);
+			assert_int_equal(l->batch[i].outcome, expected[kind]);
 			buf_done(&l->batch[i].certificate);
 		}
-		if (expected == INTENT_NEW)
+		if (expected[kind] == INTENT_NEW)
 			assert_ok(ledger_record(l->record, l->row, (size_t)batch, f));
 	}
 }
 
-static void prints_what_an_enrolment_costs(void **state)
+static void prints_what_each_request_costs(void **state)
 {
 	static const int sizes[] = { 1, 8, 64, 256 };
+	static const char *const names[] = { "enrolments", "repeats", "refusals", "renewals" };
 	static struct load l;
 	struct world *world = *state;
 	const char *wanted = getenv("ASSAY_LEDGER_ROWS");
@@ -92,31 +110,31 @@ static void prints_what_an_enrolment_costs(void **state)
 
 	l.intend = world_ledger(world, "cost", "intend", WINDOW_S);
 	l.record = world_ledger(world, "cost", "record", WINDOW_S);
+	l.issued = calloc((size_t)rows + BATCH_MAX, sizeof(*l.issued));
+	assert_non_null(l.issued);
 	for (size_t i = 0; i < sizeof(l.evidence); i++)
 		l.evidence[i] = (uint8_t)(i * 131 + i / 7);
 	memcpy(l.tbs, l.evidence, sizeof(l.tbs));
-	run(&l, "warm", 256, 64, INTENT_NEW);
-	for (int repeat = 0; repeat < 2; repeat++) {
-		for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-			char prefix[16];
+	run(&l, ENROL, 32 * 7, 7); /* plans are made */
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		for (enum kind kind = ENROL; kind <= RENEW; kind++) {
 			int64_t cpu_us = postgres_cpu_us(postmaster), wall_us = clock_mono_us();
 			int n = rows / sizes[i] * sizes[i];
 
-			snprintf(prefix, sizeof(prefix), "cost-%d", sizes[i]);
-			run(&l, prefix, n, sizes[i], repeat == 0 ? INTENT_NEW : INTENT_ISSUED);
-			printf("%s in batches of %3d: %4lld us of PostgreSQL's CPU each, %4lld us of time\n",
-			       repeat == 0 ? "enrolments" : "repeats   ", sizes[i],
-			       (long long)(postgres_cpu_us(postmaster) - cpu_us) / n,
+			run(&l, kind, n, sizes[i]);
+			printf("%-10s in batches of %3d: %4lld us of PostgreSQL's CPU each, %4lld us of time\n",
+			       names[kind], sizes[i], (long long)(postgres_cpu_us(postmaster) - cpu_us) / n,
 			       (long long)(clock_mono_us() - wall_us) / n);
 		}
 	}
+	free(l.issued);
 	ledger_close(l.intend);
 	ledger_close(l.record);
 }
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(prints_what_an_enrolment_costs) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(prints_what_each_request_costs) };
 
 	return cmocka_run_group_tests(tests, world_setup, world_teardown);
 }
