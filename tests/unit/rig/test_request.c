@@ -59,6 +59,17 @@ static ASN1_TYPE *only_value(X509_REQ *req, const char *oid)
 	return X509_ATTRIBUTE_get0_type(attribute, 0);
 }
 
+/* RFC 5758 section 3.2: ECDSA without parameters; RFC 8017 appendix A.2.4: RSA with NULL. */
+static int parameters_of(const X509_REQ *req)
+{
+	const X509_ALGOR *algorithm;
+	int type;
+
+	X509_REQ_get0_signature(req, NULL, &algorithm);
+	X509_ALGOR_get0(NULL, &type, NULL, algorithm);
+	return type;
+}
+
 static void signs_with_every_kind_of_key(void **state)
 {
 	static const int algorithms[ELEMENT_KEY_COUNT] = { NID_ecdsa_with_SHA256, NID_ecdsa_with_SHA384,
@@ -73,6 +84,7 @@ static void signs_with_every_kind_of_key(void **state)
 		X509_REQ *req = build(e, &request);
 		assert_int_equal(X509_REQ_verify(req, X509_REQ_get0_pubkey(req)), 1);
 		assert_int_equal(X509_REQ_get_signature_nid(req), algorithms[kind]);
+		assert_int_equal(parameters_of(req), kind < ELEMENT_RSA_2048 ? V_ASN1_UNDEF : V_ASN1_NULL);
 		assert_int_equal(X509_REQ_get_version(req), 0);
 		assert_int_equal(X509_REQ_get_attr_count(req), 0);
 		assert_int_equal(X509_NAME_entry_count(X509_REQ_get_subject_name(req)), 1);
