@@ -20,6 +20,17 @@ static int64_t check_at(const struct peer *peer, int list, int64_t now_s)
 	return list == LIST_DEVICES && now_s > peer->cert.not_after_s ? peer->cert.not_after_s : now_s;
 }
 
+/* Who it says it is, for the log: nobody has vouched for this name. */
+static void name_untrusted(const struct peer *peer, struct fault *f)
+{
+	char cn[LIMIT_NAME_CHARS + 1];
+
+	if (!name_get(peer->cert.subject, OID_AT_CN, cn))
+		cn[0] = '\0';
+	(void)fault_set(f, REASON_CHAIN_UNTRUSTED, "client certificate CN=\"%s\" leads to no rig, device or vendor CA",
+			cn);
+}
+
 /* The first list that the chain leads to; if none, the most telling of the refusals. */
 static void find_list(const struct ra *ra, struct peer *peer, int64_t now_s)
 {
@@ -27,15 +38,13 @@ static void find_list(const struct ra *ra, struct peer *peer, int64_t now_s)
 	struct peer_path path = { .checked_s = now_s, .list = -1 };
 	struct fault f;
 
-	(void)fault_set(&path.fault, REASON_CHAIN_UNTRUSTED, "client certificate: no list of anchors");
-	for (int i = 0; i < LIST_COUNT; i++) {
+	name_untrusted(peer, &path.fault);
+	for (int i = 0; i < LIST_COUNT && path.list < 0; i++) {
 		if (lists[i] == NULL)
 			continue;
-		if (peer_verify(peer, lists[i], check_at(peer, i, now_s), &f) == REASON_OK) {
+		if (peer_verify(peer, lists[i], check_at(peer, i, now_s), &f) == REASON_OK)
 			path.list = i;
-			break;
-		}
-		if (path.fault.reason == REASON_CHAIN_UNTRUSTED)
+		else if (f.reason != REASON_CHAIN_UNTRUSTED)
 			path.fault = f;
 	}
 	peer->path = path;

@@ -1,0 +1,333 @@
+/* test_listener.c - does a request live and die as exchange.h says: suspended, answered once, stopped without loss? */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "http/listener.h"
+#include "observe/log.h"
+
+/* A role that answers /now at once, and keeps /later for the test to answer. */
+struct desk {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	struct exchange *kept;
+	size_t last_body;
+};
+
+static void begin(void *role, struct exchange *x)
+{
+	(void)role;
+	x->op = "test";
+}
+
+static bool run(void *role, struct exchange *x)
+{
+	struct desk *desk = role;
+
+	desk->last_body = x->body.len;
+	exchange_known(x);
+	if (strcmp(x->path, "/later") != 0) {
+		x->reply = reply_fixed("text/plain", BLOB("now", 3));
+		return true;
+	}
+	exchange_suspend(x);
+	pthread_mutex_lock(&desk->lock);
+	desk->kept = x;
+	pthread_cond_broadcast(&desk->changed);
+	pthread_mutex_unlock(&desk->lock);
+	return false;
+}
+
+static const struct http_app app = { .event = "test", .begin = begin, .run = run };
+
+static struct exchange *take_kept(struct desk *desk)
+{
+	struct exchange *x;
+
+	pthread_mutex_lock(&desk->lock);
+	while (desk->kept == NULL)
+		pthread_cond_wait(&desk->changed, &desk->lock);
+	x = desk->kept;
+	desk->kept = NULL;
+	pthread_mutex_unlock(&desk->lock);
+	return x;
+}
+
+static void answer_kept(struct desk *desk)
+{
+	struct reply reply = reply_fixed("text/plain", BLOB("later", 5));
+
+	exchange_answer(take_kept(desk), &reply);
+}
+
+struct world {
+	struct desk desk;
+	struct metrics metrics;
+	struct listener *listener;
+};
+
+static int setup(void **state)
+{
+	struct world *w = calloc(1, sizeof(*w));
+	const struct listener_options options = { .name = (char *)(uintptr_t) "test",
+						  .address = (char *)(uintptr_t) "127.0.0.1",
+						  .threads = 2,
+						  .connections = 50,
+						  .idle_s = 1 };
+	struct fault f;
+
+	if (w == NULL)
+		return -1;
+	log_init("test", LOG_ERROR + 1);
+	pthread_mutex_init(&w->desk.lock, NULL);
+	pthread_cond_init(&w->desk.changed, NULL);
+	if (listener_open(&options, NULL, &app, &w->desk, &w->metrics, &w->listener, &f) != REASON_OK)
+		fail_msg("%s", f.detail);
+	*state = w;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+
+	listener_stop(w->listener);
+	free(w);
+	return 0;
+}
+
+static int dial(const struct world *w)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET,
+				  .sin_port = htons(listener_port(w->listener)),
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	assert_true(fd >= 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+	return fd;
+}
+
+static void say(int fd, const char *text)
+{
+	assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+}
+
+static void ask(int fd, const char *path)
+{
+	char text[256];
+
+	snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path);
+	say(fd, text);
+}
+
+/* One response: its status; body goes to `out`. -1 when the connection ended before. */
+static int hear(int fd, char *out, size_t out_len)
+{
+	char text[4096];
+	size_t n = 0, len = 0;
+	char *end = NULL, *length;
+
+	while (end == NULL || n < (size_t)(end - text) + 4 + len) {
+		struct pollfd p = { .fd = fd, .events = POLLIN };
+		ssize_t got;
+
+		assert_int_equal(poll(&p, 1, 20000), 1);
+		got = recv(fd, text + n, sizeof(text) - 1 - n, 0);
+		if (got <= 0)
+			return -1;
+		n += (size_t)got;
+		text[n] = '\0';
+		end = strstr(text, "\r\n\r\n");
+		length = strstr(text, "Content-Length: ");
+		len = end != NULL && length != NULL ? strtoul(length + 16, NULL, 10) : 0;
+	}
+	snprintf(out, out_len, "%.*s", (int)len, end + 4);
+	return atoi(text + 9);
+}
+
+static void answers_at_once_and_later_on_one_connection(void **state)
+{
+	struct world *w = *state;
+	int fd = dial(w);
+	char body[64];
+
+	for (int i = 0; i < 20; i++) {
+		ask(fd, "/now");
+		assert_int_equal(hear(fd, body, sizeof(body)), 200);
+		assert_string_equal(body, "now");
+		ask(fd, "/later");
+		answer_kept(&w->desk);
+		assert_int_equal(hear(fd, body, sizeof(body)), 200);
+		assert_string_equal(body, "later");
+	}
+	close(fd);
+}
+
+static void *stop_it(void *user)
+{
+	struct world *w = user;
+
+	listener_stop(w->listener);
+	w->listener = NULL;
+	return NULL;
+}
+
+static void stop_waits_for_the_answer_and_refuses_newcomers(void **state)
+{
+	struct world *w = *state;
+	int waiting = dial(w), other = dial(w);
+	struct exchange *x;
+	struct reply reply = reply_fixed("text/plain", BLOB("later", 5));
+	pthread_t stopper;
+	char body[128];
+
+	ask(other, "/now");
+	assert_int_equal(hear(other, body, sizeof(body)), 200);
+	ask(waiting, "/later");
+	x = take_kept(&w->desk);
+	listener_quiesce(w->listener);
+	ask(other, "/now");
+	assert_int_equal(hear(other, body, sizeof(body)), 503);
+	assert_non_null(strstr(body, "(stopping, request "));
+	assert_int_equal(pthread_create(&stopper, NULL, stop_it, w), 0);
+	exchange_answer(x, &reply);
+	assert_int_equal(hear(waiting, body, sizeof(body)), 200);
+	assert_string_equal(body, "later");
+	pthread_join(stopper, NULL);
+	assert_null(w->listener);
+	close(waiting);
+	close(other);
+}
+
+static void outlives_a_client_that_leaves_while_it_waits(void **state)
+{
+	struct world *w = *state;
+	int fd = dial(w);
+	struct exchange *x;
+	struct reply reply = reply_fixed("text/plain", BLOB("later", 5));
+	char body[64];
+
+	ask(fd, "/later");
+	x = take_kept(&w->desk);
+	close(fd);
+	exchange_answer(x, &reply);
+	fd = dial(w);
+	ask(fd, "/now");
+	assert_int_equal(hear(fd, body, sizeof(body)), 200);
+	close(fd);
+}
+
+static void send_body(int fd, size_t len)
+{
+	char head[128], piece[4096];
+
+	memset(piece, 'A', sizeof(piece));
+	snprintf(head, sizeof(head), "POST /now HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n", len);
+	say(fd, head);
+	while (len > 0) {
+		size_t n = len < sizeof(piece) ? len : sizeof(piece);
+		ssize_t sent = send(fd, piece, n, MSG_NOSIGNAL);
+
+		if (sent < 0)
+			return; /* cut off: what the test is about */
+		len -= (size_t)sent;
+	}
+}
+
+static void a_megabyte_gets_413_and_the_connection_lives(void **state)
+{
+	struct world *w = *state;
+	int fd = dial(w);
+	char body[128];
+
+	send_body(fd, 1 << 20);
+	assert_int_equal(hear(fd, body, sizeof(body)), 413);
+	send_body(fd, LIMIT_BODY_BYTES);
+	assert_int_equal(hear(fd, body, sizeof(body)), 200);
+	assert_int_equal(w->desk.last_body, LIMIT_BODY_BYTES);
+	send_body(fd, LIMIT_BODY_BYTES + 1);
+	assert_int_equal(hear(fd, body, sizeof(body)), 413);
+	close(fd);
+}
+
+static void a_body_without_end_is_cut_off(void **state)
+{
+	struct world *w = *state;
+	int fd = dial(w);
+	char body[128];
+
+	send_body(fd, LIMIT_BODY_DROPPED_BYTES * 4UL);
+	assert_int_equal(hear(fd, body, sizeof(body)), -1);
+	close(fd);
+}
+
+/* libmicrohttpd's timeout starts again with each byte: the listener's does not. */
+static void a_client_that_drips_is_shut_after_its_idle_time(void **state)
+{
+	struct world *w = *state;
+	int fd = dial(w);
+	int64_t began_us;
+	char body[64];
+	bool shut = false;
+
+	ask(fd, "/now"); /* makes it known: 1 s from here */
+	assert_int_equal(hear(fd, body, sizeof(body)), 200);
+	began_us = clock_mono_us();
+	while (!shut && clock_mono_us() - began_us < 10000000) {
+		struct pollfd p = { .fd = fd, .events = POLLIN };
+
+		(void)send(fd, "G", 1, MSG_NOSIGNAL);
+		shut = poll(&p, 1, 50) == 1; /* the drip's pace */
+	}
+	assert_true(shut);
+	assert_true(clock_mono_us() - began_us > 900000);
+	close(fd);
+}
+
+static void a_taken_port_gives_a_clear_refusal(void **state)
+{
+	struct world *w = *state;
+	struct listener_options options = { .name = (char *)(uintptr_t) "second",
+					    .address = (char *)(uintptr_t) "127.0.0.1",
+					    .port = listener_port(w->listener),
+					    .threads = 1,
+					    .connections = 5,
+					    .idle_s = 1 };
+	struct listener *second = NULL;
+	struct fault f;
+
+	assert_int_equal(listener_open(&options, NULL, &app, &w->desk, &w->metrics, &second, &f), REASON_CONFIG);
+	assert_non_null(strstr(f.detail, "Address already in use"));
+	options.address = (char *)(uintptr_t) "localhost";
+	assert_int_equal(listener_open(&options, NULL, &app, &w->desk, &w->metrics, &second, &f), REASON_CONFIG);
+	assert_non_null(strstr(f.detail, "not an IPv4 or IPv6 address"));
+	assert_null(second);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(answers_at_once_and_later_on_one_connection, setup, teardown),
+		cmocka_unit_test_setup_teardown(stop_waits_for_the_answer_and_refuses_newcomers, setup, teardown),
+		cmocka_unit_test_setup_teardown(outlives_a_client_that_leaves_while_it_waits, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_megabyte_gets_413_and_the_connection_lives, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_body_without_end_is_cut_off, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_client_that_drips_is_shut_after_its_idle_time, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_taken_port_gives_a_clear_refusal, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
