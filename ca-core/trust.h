@@ -2,9 +2,10 @@
  * trust.h - one list of trust anchors and the paths that lead to them.
  *
  * Every use has a list of its own (rigs, own issuing CAs, vendors' TLS CAs, vendor roots per evidence format), so
- * that an anchor of one never vouches for another. A CA certificate met for the first time is checked by OpenSSL
- * (path, signatures, pathLen, dates) and remembered by its hash; a leaf under a remembered CA then costs its parse
- * and one claim.
+ * that an anchor of one never vouches for another. A CA certificate met for the first time is checked in full (path,
+ * signatures, path lengths, critical extensions, dates) and remembered by its hash; a leaf under a remembered CA then
+ * costs its parse and one claim, and the certificates above that CA need not come along again. Dates are looked at anew
+ * at every use. At most LIMIT_BUNDLE_CERTS certificates may come with a leaf, at most LIMIT_CHAIN_DEPTH make a path.
  *
  * Owns:     copies of the anchors; trust_free() frees all.
  * Threads:  read-only after open but for the cache, which has its own lock.

@@ -165,7 +165,8 @@ static void add_ordinary(X509 *cert, X509 *issuer, const struct make_cert *spec)
 	add_ext(cert, issuer, "basicConstraints", basic);
 	add_ext(cert, issuer, "keyUsage", spec->ca ? "critical,keyCertSign,cRLSign" : "critical,digitalSignature");
 	add_ext(cert, issuer, "subjectKeyIdentifier", "hash");
-	add_ext(cert, issuer, "authorityKeyIdentifier", "keyid");
+	if (X509_get0_subject_key_id(issuer) != NULL)
+		add_ext(cert, issuer, "authorityKeyIdentifier", "keyid");
 }
 
 static void set_time(ASN1_TIME *time, int64_t at_s)

@@ -1,0 +1,618 @@
+/*
+ * test_trust.c - trust.h: which paths are found, which are refused and why. Most answers are asked for twice: the
+ * second comes from what the first left in the cache.
+ */
+#include "expect.h"
+
+#include <openssl/sha.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "make.h"
+#include "oid.h"
+#include "trust.h"
+
+#define DAY 86400L
+
+/* One certificate with its key, as every test needs several. */
+struct node {
+	EVP_PKEY *key;
+	X509 *x;
+	struct buf der;
+};
+
+static struct node issue_with(EVP_PKEY *key, struct make_cert spec, const struct node *issuer)
+{
+	struct node node = { .key = key };
+
+	spec.key = key;
+	node.x = make_cert(&spec, issuer == NULL ? NULL : issuer->x, issuer == NULL ? NULL : issuer->key);
+	node.der = make_der(node.x);
+	return node;
+}
+
+static struct node issue(struct make_cert spec, const struct node *issuer)
+{
+	return issue_with(make_key(KEY_EC_P256), spec, issuer);
+}
+
+static void node_done(struct node *node)
+{
+	EVP_PKEY_free(node->key);
+	X509_free(node->x);
+	buf_done(&node->der);
+}
+#define NODE AUTO(node_done) struct node
+
+static struct trust *trust_in(const struct node *const *anchors, size_t n)
+{
+	X509 *certs[8];
+	struct trust *trust = NULL;
+
+	for (size_t i = 0; i < n; i++)
+		certs[i] = anchors[i]->x;
+	AUTO(buf_done) struct buf pem = make_pem(certs, n);
+	assert_ok(trust_open_pem("test anchors", buf_blob(&pem), &trust, NULL));
+	return trust;
+}
+
+static struct trust *trust_one(const struct node *anchor)
+{
+	return trust_in(&anchor, 1);
+}
+
+/* The verdict over a leaf with these certificates beside it, its claim checked. */
+static enum reason judge_at(struct trust *trust, const struct node *leaf, const struct node *const *others, size_t n,
+			    int64_t at_s, struct trust_path *ret_path)
+{
+	struct claims *claims = calloc(1, sizeof(*claims));
+	struct fault f = { 0 };
+	struct blob untrusted[LIMIT_BUNDLE_CERTS + 1];
+	struct cert cert;
+	enum reason reason;
+
+	for (size_t i = 0; i < n; i++)
+		untrusted[i] = buf_blob(&others[i]->der);
+	assert_ok(cert_parse(buf_blob(&leaf->der), &cert, NULL));
+	reason = trust_path(trust, &cert, untrusted, n, at_s, claims, ret_path, &f);
+	if (reason == REASON_OK) {
+		assert_int_equal(claims->n, 1);
+		claims_check(&claims, 1, &f);
+		reason = f.reason;
+	} else {
+		assert_reason(f.reason, reason);
+		assert_true(strstr(f.detail, "test anchors") != NULL || reason == REASON_CHAIN_SIGNATURE);
+		assert_int_equal(claims->n, 0);
+	}
+	free(claims);
+	return reason;
+}
+
+/* Twice: the second time out of the cache, where there is something to remember. */
+static enum reason judge(struct trust *trust, const struct node *leaf, const struct node *const *others, size_t n)
+{
+	struct trust_path path = { .root_spki_hash = "untouched" };
+	enum reason first = judge_at(trust, leaf, others, n, clock_wall_s(), &path);
+
+	if (first != REASON_OK && first != REASON_CHAIN_SIGNATURE)
+		assert_string_equal((const char *)path.root_spki_hash, "untouched");
+	assert_reason(judge_at(trust, leaf, others, n, clock_wall_s(), &path), first);
+	return first;
+}
+
+#define OTHERS(...) (const struct node *const[]){ __VA_ARGS__ }, N_OF(((const struct node *const[]){ __VA_ARGS__ }))
+#define CA(name, ...) ((struct make_cert){ .cn = name, .ca = true, __VA_ARGS__ })
+#define LEAF(...) ((struct make_cert){ .cn = "leaf", __VA_ARGS__ })
+
+static void a_leaf_right_under_an_anchor(void **state)
+{
+	NODE root = issue(CA("root"), NULL);
+	NODE leaf = issue(LEAF(), &root);
+	AUTO(trust_freep) struct trust *trust = trust_one(&root);
+	struct trust_path path;
+	uint8_t want[32];
+	struct pubkey pub = make_pubkey(root.key);
+
+	(void)state;
+	assert_ok(judge(trust, &leaf, NULL, 0));
+	assert_ok(judge(trust, &leaf, OTHERS(&root)));
+	assert_ok(judge_at(trust, &leaf, NULL, 0, clock_wall_s(), &path));
+	pubkey_hash(&pub, want);
+	assert_memory_equal(path.root_spki_hash, want, 32);
+	SHA256(root.der.ptr, root.der.len, want);
+	assert_memory_equal(path.issuer_hash, want, 32);
+}
+
+static void up_to_three_cas_in_any_order(void **state)
+{
+	NODE root = issue(CA("root"), NULL);
+	NODE one = issue(CA("one"), &root);
+	NODE two = issue(CA("two"), &one);
+	NODE three = issue(CA("three"), &two);
+	NODE four = issue(CA("four"), &three);
+	NODE leaf = issue(LEAF(), &three);
+	NODE deeper = issue(LEAF(), &four);
+	NODE stranger = issue(CA("stranger"), NULL);
+	AUTO(trust_freep) struct trust *trust = trust_one(&root);
+	struct trust_path path;
+	uint8_t want[32];
+
+	(void)state;
+	assert_reason(judge(trust, &leaf, OTHERS(&three, &two)), REASON_CHAIN_UNTRUSTED); /* one is missing */
+	assert_ok(judge(trust, &leaf, OTHERS(&two, &stranger, &leaf, &one, &root, &three)));
+	assert_ok(judge(trust, &leaf, OTHERS(&three, &two, &one)));
+	assert_ok(judge_at(trust, &leaf, OTHERS(&one, &two, &three), clock_wall_s(), &path));
+	SHA256(three.der.ptr, three.der.len, want);
+	assert_memory_equal(path.issuer_hash, want, 32);
+	struct pubkey pub = make_pubkey(root.key);
+	pubkey_hash(&pub, want);
+	assert_memory_equal(path.root_spki_hash, want, 32);
+	assert_ok(judge(trust, &leaf, OTHERS(&three))); /* remembered: what is above it need not come again */
+	assert_reason(judge(trust, &deeper, OTHERS(&four, &three, &two, &one)), REASON_CHAIN_UNTRUSTED);
+}
+
+static void an_issuing_ca_may_be_the_anchor(void **state)
+{
+	NODE root = issue(CA("root"), NULL);
+	NODE issuing = issue(CA("issuing", .has_path_len = true, .path_len = 0), &root);
+	NODE leaf = issue(LEAF(), &issuing);
+	NODE cousin = issue(LEAF(), &root);
+	AUTO(trust_freep) struct trust *trust = trust_one(&issuing);
+
+	(void)state;
+	assert_ok(judge(trust, &leaf, NULL, 0));
+	assert_reason(judge(trust, &cousin, OTHERS(&root, &issuing)), REASON_CHAIN_UNTRUSTED);
+}
+
+static void strangers_are_untrusted(void **state)
+{
+	NODE root = issue(CA("root"), NULL);
+	NODE twin = issue(CA("root"), NULL); /* same name, another key */
+	NODE one = issue(CA("one"), &twin);
+	NODE leaf = issue(LEAF(), &one);
+	NODE self = issue(LEAF(), NULL);
+	AUTO(trust_freep) struct trust *trust = trust_one(&root);
+
+	(void)state;
+	assert_reason(judge(trust, &leaf, OTHERS(&one, &twin)), REASON_CHAIN_UNTRUSTED); /* key identifiers differ */
+	assert_reason(judge(trust, &self, OTHERS(&self)), REASON_CHAIN_UNTRUSTED);
+	assert_reason(judge(trust, &leaf, NULL, 0), REASON_CHAIN_UNTRUSTED);
+}
+
+static void dates_of_every_certificate_count(void **state)
+{
+	int64_t now = clock_wall_s(), past = now - 10 * DAY, future = now + 10 * DAY, end = now + 20 * DAY;
+
+	(void)state;
+	for (int i = 0; i < 6; i++) { /* which of the three certificates is out of its dates, and on which side */
+		int64_t from[3] = { past, past, past }, to[3] = { end, end, end };
+
+		if (i % 2 == 0)
+			to[i / 2] = now - DAY;
+		else
+			from[i / 2] = future;
+		NODE root = issue(CA("root", .not_before_s = from[0], .not_after_s = to[0]), NULL);
+		NODE one = issue(CA("one", .not_before_s = from[1], .not_after_s = to[1]), &root);
+		NODE leaf = issue(LEAF(.not_before_s = from[2], .not_after_s = to[2]), &one);
+		AUTO(trust_freep) struct trust *trust = trust_one(&root);
+
+		assert_reason(judge(trust, &leaf, OTHERS(&one)),
+			      i % 2 == 0 ? REASON_CHAIN_EXPIRED : REASON_CHAIN_FUTURE);
+	}
+}
+
+static void a_remembered_path_is_dated_anew_at_each_use(void **state)
+{
+	int64_t now = clock_wall_s();
+	NODE root = issue(CA("root", .not_before_s = now - 9 * DAY, .not_after_s = now + 30 * DAY), NULL);
+	NODE one = issue(CA("one", .not_before_s = now - 5 * DAY, .not_after_s = now + 20 * DAY), &root);
+	NODE leaf = issue(LEAF(.not_before_s = now - 9 * DAY, .not_after_s = now + 40 * DAY), &one);
+	AUTO(trust_freep) struct trust *trust = trust_one(&root);
+	struct trust_path path;
+
+	(void)state;
+	assert_ok(judge_at(trust, &leaf, OTHERS(&one), now, &path));
+	assert_ok(judge_at(trust, &leaf, OTHERS(&one), now + 20 * DAY, &path)); /* the last second counts */
+	assert_reason(judge_at(trust, &leaf, OTHERS(&one), now + 20 * DAY + 1, &path), REASON_CHAIN_EXPIRED);
+	assert_reason(judge_at(trust, &leaf, OTHERS(&one), now + 31 * DAY, &path), REASON_CHAIN_EXPIRED);
+	assert_ok(judge_at(trust, &leaf, OTHERS(&one), now - 5 * DAY, &path));
+	assert_reason(judge_at(trust, &leaf, OTHERS(&one), now - 5 * DAY - 1, &path), REASON_CHAIN_FUTURE);
+	assert_ok(judge_at(trust, &leaf, OTHERS(&one), now, &path));
+}
+
+static void path_lengths_bind_everything_below(void **state)
+{
+	NODE root = issue(CA("root", .has_path_len = true, .path_len = 1), NULL);
+	NODE one = issue(CA("one"), &root);
+	NODE two = issue(CA("two"), &one);
+	NODE leaf1 = issue(LEAF(), &one);
+	NODE leaf2 = issue(LEAF(), &two);
+	AUTO(trust_freep) struct trust *trust = trust_one(&root);
+
+	(void)state;
+	assert_ok(judge(trust, &leaf1, OTHERS(&one)));
+	assert_reason(judge(trust, &leaf2, OTHERS(&two, &one)), REASON_CHAIN_PATHLEN);
+
+	NODE batch = issue(CA("batch", .has_path_len = true, .path_len = 0), &root);
+	NODE below = issue(CA("below"), &batch);
+	NODE leaf3 = issue(LEAF(), &below);
+	NODE leaf4 = issue(LEAF(), &batch);
+	assert_ok(judge(trust, &leaf4, OTHERS(&batch)));
+	assert_reason(judge(trust, &leaf3, OTHERS(&below, &batch)), REASON_CHAIN_PATHLEN);
+
+	NODE tight = issue(CA("tight", .has_path_len = true, .path_len = 0), NULL);
+	NODE under = issue(CA("under"), &tight);
+	NODE leaf5 = issue(LEAF(), &under);
+	AUTO(trust_freep) struct trust *tight_trust = trust_one(&tight);
+	assert_reason(judge(tight_trust, &leaf5, OTHERS(&under)), REASON_CHAIN_PATHLEN);
+}
+
+static void a_self_issued_ca_does_not_count_for_path_lengths(void **state)
+{
+	NODE root = issue(CA("root", .has_path_len = true, .path_len = 1), NULL);
+	NODE again = issue(CA("root"), &root); /* key rollover: same name, new key */
+	NODE one = issue(CA("one"), &again);
+	NODE leaf = issue(LEAF(), &one);
+	AUTO(trust_freep) struct trust *trust = trust_one(&root);
+
+	(void)state;
+	assert_ok(judge(trust, &leaf, OTHERS(&one, &again)));
+}
+
+static void the_leaf_is_no_ca_no_anchor_and_has_no_unknown_critical_extension(void **state)
+{
+	NODE root = issue(CA("root"), NULL);
+	NODE one = issue(CA("one"), &root);
+	NODE odd = issue(LEAF(.ext = { { "1.2.3.4", "critical,DER:0500" } }), &one);
+	NODE even = issue(LEAF(.ext = { { "1.2.3.4", "DER:0500" } }), &one);
+	AUTO(trust_freep) struct trust *trust = trust_one(&root);
+
+	(void)state;
+	assert_reason(judge(trust, &one, OTHERS(&root)), REASON_CHAIN_LEAF);
+	assert_reason(judge(trust, &root, NULL, 0), REASON_CHAIN_LEAF);
+	assert_reason(judge(trust, &odd, OTHERS(&one)), REASON_CHAIN_LEAF);
+	assert_ok(judge(trust, &even, OTHERS(&one)));
+}
+
+static void an_issuer_must_be_a_ca_that_may_sign(void **state)
+{
+	static const struct make_ext shapes[][2] = {
+		{ { "basicConstraints", "critical,CA:FALSE" }, { "keyUsage", "critical,keyCertSign" } },
+		{ { "keyUsage", "critical,keyCertSign" } },
+		{ { "basicConstraints", "critical,CA:TRUE" }, { "keyUsage", "critical,digitalSignature,cRLSign" } },
+		{ { "basicConstraints", "critical,CA:TRUE" }, { "1.2.3.4", "critical,DER:0500" } },
+		{ { "basicConstraints", "critical,CA:TRUE" },
+		  { "nameConstraints", "critical,permitted;DNS:a.example" } },
+		{ { "basicConstraints", "critical,CA:TRUE" }, { "extendedKeyUsage", "critical,clientAuth" } },
+	};
+	NODE root = issue(CA("root"), NULL);
+	AUTO(trust_freep) struct trust *trust = trust_one(&root);
+
+	(void)state;
+	for (size_t i = 0; i < N_OF(shapes); i++) {
+		NODE one = issue((struct make_cert){ .cn = "one", .bare = true, .ext = { shapes[i][0], shapes[i][1] } },
+				 &root);
+		NODE leaf = issue(LEAF(), &one);
+
+		assert_reason(judge(trust, &leaf, OTHERS(&one)), REASON_CHAIN_UNTRUSTED);
+	}
+	/* without a keyUsage a CA may sign: real vendor roots have none */
+	NODE one = issue((struct make_cert){ .cn = "one", .bare = true, .ext = { { "basicConstraints", "CA:TRUE" } } },
+			 &root);
+	NODE leaf = issue(LEAF(), &one);
+	assert_ok(judge(trust, &leaf, OTHERS(&one)));
+}
+
+/* The same certificate with its last signature byte changed. */
+static struct node broken(const struct node *whole)
+{
+	struct node copy = { 0 };
+
+	assert_ok(buf_copy(buf_blob(&whole->der), &copy.der, NULL));
+	copy.der.ptr[copy.der.len - 1] ^= 1;
+	return copy;
+}
+
+static void broken_signatures_are_told_apart(void **state)
+{
+	NODE root = issue(CA("root"), NULL);
+	NODE one = issue(CA("one"), &root);
+	NODE two = issue(CA("two"), &one);
+	NODE leaf = issue(LEAF(), &two);
+	NODE bad_one = broken(&one);
+	NODE bad_two = broken(&two);
+	NODE bad_leaf = broken(&leaf);
+	AUTO(trust_freep) struct trust *trust = trust_one(&root);
+
+	(void)state;
+	assert_reason(judge(trust, &leaf, OTHERS(&two, &bad_one)), REASON_CHAIN_SIGNATURE);
+	assert_reason(judge(trust, &leaf, OTHERS(&bad_two, &one)), REASON_CHAIN_SIGNATURE);
+	assert_ok(judge(trust, &leaf, OTHERS(&bad_two, &two, &bad_one, &one))); /* the good ones are there as well */
+	assert_reason(judge(trust, &bad_leaf, OTHERS(&two, &one)), REASON_CHAIN_SIGNATURE);
+	assert_reason(judge(trust, &leaf, OTHERS(&bad_two)),
+		      REASON_CHAIN_UNTRUSTED); /* remembered is only the good one */
+}
+
+static void a_stranger_with_all_the_right_names_fails_at_the_signature(void **state)
+{
+	NODE root = issue(CA("root"), NULL);
+	NODE evil_root = issue(
+		(struct make_cert){ .cn = "root", .bare = true, .ext = { { "basicConstraints", "critical,CA:TRUE" } } },
+		NULL);
+	NODE evil_one = issue(
+		(struct make_cert){ .cn = "one", .bare = true, .ext = { { "basicConstraints", "critical,CA:TRUE" } } },
+		&evil_root);
+	NODE leaf = issue((struct make_cert){ .cn = "leaf", .bare = true }, &evil_one);
+	AUTO(trust_freep) struct trust *trust = trust_one(&root);
+
+	(void)state;
+	assert_reason(judge(trust, &leaf, OTHERS(&evil_one, &evil_root)), REASON_CHAIN_SIGNATURE);
+	NODE direct = issue((struct make_cert){ .cn = "leaf", .bare = true }, &evil_root);
+	assert_reason(judge(trust, &direct, OTHERS(&evil_root)), REASON_CHAIN_SIGNATURE);
+}
+
+static void sha1_signs_nothing_but_a_root_itself(void **state)
+{
+	NODE root = issue_with(make_key(KEY_RSA), CA("root", .md_name = "SHA1"), NULL);
+	NODE one = issue(CA("one"), &root);
+	NODE weak = issue(CA("weak", .md_name = "SHA1"), &root);
+	NODE leaf = issue(LEAF(), &one);
+	NODE under_weak = issue(LEAF(), &weak);
+	NODE weak_leaf = issue_with(make_key(KEY_EC_P256), LEAF(.md_name = "SHA1"), &root);
+	AUTO(trust_freep) struct trust *trust = trust_one(&root);
+
+	(void)state;
+	assert_ok(judge(trust, &leaf, OTHERS(&one)));
+	assert_reason(judge(trust, &under_weak, OTHERS(&weak)), REASON_CHAIN_SIGNATURE);
+	assert_reason(judge(trust, &weak_leaf, NULL, 0), REASON_CHAIN_SIGNATURE);
+}
+
+static void several_of_one_name_are_all_tried(void **state)
+{
+	const struct make_ext ca[] = { { "basicConstraints", "critical,CA:TRUE" } };
+	struct make_cert spec = { .cn = "one", .bare = true, .ext = { ca[0] } };
+	NODE root_a = issue((struct make_cert){ .cn = "root", .bare = true, .ext = { ca[0] } }, NULL);
+	NODE root_b = issue((struct make_cert){ .cn = "root", .bare = true, .ext = { ca[0] } }, NULL);
+	NODE one = issue(spec, &root_b); /* no key identifiers anywhere: only signatures tell */
+	NODE other = issue(spec, &root_b);
+	NODE leaf = issue((struct make_cert){ .cn = "leaf", .bare = true }, &one);
+	NODE leaf_b = issue((struct make_cert){ .cn = "leaf", .bare = true }, &root_b);
+	const struct node *anchors[] = { &root_a, &root_b };
+	AUTO(trust_freep) struct trust *trust = trust_in(anchors, 2);
+	struct trust_path path;
+	uint8_t want[32];
+
+	(void)state;
+	assert_ok(judge(trust, &leaf, OTHERS(&other, &one)));
+	assert_ok(judge_at(trust, &leaf, OTHERS(&other, &one), clock_wall_s(), &path));
+	SHA256(one.der.ptr, one.der.len, want);
+	assert_memory_equal(path.issuer_hash, want, 32);
+	assert_ok(judge(trust, &leaf_b, NULL, 0));
+	assert_reason(judge(trust, &leaf, OTHERS(&other)), REASON_CHAIN_SIGNATURE);
+}
+
+/* Cross-certified: the same CA key under an expired root and under a good one. */
+static void an_expired_path_does_not_hide_a_good_one(void **state)
+{
+	int64_t now = clock_wall_s();
+	NODE old_root = issue(CA("old", .not_before_s = now - 9 * DAY, .not_after_s = now - DAY), NULL);
+	NODE new_root = issue(CA("new"), NULL);
+	NODE by_old = issue(CA("one"), &old_root);
+	EVP_PKEY_up_ref(by_old.key);
+	NODE by_new = issue_with(by_old.key, CA("one"), &new_root);
+	NODE leaf = issue(LEAF(), &by_old);
+	const struct node *anchors[] = { &old_root, &new_root };
+	AUTO(trust_freep) struct trust *trust = trust_in(anchors, 2);
+
+	(void)state;
+	assert_reason(judge(trust, &leaf, OTHERS(&by_old)), REASON_CHAIN_EXPIRED);
+	assert_ok(judge(trust, &leaf, OTHERS(&by_old, &by_new)));
+}
+
+static void loops_end(void **state)
+{
+	NODE root = issue(CA("root"), NULL);
+	NODE a = issue(CA("a"), NULL);
+	NODE b = issue(CA("b"), &a);
+	EVP_PKEY_up_ref(a.key);
+	NODE a_by_b = issue_with(a.key, CA("a"), &b);
+	NODE leaf = issue(LEAF(), &a);
+	AUTO(trust_freep) struct trust *trust = trust_one(&root);
+
+	(void)state;
+	assert_reason(judge(trust, &leaf, OTHERS(&a, &b, &a_by_b, &a, &b, &a_by_b)), REASON_CHAIN_UNTRUSTED);
+}
+
+static void broken_extras_do_no_harm_and_too_many_are_refused(void **state)
+{
+	NODE root = issue(CA("root"), NULL);
+	NODE one = issue(CA("one"), &root);
+	NODE leaf = issue(LEAF(), &one);
+	NODE cut = { 0 };
+	const struct node *many[LIMIT_BUNDLE_CERTS + 1];
+	AUTO(trust_freep) struct trust *trust = trust_one(&root);
+
+	(void)state;
+	assert_ok(buf_copy(BLOB(one.der.ptr, one.der.len - 1), &cut.der, NULL));
+	assert_reason(judge(trust, &leaf, OTHERS(&cut)), REASON_CHAIN_DER);
+	assert_ok(judge(trust, &leaf, OTHERS(&cut, &one)));
+	for (size_t i = 0; i <= LIMIT_BUNDLE_CERTS; i++)
+		many[i] = &one;
+	assert_ok(judge(trust, &leaf, many, LIMIT_BUNDLE_CERTS));
+	assert_reason(judge(trust, &leaf, many, LIMIT_BUNDLE_CERTS + 1), REASON_CHAIN_DER);
+}
+
+static void the_claims_key_outlives_the_trust_list(void **state)
+{
+	NODE root = issue(CA("root"), NULL);
+	NODE one = issue(CA("one"), &root);
+	NODE leaf = issue(LEAF(), &one);
+	struct trust *trust = trust_one(&root);
+	struct claims *claims = calloc(1, sizeof(*claims));
+	struct blob untrusted = buf_blob(&one.der);
+	struct trust_path path;
+	struct fault verdict;
+	struct cert cert;
+
+	(void)state;
+	assert_ok(cert_parse(buf_blob(&leaf.der), &cert, NULL));
+	assert_ok(trust_path(trust, &cert, &untrusted, 1, clock_wall_s(), claims, &path, NULL));
+	trust_free(trust); /* AddressSanitizer would tell */
+	claims_check(&claims, 1, &verdict);
+	assert_ok(verdict.reason);
+	free(claims);
+}
+
+static void more_cas_than_the_cache_holds_still_work(void **state)
+{
+	NODE root = issue(CA("root"), NULL);
+	EVP_PKEY *shared = make_key(KEY_EC_P256);
+	AUTO(trust_freep) struct trust *trust = trust_one(&root);
+
+	(void)state;
+	for (int i = 0; i < LIMIT_TRUST_CACHE / 4; i++) { /* sets of eight: some overflow well before all are full */
+		EVP_PKEY_up_ref(shared);
+		NODE one = issue_with(shared, CA("one"), &root);
+		EVP_PKEY_up_ref(shared);
+		NODE leaf = issue_with(shared, LEAF(), &one);
+		struct trust_path path;
+
+		assert_ok(judge_at(trust, &leaf, OTHERS(&one), clock_wall_s(), &path));
+	}
+	EVP_PKEY_free(shared);
+}
+
+struct thread_work {
+	struct trust *trust;
+	const struct node *leaf, *one, *two;
+};
+
+static void *walk_often(void *arg)
+{
+	const struct thread_work *work = arg;
+	struct trust_path path;
+
+	for (int i = 0; i < 200; i++) {
+		const struct node *others[] = { work->one, work->two };
+
+		if (judge_at(work->trust, work->leaf, others, 2, clock_wall_s(), &path) != REASON_OK)
+			return (void *)1;
+	}
+	return NULL;
+}
+
+static void threads_walk_side_by_side(void **state)
+{
+	NODE root = issue(CA("root"), NULL);
+	NODE one = issue(CA("one"), &root);
+	NODE two = issue(CA("two"), &one);
+	NODE leaf = issue(LEAF(), &two);
+	AUTO(trust_freep) struct trust *trust = trust_one(&root);
+	struct thread_work work = { trust, &leaf, &one, &two };
+	pthread_t thread[4];
+	void *failed;
+
+	(void)state;
+	for (size_t i = 0; i < 4; i++)
+		assert_int_equal(pthread_create(&thread[i], NULL, walk_often, &work), 0);
+	for (size_t i = 0; i < 4; i++) {
+		assert_int_equal(pthread_join(thread[i], &failed), 0);
+		assert_null(failed);
+	}
+}
+
+static enum reason open_text(const char *text, struct fault *f)
+{
+	struct trust *trust = NULL;
+	enum reason reason = trust_open_pem("rigs", BLOB_STR(text), &trust, f);
+
+	trust_free(trust);
+	return reason;
+}
+
+static void lists_without_usable_anchors_are_refused_by_name(void **state)
+{
+	NODE root = issue(CA("root"), NULL);
+	NODE leaf = issue(LEAF(), &root);
+	AUTO(buf_done) struct buf leaf_pem = make_pem(&leaf.x, 1), root_pem = make_pem(&root.x, 1);
+	struct fault f = { 0 };
+	char text[8192];
+
+	(void)state;
+	assert_reason(open_text("", &f), REASON_CONFIG);
+	assert_non_null(strstr(f.detail, "rigs"));
+	assert_reason(open_text("no PEM here\n", &f), REASON_CONFIG);
+	snprintf(text, sizeof(text), "%.*s", (int)leaf_pem.len, leaf_pem.ptr);
+	assert_reason(open_text(text, &f), REASON_CONFIG); /* not a CA */
+	assert_non_null(strstr(f.detail, "certificate 1"));
+	snprintf(text, sizeof(text), "%.*s%.*s", (int)root_pem.len, root_pem.ptr, (int)leaf_pem.len, leaf_pem.ptr);
+	assert_reason(open_text(text, &f), REASON_CONFIG);
+	assert_non_null(strstr(f.detail, "certificate 2"));
+	snprintf(text, sizeof(text), "%.*s", (int)root_pem.len - 40, root_pem.ptr);
+	assert_reason(open_text(text, &f), REASON_CONFIG); /* cut off */
+	snprintf(text, sizeof(text), "# my roots\n%.*s\n%.*s", (int)root_pem.len, root_pem.ptr, (int)root_pem.len,
+		 root_pem.ptr);
+	assert_ok(open_text(text, &f)); /* twice the same is once */
+	assert_reason(open_text("-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n", &f), REASON_CONFIG);
+}
+
+static void files_are_read_and_missing_ones_named(void **state)
+{
+	NODE root = issue(CA("root"), NULL);
+	NODE leaf = issue(LEAF(), &root);
+	AUTO(buf_done) struct buf pem = make_pem(&root.x, 1);
+	char path[] = "/tmp/test_trust.XXXXXX";
+	struct trust *trust = NULL;
+	struct fault f = { 0 };
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, pem.ptr, pem.len), (ssize_t)pem.len);
+	close(fd);
+	assert_ok(trust_open("test anchors", path, &trust, &f));
+	assert_ok(judge(trust, &leaf, NULL, 0));
+	trust_free(trust);
+	unlink(path);
+	trust = NULL;
+	assert_reason(trust_open("rigs", path, &trust, &f), REASON_CONFIG);
+	assert_null(trust);
+	assert_non_null(strstr(f.detail, path));
+	assert_non_null(strstr(f.detail, "rigs"));
+	trust_free(NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_leaf_right_under_an_anchor),
+		cmocka_unit_test(up_to_three_cas_in_any_order),
+		cmocka_unit_test(an_issuing_ca_may_be_the_anchor),
+		cmocka_unit_test(strangers_are_untrusted),
+		cmocka_unit_test(dates_of_every_certificate_count),
+		cmocka_unit_test(a_remembered_path_is_dated_anew_at_each_use),
+		cmocka_unit_test(path_lengths_bind_everything_below),
+		cmocka_unit_test(a_self_issued_ca_does_not_count_for_path_lengths),
+		cmocka_unit_test(the_leaf_is_no_ca_no_anchor_and_has_no_unknown_critical_extension),
+		cmocka_unit_test(an_issuer_must_be_a_ca_that_may_sign),
+		cmocka_unit_test(broken_signatures_are_told_apart),
+		cmocka_unit_test(a_stranger_with_all_the_right_names_fails_at_the_signature),
+		cmocka_unit_test(sha1_signs_nothing_but_a_root_itself),
+		cmocka_unit_test(several_of_one_name_are_all_tried),
+		cmocka_unit_test(an_expired_path_does_not_hide_a_good_one),
+		cmocka_unit_test(loops_end),
+		cmocka_unit_test(broken_extras_do_no_harm_and_too_many_are_refused),
+		cmocka_unit_test(the_claims_key_outlives_the_trust_list),
+		cmocka_unit_test(more_cas_than_the_cache_holds_still_work),
+		cmocka_unit_test(threads_walk_side_by_side),
+		cmocka_unit_test(lists_without_usable_anchors_are_refused_by_name),
+		cmocka_unit_test(files_are_read_and_missing_ones_named),
+	};
+
+	oid_init();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
