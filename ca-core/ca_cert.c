@@ -5,8 +5,7 @@
 #include <openssl/x509.h>
 #include <string.h>
 
-#include "issuer.h"
-#include "tbs.h"
+#include "issuer_own.h"
 
 enum reason ca_cert_public(EVP_PKEY *key, struct pubkey *ret_public, struct fault *f)
 {
@@ -27,32 +26,41 @@ static enum reason signer_public(const struct ca_signer *signer, struct pubkey *
 	return REASON_OK;
 }
 
-/* iPAddress [7]: 4 or 16 octets, RFC 5280 section 4.2.1.6. */
-static bool write_ip(struct derw *w, const char *text)
+/* iPAddress [7]: 4 or 16 octets, RFC 5280 section 4.2.1.6; 0 if the text is no address. */
+static size_t read_ip(const char *text, struct in6_addr *out)
+{
+	if (inet_pton(AF_INET, text, out) == 1)
+		return 4;
+	return inet_pton(AF_INET6, text, out) == 1 ? 16 : 0;
+}
+
+bool ca_cert_san_fits(const char *san)
 {
 	struct in6_addr address;
-	size_t len = inet_pton(AF_INET, text, &address) == 1 ? 4 : inet_pton(AF_INET6, text, &address) == 1 ? 16 : 0;
 
-	derw_put(w, DER_CONTEXT(7), BLOB(&address, len));
-	return len > 0;
+	if (strncmp(san, "dns:", 4) == 0) {
+		size_t len = strlen(san + 4);
+
+		return len > 0 &&
+		       strspn(san + 4, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.") == len;
+	}
+	return strncmp(san, "ip:", 3) == 0 && read_ip(san + 3, &address) > 0;
 }
 
 static enum reason write_sans(struct derw *w, const struct ca_cert_ask *ask, struct fault *f)
 {
 	const uint8_t *mark = derw_mark(w);
+	struct in6_addr address;
 
 	for (size_t i = ask->n_sans; i-- > 0;) {
 		const char *san = ask->san[i];
-		bool fits;
 
-		if (strncmp(san, "dns:", 4) == 0) {
-			derw_text(w, DER_CONTEXT(2), san + 4);
-			fits = san[4] != '\0' && strpbrk(san + 4, " \t") == NULL;
-		} else {
-			fits = strncmp(san, "ip:", 3) == 0 && write_ip(w, san + 3);
-		}
-		if (!fits)
+		if (!ca_cert_san_fits(san))
 			return fault_set(f, REASON_CONFIG, "subjectAltName '%s': allowed: dns:NAME, ip:ADDRESS", san);
+		if (san[0] == 'd')
+			derw_text(w, DER_CONTEXT(2), san + 4);
+		else
+			derw_put(w, DER_CONTEXT(7), BLOB(&address, read_ip(san + 3, &address)));
 	}
 	if (ask->n_sans > 0) {
 		derw_wrap(w, DER_SEQUENCE, mark);
@@ -121,28 +129,6 @@ static enum reason sign_in_memory(EVP_PKEY *key, enum sig_alg alg, struct blob t
 	return REASON_OK;
 }
 
-static enum reason verify(const struct pubkey *key, enum sig_alg alg, struct blob tbs, struct blob signature,
-			  struct fault *f)
-{
-	struct claims claims = { 0 };
-	struct claims *batch[] = { &claims };
-	struct fault verdict = { 0 };
-
-	TRY(claims_add(&claims,
-		       (struct claim){ .key = key,
-				       .alg = alg,
-				       .form = SIG_FORM_DER,
-				       .message = tbs,
-				       .signature = signature,
-				       .refusal = REASON_TOKEN_AWAY,
-				       .what = "certificate" },
-		       f));
-	claims_check(batch, 1, &verdict);
-	if (verdict.reason != REASON_OK)
-		return fault_set(f, REASON_TOKEN_AWAY, "a certificate's signature does not verify");
-	return REASON_OK;
-}
-
 enum reason ca_cert_issue(const struct ca_signer *signer, const struct ca_cert_ask *ask, struct buf *ret_der,
 			  struct fault *f)
 {
@@ -160,7 +146,7 @@ enum reason ca_cert_issue(const struct ca_signer *signer, const struct ca_cert_a
 		TRY(hsm_sign(signer->token, 0, buf_blob(&tbs), signature, &len, f));
 	else
 		TRY(sign_in_memory(signer->memory, alg, buf_blob(&tbs), signature, &len, f));
-	TRY(verify(&public, alg, buf_blob(&tbs), BLOB(signature, len), f));
+	TRY(signed_verify(&public, alg, buf_blob(&tbs), BLOB(signature, len), f));
 	tbs_tail(&tail, alg, BLOB(signature, len));
 	return signed_assemble(buf_blob(&tbs), derw_blob(&tail), ret_der, f);
 }

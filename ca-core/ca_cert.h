@@ -40,6 +40,9 @@ struct ca_cert_ask {
 MUST_CHECK enum reason ca_cert_issue(const struct ca_signer *signer, const struct ca_cert_ask *ask, struct buf *ret_der,
 				     struct fault *f);
 
+/* Could this stand in ask.san? */
+bool ca_cert_san_fits(const char *san);
+
 /* The public half of a key in memory. */
 MUST_CHECK enum reason ca_cert_public(EVP_PKEY *key, struct pubkey *ret_public, struct fault *f);
 

@@ -239,25 +239,25 @@ enum reason issuer_build(const struct issuer *issuer, const struct grant *grant,
 }
 
 /* A token that signs wrongly is worse than one that is away: nobody may see such a signature. */
-static enum reason verify_own(const struct issuer *issuer, struct blob tbs, struct blob signature, struct fault *f)
+enum reason signed_verify(const struct pubkey *key, enum sig_alg alg, struct blob tbs, struct blob signature,
+			  struct fault *f)
 {
 	struct claims claims = { 0 };
 	struct claims *batch[] = { &claims };
 	struct fault verdict = { 0 };
 
 	TRY(claims_add(&claims,
-		       (struct claim){ .key = &issuer->cert.key,
-				       .alg = issuer->alg,
+		       (struct claim){ .key = key,
+				       .alg = alg,
 				       .form = SIG_FORM_DER,
 				       .message = tbs,
 				       .signature = signature,
 				       .refusal = REASON_TOKEN_AWAY,
-				       .what = "token" },
+				       .what = "own signature" },
 		       f));
 	claims_check(batch, 1, &verdict);
 	if (verdict.reason != REASON_OK)
-		return fault_set(f, REASON_TOKEN_AWAY, "issuer %s: the token's signature does not verify",
-				 issuer->name);
+		return fault_set(f, REASON_TOKEN_AWAY, "the signature that was made does not verify");
 	return REASON_OK;
 }
 
@@ -271,7 +271,7 @@ enum reason issuer_sign(const struct issuer *issuer, unsigned slot, struct blob 
 	if (issuer->key == NULL)
 		return fault_set(f, REASON_TOKEN_AWAY, "issuer %s: opened without a token", issuer->name);
 	TRY(hsm_sign(issuer->key, slot, tbs, signature, &len, f));
-	TRY(verify_own(issuer, tbs, BLOB(signature, len), f));
+	TRY(signed_verify(&issuer->cert.key, issuer->alg, tbs, BLOB(signature, len), f));
 	tbs_tail(&w, issuer->alg, BLOB(signature, len));
 	assert(!w.full);
 	return buf_copy(derw_blob(&w), ret_tail, f);

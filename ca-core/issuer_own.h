@@ -1,5 +1,5 @@
 /*
- * issuer_own.h - what the files behind issuer.h share; nobody else includes it.
+ * issuer_own.h - what the files behind issuer.h and ca_cert.h share; nobody else includes it.
  *
  * Everything that is the same in each certificate of an issuer is encoded once, at issuer_open().
  */
@@ -26,5 +26,9 @@ struct issuer {
 	struct buf fixed;         /* the Extensions AKI, AIA, CRLDP */
 	_Atomic uint64_t counted; /* the hour since 1970 in the upper half, certificates in it in the lower */
 };
+
+/* A signature of ours, checked before anybody sees it: REASON_TOKEN_AWAY if it does not verify. */
+MUST_CHECK enum reason signed_verify(const struct pubkey *key, enum sig_alg alg, struct blob tbs, struct blob signature,
+				     struct fault *f);
 
 #endif

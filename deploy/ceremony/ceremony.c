@@ -189,8 +189,6 @@ static enum reason make_end(struct ceremony *c, const struct spec_end *spec, str
 
 	if (key == NULL)
 		return fault_set(f, REASON_NO_MEMORY, "key of %s", spec->cn);
-	if (ask.not_after_s > issuer->cert.not_after_s)
-		return fault_set(f, REASON_CONFIG, "%s: would outlive its issuer", spec->file);
 	TRY(ca_cert_public(key, &public, f));
 	subject_of(&ask, c->spec->organization, spec->cn);
 	memcpy(ask.eku, spec->eku, sizeof(ask.eku));

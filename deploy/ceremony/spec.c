@@ -105,6 +105,11 @@ static enum reason check_cn(const char *cn, struct fault *f)
 	return REASON_OK;
 }
 
+static bool outlives(int64_t validity_s, int64_t issuer_s)
+{
+	return issuer_s != SPEC_NO_EXPIRY && (validity_s == SPEC_NO_EXPIRY || validity_s > issuer_s);
+}
+
 static enum reason read_ca(json_t *object, struct spec *spec, struct fault *f)
 {
 	struct spec_ca *ca = &spec->ca[spec->n_cas];
@@ -122,8 +127,7 @@ static enum reason read_ca(json_t *object, struct spec *spec, struct fault *f)
 		if (strcmp(spec->ca[i].name, ca->name) == 0)
 			return fault_set(f, REASON_CONFIG, "issuer '%s' is there twice", ca->name);
 	}
-	if (spec->ca[0].validity_s != SPEC_NO_EXPIRY &&
-	    (ca->validity_s == SPEC_NO_EXPIRY || ca->validity_s > spec->ca[0].validity_s))
+	if (outlives(ca->validity_s, spec->ca[0].validity_s))
 		return fault_set(f, REASON_CONFIG, "issuer '%s' would outlive the root", ca->name);
 	spec->n_cas++;
 	return REASON_OK;
@@ -188,7 +192,13 @@ static enum reason read_end(json_t *object, struct spec *spec, struct fault *f)
 	TRY(find_ca(spec, issuer, &end->issuer, f));
 	TRY(read_ekus(eku, end, f));
 	TRY(read_texts("san", san, end->san, CA_CERT_SANS, &end->n_sans, f));
+	for (size_t i = 0; i < end->n_sans; i++) {
+		if (!ca_cert_san_fits(end->san[i]))
+			return fault_set(f, REASON_CONFIG, "san '%s': allowed: dns:NAME, ip:ADDRESS", end->san[i]);
+	}
 	TRY(read_validity(end->cn, validity, &end->validity_s, f));
+	if (outlives(end->validity_s, spec->ca[end->issuer].validity_s))
+		return fault_set(f, REASON_CONFIG, "certificate '%s' would outlive its issuer", end->cn);
 	spec->n_ends++;
 	return REASON_OK;
 }
