@@ -134,6 +134,7 @@ void issue_finished(struct ca *ca, struct issue *issue); /* nothing to say */
 void send_refusal(struct channel *asker, uint64_t frame_id, const struct fault *fault);
 void issue_pass(struct ca *ca, unsigned station, struct issue *issue); /* on to a later station: there is always room */
 struct issuer *ca_issuer(const struct ca *ca, const char *name);       /* NULL if there is none */
+const struct issuer_options *ca_issuer_options(const struct ca *ca, const char *name); /* of one that there is */
 
 /* inflight.c */
 void inflight_init(struct inflight *table);
@@ -145,7 +146,8 @@ MUST_CHECK bool inflight_wait(struct inflight *table, struct blob serial, struct
 struct issue *inflight_remove(struct inflight *table, struct issue *issue);
 
 /* reenrol.c: the rules of re-enrolment, pure: completes the grant from what the ledger knows, or refuses */
-MUST_CHECK enum reason reenrol_complete(struct grant *grant, const struct previous *previous, struct fault *f);
+MUST_CHECK enum reason reenrol_complete(struct grant *grant, const struct previous *previous,
+					const struct issuer_options *issuer, struct fault *f);
 
 /* The stations. */
 void station_intend(void *role, unsigned thread, struct job **batch, size_t n); /* intend.c */

@@ -95,7 +95,7 @@ static enum reason check(struct ca *ca, struct issue *issue, struct fault *f)
 	if (!intend_knows_policy(ca, grant->policy_hash))
 		return fault_set(f, REASON_GRANT_REFUSED, "the grant names a policy that was not announced");
 	if (grant->kind == GRANT_REENROL)
-		TRY(reenrol_complete(grant, &issue->previous, f));
+		TRY(reenrol_complete(grant, &issue->previous, ca_issuer_options(ca, grant->issuer), f));
 	return issuer_check(issue->issuer, grant, clock_wall_s(), f);
 }
 

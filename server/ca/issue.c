@@ -151,6 +151,15 @@ void issue_pass(struct ca *ca, unsigned station, struct issue *issue)
 	(void)taken;
 }
 
+const struct issuer_options *ca_issuer_options(const struct ca *ca, const char *name)
+{
+	size_t i = 0;
+
+	while (strcmp(ca->config->issuer[i].name, name) != 0)
+		i++;
+	return &ca->config->issuer[i];
+}
+
 struct issuer *ca_issuer(const struct ca *ca, const char *name)
 {
 	for (size_t i = 0; i < ca->n_issuers; i++)

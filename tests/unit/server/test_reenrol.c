@@ -16,7 +16,9 @@ struct trial {
 	enum level old_level;
 	bool old_is_name; /* the old certificate names no element */
 	bool new_key, evidence, needs_evidence, other_element;
-	enum level level; /* of the evidence */
+	enum level level;              /* of the evidence */
+	enum level issuer_min, needed; /* lowest level of the issuer, of the profile */
+	enum level below;              /* how far the issuer\'s highest level is below the highest there is */
 	enum reason reason;
 	enum level out;
 };
@@ -68,6 +70,18 @@ static const struct trial trials[] = {
 	  .level = LEVEL_NATIVE,
 	  .other_element = true,
 	  .reason = REASON_EVIDENCE_IDENTITY },
+	{ .what = "unattested under an attested issuer",
+	  .old_is_name = true,
+	  .issuer_min = LEVEL_VOUCHED,
+	  .reason = REASON_EVIDENCE_LEVEL },
+	{ .what = "vouched where the profile needs native",
+	  .old_level = LEVEL_VOUCHED,
+	  .needed = LEVEL_NATIVE,
+	  .reason = REASON_EVIDENCE_LEVEL },
+	{ .what = "attested under an unattested issuer",
+	  .old_level = LEVEL_VOUCHED,
+	  .below = LEVEL_NATIVE,
+	  .reason = REASON_CLIENT_KIND },
 	{ .what = "unattested, new key", .old_is_name = true, .new_key = true, .out = LEVEL_NONE },
 	{ .what = "unattested, new key where evidence is needed",
 	  .old_is_name = true,
@@ -100,6 +114,9 @@ static void set_key(struct pubkey *key, uint8_t fill)
 
 static void try_one(const struct trial *t)
 {
+	const struct issuer_options issuer = { .name = "x",
+					       .level_min = t->issuer_min,
+					       .level_max = LEVEL_NATIVE - t->below };
 	struct previous previous = { .found = !t->unknown, .revoked = t->revoked, .level = t->old_level };
 	struct grant *grant = grant_new();
 	struct pubkey old;
@@ -114,12 +131,13 @@ static void try_one(const struct trial *t)
 	set_key(&grant->key, t->new_key ? 2 : 1);
 	grant->rekey_needs_evidence = t->needs_evidence;
 	grant->level = t->level;
+	grant->level_needed = t->needed;
 	strcpy(grant->family, "other");
 	if (t->evidence) {
 		set_device(&grant->device, false, t->other_element ? 2 : 1);
 		assert_int_equal(buf_copy(BLOB_STR("bundle"), &grant->evidence, NULL), REASON_OK);
 	}
-	reason = reenrol_complete(grant, &previous, &f);
+	reason = reenrol_complete(grant, &previous, &issuer, &f);
 	if (reason != t->reason)
 		fail_msg("%s: %s (%s)", t->what, reason_info(reason)->name, f.detail);
 	if (reason == REASON_OK) {
