@@ -17,8 +17,9 @@ declare
 begin
 	return query
 	select c.generation, c.key_hash, c.serial, s.serial is not null,
-		exists (select from void v where v.serial = c.serial), revoked(c.serial), i.at, i.not_after,
-		exists (select from in_use u where u.serial = c.serial)
+		-- not "exists", for which the planner may read the whole table into a hash
+		(select v.serial from void v where v.serial = c.serial) is not null, revoked(c.serial), i.at, i.not_after,
+		(select u.serial from in_use u where u.serial = c.serial) is not null
 	from claim c
 	left join issuance i on i.serial = c.serial and i.serial >= v_low and i.serial <= v_high
 	left join signature s on s.serial = c.serial and s.serial >= v_low and s.serial <= v_high
@@ -211,9 +212,15 @@ begin
 				on conflict do nothing returning c.serial
 			)
 			select array_agg(won.serial), count(*) into v_serials, v_n_won from won;
-			v_won := case when v_n_won = v_n then v_todo else
-				array(select exists (select from unnest(v_serials) w(serial) where w.serial = u.serial)
-				      from unnest(a_serial) with ordinality u(serial, ord) order by u.ord) end;
+			if v_n_won = v_n then
+				v_won := v_todo;
+			else -- both are in the order of the batch
+				v_n_new := 1;
+				for i in 1..v_n loop
+					v_won[i] := coalesce(v_serials[v_n_new] = a_serial[i], false);
+					v_n_new := v_n_new + v_won[i]::integer;
+				end loop;
+			end if;
 
 			with new as (
 				insert into device_key (key_hash, device)

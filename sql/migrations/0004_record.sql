@@ -93,7 +93,8 @@ grant execute on function void_serials to assay_ca;
 -- both sides of the comparison are primary keys in order, read from their indexes alone.
 create function void_unsigned(p_node text, p_stream text, p_prev_seq bigint, p_prev_hash bytea)
 returns table (n integer, hash bytea)
-language plpgsql security definer set search_path = public, pg_temp as $$
+language plpgsql security definer set search_path = public, pg_temp
+set enable_hashjoin = on set enable_mergejoin = on as $$
 #variable_conflict use_column
 declare
 	v_floor constant bytea := coalesce((select serial_floor((max(c.at) at time zone 'UTC')::date - 1) from chain c
