@@ -130,6 +130,90 @@ static void of_two_devices_with_one_key_or_nonce_at_once_one_wins(void **state)
 	ledger_close(b.ledger);
 }
 
+struct recording {
+	struct ledger *ledger;
+	struct request *request;
+	enum reason reason;
+};
+
+static void *record_thread(void *arg)
+{
+	struct recording *r = arg;
+
+	r->reason = record_one(r->ledger, r->request, "held");
+	return NULL;
+}
+
+static void *void_thread(void *arg)
+{
+	struct recording *r = arg;
+	struct fault fault;
+
+	r->reason = ledger_void(r->ledger, BLOB(r->request->serial, 16), "token away", &fault);
+	return NULL;
+}
+
+static void a_signature_on_its_way_keeps_the_intent_from_becoming_void(void **state)
+{
+	struct world *world = *state;
+	struct request request;
+	struct recording a = { .ledger = world_ledger(world, "race-a", "record", WINDOW_S), .request = &request };
+	struct recording b = { .ledger = world_ledger(world, "race-a", "intend", WINDOW_S), .request = &request };
+	pthread_t threads[2];
+
+	request_enrol(&request, "dev-race-void", "key-race-void");
+	assert_int_equal(ask(b.ledger, &request), INTENT_NEW);
+	world_sql(world, "create function hold_tail() returns trigger language plpgsql as $$ begin if new.tail = "
+			 "'held' then perform "
+			 "pg_advisory_xact_lock(99); end if; return new; end $$");
+	world_sql(world, "create trigger hold before insert on signature for each row execute function hold_tail()");
+	world_sql(world, "select pg_advisory_lock(99)");
+	assert_int_equal(pthread_create(&threads[0], NULL, record_thread, &a), 0);
+	await(waiting_sessions(world) == 1);
+	assert_int_equal(pthread_create(&threads[1], NULL, void_thread, &b), 0);
+	await(waiting_sessions(world) == 2);
+	world_sql(world, "select pg_advisory_unlock(99)");
+	pthread_join(threads[0], NULL);
+	pthread_join(threads[1], NULL);
+	world_sql(world, "drop trigger hold on signature");
+	assert_int_equal(a.reason, REASON_OK);
+	assert_int_equal(b.reason, REASON_LEDGER_REFUSED);
+	assert_int_equal(world_count(world, "select count(*) from void where serial = '\\x%s'", request.hex), 0);
+	ledger_close(a.ledger);
+	ledger_close(b.ledger);
+}
+
+static void a_revocation_waits_for_the_number_before_its_own(void **state)
+{
+	struct world *world = *state;
+	struct request request;
+	struct recording a = { .ledger = world_ledger(world, "race-a", "intend", WINDOW_S), .request = &request };
+	struct ledger *view = world_ledger(world, "race-a", "view", WINDOW_S);
+	struct ledger_news news;
+	pthread_t thread;
+	uint64_t before = (uint64_t)world_count(world, "select coalesce(max(number), 0) from revocation");
+
+	request_enrol(&request, "dev-race-number", "key-race-number");
+	assert_int_equal(ask(a.ledger, &request), INTENT_NEW);
+	world_sql(world, "begin");
+	world_sql(world, "select revoke('\\x0a', 1, 'operator:kim', 'rigs')");
+	assert_int_equal(pthread_create(&thread, NULL, void_thread, &a), 0);
+	await(waiting_sessions(world) == 1);
+	assert_ok(ledger_news(view, before, 0, &news, f));
+	assert_int_equal(news.n_revocations, 0);
+	ledger_news_done(&news);
+	world_sql(world, "commit");
+	pthread_join(thread, NULL);
+	assert_int_equal(a.reason, REASON_OK);
+	assert_ok(ledger_news(view, before, 0, &news, f));
+	assert_int_equal(news.n_revocations, 2);
+	assert_int_equal(news.revocation[0].serial[0], 0x0a);
+	assert_int_equal(news.revocation[1].number, before + 2);
+	ledger_news_done(&news);
+	ledger_close(a.ledger);
+	ledger_close(view);
+}
+
 enum { STORM_ROUNDS = 20, STORM_BATCH = 32 };
 
 struct storm {
@@ -648,6 +732,8 @@ int main(void)
 		cmocka_unit_test(of_two_nodes_with_one_claim_the_first_wins_in_either_order),
 		cmocka_unit_test(of_two_keys_for_one_device_at_once_one_wins),
 		cmocka_unit_test(of_two_devices_with_one_key_or_nonce_at_once_one_wins),
+		cmocka_unit_test(a_signature_on_its_way_keeps_the_intent_from_becoming_void),
+		cmocka_unit_test(a_revocation_waits_for_the_number_before_its_own),
 		cmocka_unit_test(two_nodes_in_a_storm_never_issue_twice_nor_deadlock),
 		cmocka_unit_test(a_batch_is_split_until_the_bad_row_is_alone),
 		cmocka_unit_test(a_serial_used_before_and_one_of_no_partition_are_refused),
