@@ -184,75 +184,57 @@ enum reason hsm_open(const struct hsm_options *options, struct hsm **ret_hsm, st
 }
 
 /* The one key with this label; two would make it a matter of luck which one signs. */
-static PKCS11_KEY *find_key(PKCS11_KEY *keys, unsigned n, const char *label, unsigned *ret_matches)
+static enum reason find_private(PKCS11_TOKEN *token, const char *label, PKCS11_KEY **ret_key, struct fault *f)
 {
-	PKCS11_KEY *found = NULL;
+	PKCS11_KEY *keys, *found = NULL;
+	unsigned n, matches = 0;
 
-	*ret_matches = 0;
+	if (PKCS11_enumerate_keys(token, &keys, &n) != 0)
+		return token_fault(f, "private keys cannot be listed");
 	for (unsigned i = 0; i < n; i++) {
 		if (keys[i].label != NULL && strcmp(keys[i].label, label) == 0) {
 			found = &keys[i];
-			++*ret_matches;
+			matches++;
 		}
 	}
-	return found;
-}
-
-static enum reason one_key(PKCS11_KEY *keys, unsigned n, const char *kind, const char *label, PKCS11_KEY **ret_key,
-			   struct fault *f)
-{
-	unsigned matches;
-	PKCS11_KEY *key = find_key(keys, n, label, &matches);
-
 	if (matches != 1)
-		return fault_set(f, REASON_TOKEN_AWAY, "%u %s keys '%s' in the token; there must be one", matches, kind,
+		return fault_set(f, REASON_TOKEN_AWAY, "%u private keys '%s' in the token; there must be one", matches,
 				 label);
-	*ret_key = key;
-	return REASON_OK;
-}
-
-static enum reason read_public(PKCS11_KEY *object, struct pubkey *ret_public, struct fault *f)
-{
-	EVP_PKEY *pkey = PKCS11_get_public_key(object);
-	uint8_t *spki = NULL;
-	int len = pkey != NULL ? i2d_PUBKEY(pkey, &spki) : -1;
-	enum reason reason =
-		len > 0 ? pubkey_parse(BLOB(spki, (size_t)len), ret_public, f) : token_fault(f, "public key");
-
-	OPENSSL_free(spki);
-	EVP_PKEY_free(pkey);
-	return reason;
-}
-
-static enum reason load_public(struct hsm *hsm, struct hsm_key *key, struct fault *f)
-{
-	PKCS11_KEY *keys, *object = NULL;
-	unsigned n;
-
-	if (PKCS11_enumerate_public_keys(hsm->list[0].ours->token, &keys, &n) != 0)
-		return token_fault(f, "public keys cannot be listed");
-	TRY(one_key(keys, n, "public", key->label, &object, f));
-	TRY(read_public(object, &key->public, f));
-	key->alg = tbs_alg_of(&key->public);
-	if (key->alg == SIG_NONE)
-		return fault_set(f, REASON_CONFIG, "key '%s' is %s; allowed: ec-p256, ec-p384, rsa", key->label,
-				 key_type_name(key->public.type));
+	*ret_key = found;
 	return REASON_OK;
 }
 
 static enum reason load_private(struct hsm *hsm, struct hsm_key *key, struct fault *f)
 {
-	PKCS11_KEY *keys, *object = NULL;
-	unsigned n;
+	PKCS11_KEY *object = NULL;
 
 	for (unsigned i = 0; i < hsm->n_lists; i++) {
-		if (PKCS11_enumerate_keys(hsm->list[i].ours->token, &keys, &n) != 0)
-			return token_fault(f, "private keys cannot be listed");
-		TRY(one_key(keys, n, "private", key->label, &object, f));
+		TRY(find_private(hsm->list[i].ours->token, key->label, &object, f));
 		key->private[i] = PKCS11_get_private_key(object);
 		if (key->private[i] == NULL)
 			return token_fault(f, "private key");
 	}
+	return REASON_OK;
+}
+
+/*
+ * libp11 finds the public half for itself, by CKA_ID, when it makes an EVP_PKEY of the private key. (Asked for the
+ * public key object, version 0.4.12 never frees it.)
+ */
+static enum reason load_public(struct hsm_key *key, struct fault *f)
+{
+	uint8_t *spki = NULL;
+	int len = i2d_PUBKEY(key->private[0], &spki);
+	enum reason reason =
+		len > 0 ? pubkey_parse(BLOB(spki, (size_t)len), &key->public, f) : token_fault(f, "public key");
+
+	OPENSSL_free(spki);
+	if (reason != REASON_OK)
+		return reason;
+	key->alg = tbs_alg_of(&key->public);
+	if (key->alg == SIG_NONE)
+		return fault_set(f, REASON_CONFIG, "key '%s' is %s; allowed: ec-p256, ec-p384, rsa", key->label,
+				 key_type_name(key->public.type));
 	return REASON_OK;
 }
 
@@ -287,8 +269,8 @@ enum reason hsm_key(struct hsm *hsm, const char *key_label, const struct hsm_key
 	if (key == NULL || (key->label = strdup(key_label)) == NULL)
 		return fault_set(f, REASON_NO_MEMORY, "struct hsm_key");
 	ERR_clear_error();
-	TRY(load_public(hsm, key, f));
 	TRY(load_private(hsm, key, f));
+	TRY(load_public(key, f));
 	TRY(prepare_sessions(hsm, key, f));
 	key->next = hsm->keys;
 	hsm->keys = key;

@@ -6,7 +6,8 @@
  * Blocks:   hsm_sign() for as long as the token takes.
  * Errors:   REASON_TOKEN_PIN: the PIN is wrong; never try again in this process nor in the next (the caller stays
  *           down). REASON_TOKEN_AWAY: anything else; PKCS#11 modules do not recover in place, so the caller ends
- *           the process and lets it be started again.
+ *           the process and lets it be started again. REASON_CONFIG: no PIN in the PIN file, sessions out of range,
+ *           a key of a type that Assay does not sign with.
  * Spec:     PKCS#11 2.40 through libp11; sessions are 16 per slot list at most, hence several lists.
  */
 #ifndef ASSAY_HSM_H
@@ -27,7 +28,7 @@ struct hsm_options {
 MUST_CHECK enum reason hsm_open(const struct hsm_options *options, struct hsm **ret_hsm, struct fault *f);
 void hsm_close(struct hsm *hsm); /* accepts NULL */
 
-/* Borrowed; lives as long as the hsm. The public half is read from the token's public key object. */
+/* Borrowed; lives as long as the hsm. The public half is read from the token too. */
 MUST_CHECK enum reason hsm_key(struct hsm *hsm, const char *key_label, const struct hsm_key **ret_key, struct fault *f);
 const struct pubkey *hsm_key_public(const struct hsm_key *key);
 /* What this key signs with: SHA-256 for P-256 and RSA, SHA-384 for P-384. */
