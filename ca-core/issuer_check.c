@@ -129,7 +129,7 @@ static enum reason rule_subject(const struct issuer *issuer, const struct grant 
 		has_cn |= grant->subject[i].type == OID_AT_CN;
 		has_serial |= grant->subject[i].type == OID_AT_SERIAL_NUMBER;
 	}
-	if (!has_cn || !has_serial)
+	if (!has_cn || (!has_serial && grant->level > LEVEL_NONE))
 		return fault_set(f, REASON_GRANT_REFUSED, "subject lacks CN or serialNumber");
 	return REASON_OK;
 }

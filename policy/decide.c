@@ -301,7 +301,7 @@ static enum reason check_same_names(const struct csr *csr, const struct cert *no
 		return fault_set(f, REASON_CSR_SUBJECT, "changeSubjectName (RFC 6402) is not given to anybody");
 	if (name_empty(csr->subject) && csr->san.len == 0)
 		return REASON_OK;
-	if (!blob_equal(csr->subject, now->subject))
+	if (!subject_same(csr->subject, now->subject))
 		return fault_set(f, REASON_CSR_SUBJECT, "subject of %zu bytes is not that of the certificate presented",
 				 csr->subject.len);
 	if (!sans_same_set(csr->san, now->san))

@@ -149,6 +149,35 @@ static bool attribute_within(struct blob attribute, const struct name_attr *give
 	       copy_text(text.content, value, sizeof(value)) && is_given(type, value, given, n);
 }
 
+static bool rdn_same(struct blob a, struct blob b)
+{
+	struct blob attribute_a, attribute_b, type_a, type_b;
+	struct der text_a, text_b;
+
+	if (blob_equal(a, b))
+		return true;
+	if (!der_take(&a, DER_SEQUENCE, &attribute_a) || !der_take(&b, DER_SEQUENCE, &attribute_b) || a.len > 0 ||
+	    b.len > 0)
+		return false; /* of several attributes, or malformed */
+	return der_oid(&attribute_a, &type_a) && der_oid(&attribute_b, &type_b) && blob_equal(type_a, type_b) &&
+	       der_any(&attribute_a, &text_a) && der_any(&attribute_b, &text_b) && attribute_a.len == 0 &&
+	       attribute_b.len == 0 && is_text(text_a.tag) && is_text(text_b.tag) &&
+	       blob_equal(text_a.content, text_b.content);
+}
+
+bool subject_same(struct blob a, struct blob b)
+{
+	struct blob rdns_a, rdns_b, rdn_a, rdn_b;
+
+	if (!der_only(a, DER_SEQUENCE, &rdns_a) || !der_only(b, DER_SEQUENCE, &rdns_b))
+		return false;
+	while (rdns_a.len > 0 && rdns_b.len > 0)
+		if (!der_take(&rdns_a, DER_SET, &rdn_a) || !der_take(&rdns_b, DER_SET, &rdn_b) ||
+		    !rdn_same(rdn_a, rdn_b))
+			return false;
+	return rdns_a.len == rdns_b.len; /* both at their end */
+}
+
 bool subject_within(struct blob name, const struct name_attr *given, size_t n)
 {
 	struct blob rdns, rdn, attribute;

@@ -24,6 +24,12 @@ bool sans_same_set(struct blob a, struct blob b);
 /* Every attribute of a Name is one of these with the same text. The empty Name is. */
 bool subject_within(struct blob name, const struct name_attr *given, size_t n);
 
+/*
+ * The same attributes in the same order with the same text. PrintableString and UTF8String compare by their characters
+ * (RFC 5280 section 7.1), for clients differ in which of the two they write; anything else octet for octet.
+ */
+bool subject_same(struct blob a, struct blob b);
+
 /* hwSerialNum as a struct san holds it: hex. False if it does not fit. */
 MUST_CHECK bool san_hw_serial(struct blob serial, struct san *san);
 

@@ -80,7 +80,7 @@ struct ask {
  * The decision. On REASON_OK a grant that the caller owns: names from the attested identity (or, for users and RAs,
  * from the CSR within their pattern), everything else from the profile. A CSR that asks for another identity, a CA,
  * a key usage or a key type that the profile does not give is refused. Re-enrolment: subject and SAN both absent,
- * or equal to the presented certificate's (subject bytes equal, SAN equal as a set); a continuity signature, when
+ * or equal to the presented certificate's (subject the same text, SAN equal as a set); a continuity signature, when
  * there, has become a claim of the caller's before.
  */
 MUST_CHECK enum reason policy_decide(const struct policy *policy, const struct profile *profile, const struct ask *ask,

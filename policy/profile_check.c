@@ -85,8 +85,9 @@ static const char *check_subject(const struct profile *p)
 {
 	if (p->enrol.who == 0)
 		return p->n_subject == 0 ? NULL : "names without enrol: a re-enrolment copies the old ones";
-	if (attribute(p, OID_AT_CN) == NULL || attribute(p, OID_AT_SERIAL_NUMBER) == NULL)
-		return "CN and serialNumber are both needed";
+	/* A device known by its name alone needs none besides: its own CSR, sent again, is then the renewal's too. */
+	if (attribute(p, OID_AT_CN) == NULL || (p->enrol.evidence && attribute(p, OID_AT_SERIAL_NUMBER) == NULL))
+		return "CN and serialNumber are both needed (without evidence CN alone will do)";
 	return check_cn(attribute(p, OID_AT_CN));
 }
 

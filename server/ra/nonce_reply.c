@@ -70,6 +70,7 @@ enum reason nonce_reply(const struct ra *ra, const struct label *label, const st
 			 label->facts.nonce_lifetime_s);
 	}
 	TRY(buf_copy(BLOB_STR(json), &reply.body, f));
+	reply_header(&reply, "Cache-Control", "no-store"); /* each one is for one use */
 	*ret_reply = reply;
 	return REASON_OK;
 }

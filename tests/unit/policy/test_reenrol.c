@@ -167,12 +167,16 @@ static void refuses_changed_names(void **state)
 	refused("field", REASON_CSR_SUBJECT); /* a SAN without the subject */
 }
 
-static void refuses_the_same_subject_in_another_string_type(void **state)
+static void takes_the_same_subject_as_printable_or_utf8_string_and_no_other(void **state)
 {
 	static const uint8_t printable[] = { 0x30, 0x0d, 0x31, 0x0b, 0x30, 0x09, 0x06, 0x03,
 					     0x55, 0x04, 0x03, 0x13, 0x02, 'a',  'b' };
 	static const uint8_t utf8[] = { 0x30, 0x0d, 0x31, 0x0b, 0x30, 0x09, 0x06, 0x03,
 					0x55, 0x04, 0x03, 0x0c, 0x02, 'a',  'b' };
+	static const uint8_t teletex[] = { 0x30, 0x0d, 0x31, 0x0b, 0x30, 0x09, 0x06, 0x03,
+					   0x55, 0x04, 0x03, 0x14, 0x02, 'a',  'b' };
+	static const uint8_t longer[] = { 0x30, 0x0e, 0x31, 0x0c, 0x30, 0x0a, 0x06, 0x03,
+					  0x55, 0x04, 0x03, 0x0c, 0x03, 'a',  'b',  'c' };
 	struct scene *s = *state;
 
 	s->cert.subject = BLOB_OF(utf8);
@@ -180,6 +184,10 @@ static void refuses_the_same_subject_in_another_string_type(void **state)
 	s->csr.subject = BLOB_OF(utf8);
 	granted("field");
 	s->csr.subject = BLOB_OF(printable);
+	granted("field");
+	s->csr.subject = BLOB_OF(teletex);
+	refused("field", REASON_CSR_SUBJECT);
+	s->csr.subject = BLOB_OF(longer);
 	refused("field", REASON_CSR_SUBJECT);
 }
 
@@ -311,7 +319,7 @@ int main(void)
 		test(a_profile_may_refuse_new_keys_or_old_ones),
 		test(takes_the_same_names_again),
 		test(refuses_changed_names),
-		test(refuses_the_same_subject_in_another_string_type),
+		test(takes_the_same_subject_as_printable_or_utf8_string_and_no_other),
 		test(refuses_added_dropped_or_doubled_alternative_names),
 		test(refuses_to_change_a_name),
 		test(holds_a_renewal_to_the_profile_too),
