@@ -207,8 +207,11 @@ def assay():
     os.chmod(home, 0o755)  # the user postgres has to reach it
     instance = Assay(home, free_ports())
     try:
-        instance.start()
-        instance.with_test_rigs()
+        try:
+            instance.start()
+            instance.with_test_rigs()
+        except AssertionError as e:
+            pytest.exit(f"no instance to test: {e}", returncode=1)  # once, not once a test
         yield instance
     finally:
         instance.quickstart("stop", check=False)

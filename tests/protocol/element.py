@@ -81,8 +81,9 @@ def ueid_text(ueid):
     return base64.b32encode(ueid).decode().rstrip("=").lower()
 
 
-def make_cert(subject, key, issuer, issuer_key, *, ca=False, path_len=None, ekus=(), start=None, end=None, san=None):
-    """A certificate of RFC 5280's shape. `subject` and `issuer` are x509.Name."""
+def make_cert(subject, key, issuer, issuer_key, *, ca=False, path_len=None, ekus=(), start=None, end=None, san=None, names=None):
+    """A certificate of RFC 5280's shape. `subject` and `issuer` are x509.Name; `names` is the key that its authority key
+    identifier names, if that is not the issuer's."""
     now = datetime.datetime.utcnow()
     builder = (
         x509.CertificateBuilder()
@@ -98,7 +99,7 @@ def make_cert(subject, key, issuer, issuer_key, *, ca=False, path_len=None, ekus
             True,
         )
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key((names or issuer_key).public_key()), False)
     )
     if ekus:
         builder = builder.add_extension(x509.ExtendedKeyUsage([x509.ObjectIdentifier(eku) for eku in ekus]), False)

@@ -27,7 +27,7 @@ class Reply:
     @property
     def request(self):
         """The request id, which is in every refusal's text: "... (reason, request 7f3a)"."""
-        found = re.search(r"request ([0-9a-zA-Z-]+)", self.text)
+        found = re.search(r", request ([0-9a-f]+)\)", self.text)
         return found and found.group(1)
 
     @property

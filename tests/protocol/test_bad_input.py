@@ -105,7 +105,7 @@ def _(c):
     return c.enrol(c.evidence())
 
 
-@row("nonce_empty", 403, "nonce_missing")
+@row("nonce_empty", 400, "evidence_content")
 def _(c):
     c.nonce = b""
     return c.enrol(c.evidence())
@@ -426,7 +426,7 @@ def _(c):
 # Who is asking
 
 
-@row("no_credentials", 401, "auth_required")
+@row("no_credentials", 403, "cert_required")
 def _(c):
     c.client = c.assay.client()
     return c.enrol(c.evidence())
@@ -456,7 +456,7 @@ def _(c):
     return c.assay.legacy().enrol(csr(c.key, subject=der.name((der.CN, "router-1"))), "unattested")
 
 
-@row("user_on_a_label_for_rigs", 401, "auth_required")
+@row("user_on_a_label_for_rigs", 403, "cert_required")
 def _(c):
     c.client = c.assay.legacy()
     return c.enrol(c.evidence())
@@ -495,7 +495,7 @@ def _(c):
 def _(c):
     key = new_key()
     alike = element.make_cert(c.assay.rigs.ca.subject, key, c.assay.rigs.ca.subject, key, ca=True)
-    c.client = c.assay.client(c.assay.rigs.make("rig-alike", issuer=(alike, key)))
+    c.client = c.assay.client(c.assay.rigs.make("rig-alike", issuer=(alike, key), names=c.assay.rigs.key))
     return c.enrol(c.evidence())
 
 
@@ -552,4 +552,4 @@ def test_a_nonce_of_another_claim_is_refused(assay):
 def test_nothing_is_lost_after_all_that(assay):
     """The same daemon still enrols, and no role has died of the above."""
     assay.enrol()
-    assert not [e for e in assay.log() if e.get("event") == "role_ended"]
+    assert not [e for e in assay.log() if e.get("event") == "role_died"]

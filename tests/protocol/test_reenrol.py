@@ -171,7 +171,8 @@ def test_35_other_names_are_refused(assay, change, reason):
 
 
 def test_37_without_a_certificate_there_is_no_reenrolment(assay, nothing_issued):
-    assert assay.client().reenrol(csr(new_key())).status == 401
+    reply = assay.client().reenrol(csr(new_key()))
+    assert (reply.status, reply.reason) == (403, "cert_required")
 
 
 def test_37_a_password_is_not_enough_to_reenrol(assay, nothing_issued):

@@ -54,10 +54,12 @@ def test_4_aes_128_gcm_is_preferred_on_1_2(assay):
     assert negotiated(s_client(assay, "-tls1_2", "-cipher", offer))[1] == "ECDHE-ECDSA-AES128-GCM-SHA256"
 
 
-@pytest.mark.parametrize("group", ["P-256", "X25519"])
+@pytest.mark.parametrize("groups, key", [("P-256", "ECDH, prime256v1"), ("X25519:P-256", "X25519")])
 @pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
-def test_4_groups(assay, group, version):
-    assert negotiated(s_client(assay, version, "-groups", group))
+def test_4_groups(assay, groups, key, version):
+    """On 1.2 the client's groups are also the curves it takes in certificates: X25519 alone could not meet ours."""
+    shown = s_client(assay, version, "-groups", groups).stdout
+    assert f"Server Temp Key: {key}" in shown
 
 
 def test_5_secure_renegotiation_and_extended_master_secret(assay):
@@ -67,9 +69,16 @@ def test_5_secure_renegotiation_and_extended_master_secret(assay):
 
 
 def test_5_renegotiation_is_refused(assay):
-    done = s_client(assay, "-tls1_2", send="R\n")
-    assert "RENEGOTIATING" in done.stdout + done.stderr
-    assert re.search("no.renegotiation|handshake failure|unexpected|error", done.stderr)
+    with subprocess.Popen(
+        ["openssl", "s_client", "-connect", f"127.0.0.1:{assay.port}", "-CAfile", assay.cacert, "-tls1_2"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as client:  # fmt: skip
+        client.stdin.write("R\n")
+        client.stdin.flush()  # and left open: the client ends only because the server ended the connection
+        client.wait(timeout=30)
+        shown = client.stdout.read()
+    assert "RENEGOTIATING" in shown
+    assert shown.count("verify return:1") == 3  # the first handshake's chain, no second one
 
 
 def test_6_no_compression(assay):
@@ -147,8 +156,8 @@ def test_14_no_credentials_is_401_with_a_challenge_where_basic_helps(assay):
 def test_17_operations(assay):
     client = assay.client()
     assert client.get("cacerts").status == 200
-    assert client.enrol(element.csr(element.new_key()), None).status == 401
-    assert client.reenrol(element.csr(element.new_key()), None).status == 401
+    assert client.enrol(element.csr(element.new_key()), None).reason == "cert_required"
+    assert client.reenrol(element.csr(element.new_key()), "field").reason == "cert_required"
 
 
 @pytest.mark.parametrize("operation", ["fullcmc", "serverkeygen"])
