@@ -26,16 +26,39 @@ static void set_gauges(struct admin *admin)
 	metrics_gauge(admin->metrics, GAUGE_READY, view_fresh(admin->view, now_us, NULL) == REASON_OK);
 }
 
+/* One line each time that the list changes, so that an operator reads when Assay stopped working and why. */
+static void log_changes(struct admin *admin, struct buf *last)
+{
+	AUTO(buf_done) struct buf list = { 0 };
+	struct fault f;
+
+	if (ready_list(admin, clock_mono_us(), &list, &f) != REASON_OK || blob_equal(buf_blob(&list), buf_blob(last)) ||
+	    buf_append(&list, BLOB("", 1), &f) != REASON_OK)
+		return;
+	if (list.len == 1)
+		log_event(LOG_INFO, "ready", NULL);
+	else
+		log_event(LOG_WARN, "not_ready", "detail", LOG_STR, (const char *)list.ptr, NULL);
+	list.len--;
+	buf_done(last);
+	*last = list;
+	list = (struct buf){ 0 };
+}
+
 static void *keep(void *role)
 {
 	struct admin *admin = role;
+	AUTO(buf_done) struct buf last = { 0 };
 
+	if (buf_copy(BLOB_STR("unknown"), &last, NULL) != REASON_OK)
+		return NULL;
 	pthread_mutex_lock(&admin->lock);
 	while (!admin->closed) {
 		int64_t at_us = clock_mono_us() + GAUGES_US;
 		struct timespec until = { at_us / 1000000, (long)(at_us % 1000000) * 1000 };
 
 		set_gauges(admin);
+		log_changes(admin, &last);
 		(void)pthread_cond_timedwait(&admin->changed, &admin->lock, &until);
 	}
 	pthread_mutex_unlock(&admin->lock);

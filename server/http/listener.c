@@ -38,7 +38,7 @@ struct listener {
 	pthread_mutex_t lock; /* all below */
 	pthread_cond_t changed;
 	struct connection *connections;
-	size_t n_connections, n_requests;
+	size_t n_requests;
 	bool stopping, closed;
 };
 
@@ -86,23 +86,29 @@ void listener_leave(struct listener *listener)
 	pthread_mutex_unlock(&listener->lock);
 }
 
+/* A role may have several listeners: the gauge is of them all. */
+static void count_connections(struct listener *listener, int64_t by)
+{
+	atomic_fetch_add_explicit(&listener->metrics->gauge[GAUGE_CONNECTIONS], by, memory_order_relaxed);
+}
+
 static void connection_started(struct listener *listener, struct MHD_Connection *connection, void **slot)
 {
 	const union MHD_ConnectionInfo *fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
 	struct connection *c = calloc(1, sizeof(*c));
 
 	*slot = c; /* NULL: its requests are refused */
-	if (c == NULL || fd == NULL)
+	if (c == NULL)
 		return;
-	c->fd = fd->connect_fd;
+	c->fd = fd->connect_fd; /* libmicrohttpd has it for every connection */
 	c->tls = listener->tls != NULL;
 	atomic_init(&c->deadline_us, clock_mono_us() + LIMIT_FIRST_REQUEST_S * INT64_C(1000000));
+	count_connections(listener, 1);
 	pthread_mutex_lock(&listener->lock);
 	c->next = listener->connections;
 	if (c->next != NULL)
 		c->next->prev = c;
 	listener->connections = c;
-	listener->n_connections++;
 	pthread_mutex_unlock(&listener->lock);
 }
 
@@ -114,6 +120,7 @@ static void connection_closed(struct listener *listener, void **slot)
 	*slot = NULL;
 	if (c == NULL)
 		return;
+	count_connections(listener, -1);
 	pthread_mutex_lock(&listener->lock);
 	if (c->prev != NULL)
 		c->prev->next = c->next;
@@ -121,7 +128,6 @@ static void connection_closed(struct listener *listener, void **slot)
 		listener->connections = c->next;
 	if (c->next != NULL)
 		c->next->prev = c->prev;
-	listener->n_connections--;
 	pthread_mutex_unlock(&listener->lock);
 	peer_unref(c->peer);
 	free(c);
@@ -168,7 +174,6 @@ static void *watch(void *user)
 		until = (struct timespec){ at_us / 1000000, (long)(at_us % 1000000) * 1000 };
 		(void)pthread_cond_timedwait(&listener->changed, &listener->lock, &until);
 		shut_overdue(listener);
-		metrics_gauge(listener->metrics, GAUGE_CONNECTIONS, (int64_t)listener->n_connections);
 	}
 	pthread_mutex_unlock(&listener->lock);
 	return NULL;

@@ -144,7 +144,7 @@ static enum reason admit(struct ra *ra, struct exchange *x, struct enrolment *e,
 	else
 		TRY(policy_may(e->label->profile, e->op, &e->who, f));
 	if (e->op == EST_NONCE)
-		TRY(nonce_request(buf_blob(&e->body), &e->nonce_len, f));
+		TRY(nonce_request(x->method == HTTP_POST ? buf_blob(&e->body) : (struct blob){ 0 }, &e->nonce_len, f));
 	else if (e->body.len == 0)
 		return fault_set(f, REASON_HTTP_BODY, "empty body");
 	return REASON_OK;

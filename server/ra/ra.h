@@ -105,7 +105,7 @@ extern const struct http_app est_app;
 struct reply est_refusal(const struct ra *ra, const struct label *label, enum est_op op, const struct fault *fault);
 
 /* nonce_reply.c */
-/* `body` empty: a GET. REASON_HTTP_BODY for anything but the draft's object. */
+/* `body` absent: a GET. REASON_HTTP_BODY for anything but the draft's object. */
 MUST_CHECK enum reason nonce_request(struct blob body, size_t *ret_len, struct fault *f);
 MUST_CHECK enum reason nonce_reply(const struct ra *ra, const struct label *label, const struct requester *who,
 				   size_t len, struct reply *ret_reply, struct fault *f);
