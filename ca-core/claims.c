@@ -1,8 +1,8 @@
 /*
  * claims.c - see claims.h.
  *
- * One verification is: digest with a digest fetched once for the process, a key from raw numbers, and
- * EVP_PKEY_verify() over the digest. Going over the digest serves prehashed claims and plain ones alike.
+ * One verification is: a digest with an EVP_MD fetched once for the process, then the signature over that digest, so
+ * that prehashed claims and plain ones go the same way.
  */
 #include "claims.h"
 
@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "derw.h"
+#include "ecdsa.h"
 
 AUTO_FREE(EVP_PKEY, pkey_freep, EVP_PKEY_free)
 AUTO_FREE(EVP_PKEY_CTX, pkey_ctx_freep, EVP_PKEY_CTX_free)
@@ -97,43 +98,44 @@ static bool set_padding(EVP_PKEY_CTX *ctx, const struct alg_info *alg, const EVP
 	return !alg->pss || EVP_PKEY_CTX_set_rsa_pss_saltlen(ctx, RSA_PSS_SALTLEN_DIGEST) == 1;
 }
 
-enum outcome { HOLDS, FALSE_CLAIM, NO_MEMORY };
-
-static enum outcome verify_digest(const struct claim *claim, struct blob signature, const uint8_t *digest, size_t len)
+static enum verified rsa_verify(const struct claim *claim, struct blob digest)
 {
 	AUTO(pkey_freep) EVP_PKEY *pkey = pubkey_evp(claim->key);
 	AUTO(pkey_ctx_freep) EVP_PKEY_CTX *ctx = pkey == NULL ? NULL : EVP_PKEY_CTX_new_from_pkey(NULL, pkey, NULL);
 
-	if (ctx == NULL || EVP_PKEY_verify_init(ctx) != 1)
-		return NO_MEMORY;
-	if (algs[claim->alg].rsa && !set_padding(ctx, &algs[claim->alg], mds[claim->alg]))
-		return NO_MEMORY;
-	return EVP_PKEY_verify(ctx, signature.ptr, signature.len, digest, len) == 1 ? HOLDS : FALSE_CLAIM;
+	if (ctx == NULL || EVP_PKEY_verify_init(ctx) != 1 || !set_padding(ctx, &algs[claim->alg], mds[claim->alg]))
+		return VERIFIED_NO_MEMORY;
+	return EVP_PKEY_verify(ctx, claim->signature.ptr, claim->signature.len, digest.ptr, digest.len) == 1
+		       ? VERIFIED_TRUE
+		       : VERIFIED_FALSE;
 }
 
-static enum outcome verify(const struct claim *claim)
+static enum verified verify_digest(const struct claim *claim, struct blob digest)
 {
-	uint8_t digest[EVP_MAX_MD_SIZE], room[ECDSA_DER_BYTES];
+	uint8_t room[ECDSA_DER_BYTES];
 	struct derw w = derw_over(room, sizeof(room));
-	struct blob signature = claim->signature;
+
+	if (algs[claim->alg].rsa)
+		return rsa_verify(claim, digest);
+	if (claim->form == SIG_FORM_DER)
+		return ecdsa_verify(claim->key, digest, claim->signature);
+	return raw_to_der(claim, &w) ? ecdsa_verify(claim->key, digest, derw_blob(&w)) : VERIFIED_FALSE;
+}
+
+static enum verified verify(const struct claim *claim)
+{
+	uint8_t digest[EVP_MAX_MD_SIZE];
 	const EVP_MD *md = mds[claim->alg];
 	unsigned len = 0;
 
 	if (md == NULL)
-		return NO_MEMORY;
-	if (!algs[claim->alg].rsa && claim->form == SIG_FORM_RAW) {
-		if (!raw_to_der(claim, &w))
-			return FALSE_CLAIM;
-		signature = derw_blob(&w);
-	}
-	if (claim->prehashed) {
-		if (claim->message.len != (size_t)EVP_MD_get_size(md))
-			return FALSE_CLAIM;
-		return verify_digest(claim, signature, claim->message.ptr, claim->message.len);
-	}
+		return VERIFIED_NO_MEMORY;
+	if (claim->prehashed)
+		return claim->message.len == (size_t)EVP_MD_get_size(md) ? verify_digest(claim, claim->message)
+									 : VERIFIED_FALSE;
 	if (EVP_Digest(claim->message.ptr, claim->message.len, digest, &len, md, NULL) != 1)
-		return NO_MEMORY;
-	return verify_digest(claim, signature, digest, len);
+		return VERIFIED_NO_MEMORY;
+	return verify_digest(claim, BLOB(digest, len));
 }
 
 static enum reason check_one(const struct claims *claims, struct fault *verdict)
@@ -142,12 +144,12 @@ static enum reason check_one(const struct claims *claims, struct fault *verdict)
 		const struct claim *claim = &claims->item[i];
 
 		switch (verify(claim)) {
-		case HOLDS:
+		case VERIFIED_TRUE:
 			break;
-		case FALSE_CLAIM:
+		case VERIFIED_FALSE:
 			return fault_set(verdict, claim->refusal, "%s: %s signature does not verify", claim->what,
 					 algs[claim->alg].name);
-		case NO_MEMORY:
+		case VERIFIED_NO_MEMORY:
 			return fault_set(verdict, REASON_NO_MEMORY, "%s: verification", claim->what);
 		}
 	}
@@ -161,7 +163,7 @@ bool claim_holds(const struct claim *claim)
 	bool holds;
 
 	pthread_once(&mds_once, mds_fetch);
-	holds = sig_alg_fits(claim->alg, claim->key->type) && verify(claim) == HOLDS;
+	holds = sig_alg_fits(claim->alg, claim->key->type) && verify(claim) == VERIFIED_TRUE;
 	if (!holds)
 		ERR_clear_error();
 	return holds;

@@ -9,7 +9,6 @@
 #include <assert.h>
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
-#include <openssl/ec.h>
 #include <openssl/obj_mac.h>
 #include <openssl/param_build.h>
 #include <openssl/sha.h>
@@ -60,6 +59,12 @@ static void groups_fill(void)
 	}
 }
 
+const EC_GROUP *pubkey_group(enum key_type type)
+{
+	pthread_once(&groups_once, groups_fill);
+	return is_ec(type) ? groups[type] : NULL;
+}
+
 static enum reason check_ec(const struct pubkey *key, struct fault *f)
 {
 	const struct curve *curve = &curves[key->type];
@@ -67,14 +72,14 @@ static enum reason check_ec(const struct pubkey *key, struct fault *f)
 	if (key->len != curve->point_len || key->bits != curve->bits || key->raw[0] != 0x04)
 		return fault_set(f, REASON_KEY_INVALID, "%s: %zu bytes, first 0x%02x: not an uncompressed point",
 				 curve->name, key->len, key->raw[0]);
-	pthread_once(&groups_once, groups_fill);
-	if (groups[key->type] == NULL)
+	const EC_GROUP *group = pubkey_group(key->type);
+	if (group == NULL)
 		return fault_set(f, REASON_NO_MEMORY, "group %s", curve->name);
 
-	AUTO(ec_point_freep) EC_POINT *point = EC_POINT_new(groups[key->type]);
+	AUTO(ec_point_freep) EC_POINT *point = EC_POINT_new(group);
 	if (point == NULL)
 		return fault_set(f, REASON_NO_MEMORY, "point");
-	if (EC_POINT_oct2point(groups[key->type], point, key->raw, key->len, NULL) != 1)
+	if (EC_POINT_oct2point(group, point, key->raw, key->len, NULL) != 1)
 		return fault_set(f, REASON_KEY_INVALID, "%s: point is not on the curve", curve->name);
 	return REASON_OK;
 }

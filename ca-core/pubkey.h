@@ -8,6 +8,7 @@
 #ifndef ASSAY_PUBKEY_H
 #define ASSAY_PUBKEY_H
 
+#include <openssl/ec.h>
 #include <openssl/evp.h>
 
 #include "base/blob.h"
@@ -42,6 +43,9 @@ void pubkey_hash(const struct pubkey *key, uint8_t out[32]);
 
 bool pubkey_equal(const struct pubkey *a, const struct pubkey *b);
 const char *key_type_name(enum key_type type); /* "ec-p256", "ec-p384", "ec-p521", "rsa" */
+
+/* The curve of an EC type, made once for the process and only read; NULL for other types or when memory is short. */
+const EC_GROUP *pubkey_group(enum key_type type);
 
 /* An EVP_PKEY for verification; the caller frees it with EVP_PKEY_free(). NULL when memory is short. */
 EVP_PKEY *pubkey_evp(const struct pubkey *key);
