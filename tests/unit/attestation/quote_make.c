@@ -187,8 +187,7 @@ struct buf bundle_of(const struct blob *statements, size_t n_statements, const s
 struct buf bundle_of_quote(struct blob cose, const struct blob *certs, size_t n_certs)
 {
 	AUTO(buf_done)
-	struct buf stmt = make_element(0x04, cose),
-		   statement = bundle_statement(QUOTE_OID, buf_blob(&stmt));
+	struct buf stmt = make_element(0x04, cose), statement = bundle_statement(QUOTE_OID, buf_blob(&stmt));
 	struct blob one = buf_blob(&statement);
 
 	return bundle_of(&one, 1, certs, n_certs);

@@ -45,8 +45,7 @@ static struct buf concat(const struct blob *parts, size_t n)
 static void reads_statements_and_certificates(void **state)
 {
 	AUTO(buf_done)
-	struct buf a = bundle_statement("1.2.3", BLOB_OF(null_element)),
-		   b = bundle_statement("1.2.4", BLOB_OF(other));
+	struct buf a = bundle_statement("1.2.3", BLOB_OF(null_element)), b = bundle_statement("1.2.4", BLOB_OF(other));
 	AUTO(buf_done) struct buf der = { 0 };
 	struct blob statements[] = { buf_blob(&a), buf_blob(&b) };
 	struct blob certs[] = { BLOB_OF(certificate), BLOB_OF(other), BLOB_OF(certificate) };
@@ -92,8 +91,7 @@ static void refuses_more_than_its_limits(void **state)
 	static uint8_t big[LIMIT_CERT_BYTES];
 	struct blob statements[LIMIT_STATEMENTS + 1], certs[LIMIT_BUNDLE_CERTS + 1];
 	AUTO(buf_done)
-	struct buf a = bundle_statement("1.2.3", BLOB_OF(null_element)),
-		   huge = make_element(0x30, BLOB_OF(big));
+	struct buf a = bundle_statement("1.2.3", BLOB_OF(null_element)), huge = make_element(0x30, BLOB_OF(big));
 	struct blob too_big = buf_blob(&huge);
 
 	(void)state;
@@ -111,8 +109,7 @@ static void refuses_a_bundle_beyond_its_bound(void **state)
 {
 	static uint8_t filler[LIMIT_BUNDLE_BYTES];
 	AUTO(buf_done)
-	struct buf stmt = make_element(0x04, BLOB_OF(filler)),
-		   a = bundle_statement("1.2.3", buf_blob(&stmt));
+	struct buf stmt = make_element(0x04, BLOB_OF(filler)), a = bundle_statement("1.2.3", buf_blob(&stmt));
 	struct blob one = buf_blob(&a);
 
 	(void)state;
@@ -137,8 +134,7 @@ static void refuses_the_other_choices_of_a_certificate(void **state)
 static void refuses_bytes_after_any_part(void **state)
 {
 	AUTO(buf_done)
-	struct buf a = bundle_statement("1.2.3", BLOB_OF(null_element)),
-		   content = { 0 }, longer = { 0 }, der = { 0 };
+	struct buf a = bundle_statement("1.2.3", BLOB_OF(null_element)), content = { 0 }, longer = { 0 }, der = { 0 };
 	struct blob one = buf_blob(&a), cert = BLOB_OF(certificate);
 
 	(void)state;
@@ -158,8 +154,7 @@ static void refuses_the_hint_of_earlier_drafts(void **state)
 {
 	static const uint8_t hint[] = { 0x0c, 0x01, 'h' };
 	AUTO(buf_done)
-	struct buf a = bundle_statement("1.2.3", BLOB_OF(null_element)),
-		   fields = { 0 }, statement = { 0 };
+	struct buf a = bundle_statement("1.2.3", BLOB_OF(null_element)), fields = { 0 }, statement = { 0 };
 	struct blob one;
 
 	(void)state;

@@ -111,14 +111,15 @@ static enum reason assess(struct scene *s)
 	return assess_bundle(s, buf_blob(&s->bundle));
 }
 
-#define expect(s, why)                                                                                                 \
-	do {                                                                                                           \
-		enum reason got = assess(s);                                                                           \
-		if (got != (why))                                                                                      \
-			fail_msg("%s, expected %s: %s", reason_info(got)->name, reason_info(why)->name,                \
-				 (s)->f.detail);                                                                       \
-		scene_done(s);                                                                                         \
-	} while (0)
+/* Assesses, compares, and ends the scene. */
+static void expect(struct scene *s, enum reason why)
+{
+	enum reason got = assess(s);
+
+	if (got != why)
+		fail_msg("%s, expected %s: %s", reason_info(got)->name, reason_info(why)->name, s->f.detail);
+	scene_done(s);
+}
 
 static void believes_a_chip_of_a_configured_vendor(void **state)
 {
@@ -386,6 +387,12 @@ static void refuses_two_leaves_and_none(void **state)
 	expect(s, REASON_CHAIN_LEAF);
 }
 
+static void is_not_confused_by_a_batch_ca_with_the_purpose(void **state)
+{
+	(void)state;
+	expect(scene_of(&(struct vendor_make){ .batch = { .eku = KP_QUOTE } }, UEID_HEX), REASON_OK);
+}
+
 static void refuses_a_certificate_that_is_none(void **state)
 {
 	static const uint8_t empty[] = { 0x30, 0x00 };
@@ -485,8 +492,7 @@ static void refuses_a_chip_certificate_that_its_batch_ca_did_not_sign(void **sta
 static struct buf quote_statement(struct scene *s, const char *oid)
 {
 	AUTO(buf_done)
-	struct buf cose = quote_sign(&s->quote, s->signer, s->md_name),
-		   stmt = make_element(0x04, buf_blob(&cose));
+	struct buf cose = quote_sign(&s->quote, s->signer, s->md_name), stmt = make_element(0x04, buf_blob(&cose));
 
 	return bundle_statement(oid, buf_blob(&stmt));
 }
@@ -615,6 +621,7 @@ int main(void)
 		cmocka_unit_test(refuses_a_leaf_without_the_purpose_or_with_another_beside_it),
 		cmocka_unit_test(refuses_a_leaf_that_may_not_sign),
 		cmocka_unit_test(refuses_two_leaves_and_none),
+		cmocka_unit_test(is_not_confused_by_a_batch_ca_with_the_purpose),
 		cmocka_unit_test(refuses_a_certificate_that_is_none),
 		cmocka_unit_test(refuses_a_vendor_that_is_not_configured),
 		cmocka_unit_test(refuses_a_chain_without_its_batch_ca),

@@ -103,8 +103,8 @@ static void reads_every_field(void **state)
 {
 	struct quote_make make = start();
 	AUTO(buf_done)
-	struct buf cose = quote_sign(&make, NULL, NULL),
-		   stmt = make_element(0x04, buf_blob(&cose)), payload = quote_payload(&make);
+	struct buf cose = quote_sign(&make, NULL, NULL), stmt = make_element(0x04, buf_blob(&cose)),
+		   payload = quote_payload(&make);
 	struct pubkey key = make_pubkey(device);
 	struct quote quote;
 	struct fault f;
@@ -401,14 +401,33 @@ static void refuses_a_quote_cut_anywhere(void **state)
 	quote_done(&make);
 }
 
+/* Everything in it is bounded but the signature's length, which the algorithm decides later. */
+static void refuses_a_quote_beyond_its_bound(void **state)
+{
+	static const uint8_t zeros[LIMIT_QUOTE_BYTES];
+	struct quote_make make = start();
+	AUTO(buf_done) struct buf cose = quote_sign(&make, NULL, NULL);
+	struct buf longer = { 0 };
+
+	(void)state;
+	put_raw(&longer, BLOB(cose.ptr, cose.len - 66));
+	put_bytes(&longer, BLOB(zeros, sizeof(zeros) - longer.len - 3));
+	assert_int_equal(longer.len, LIMIT_QUOTE_BYTES);
+	assert_int_equal(parse_cose(longer), REASON_OK);
+	longer = (struct buf){ 0 };
+	put_raw(&longer, BLOB(cose.ptr, cose.len - 66));
+	put_bytes(&longer, BLOB(zeros, sizeof(zeros) - longer.len - 2));
+	assert_int_equal(parse_cose(longer), REASON_EVIDENCE_CONTENT);
+	quote_done(&make);
+}
+
 static void refuses_a_stmt_that_is_not_one_octet_string(void **state)
 {
 	static uint8_t big[LIMIT_QUOTE_BYTES + 1];
 	struct quote_make make = start();
 	AUTO(buf_done)
-	struct buf cose = quote_sign(&make, NULL, NULL),
-		   utf8 = make_element(0x0c, buf_blob(&cose)), twice = make_element(0x04, buf_blob(&cose)),
-		   huge = make_element(0x04, BLOB_OF(big));
+	struct buf cose = quote_sign(&make, NULL, NULL), utf8 = make_element(0x0c, buf_blob(&cose)),
+		   twice = make_element(0x04, buf_blob(&cose)), huge = make_element(0x04, BLOB_OF(big));
 	struct quote quote;
 	struct fault f;
 
@@ -444,6 +463,7 @@ int main(void)
 		cmocka_unit_test(refuses_another_tag_none_or_two),
 		cmocka_unit_test(refuses_bytes_after_the_quote),
 		cmocka_unit_test(refuses_a_quote_cut_anywhere),
+		cmocka_unit_test(refuses_a_quote_beyond_its_bound),
 		cmocka_unit_test(refuses_a_stmt_that_is_not_one_octet_string),
 	};
 

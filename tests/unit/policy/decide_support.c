@@ -84,15 +84,15 @@ static struct buf element_of_oid(enum oid_id id)
 	return make_element(0x06, BLOB(oid_of(id)->bytes, oid_of(id)->len));
 }
 
-static struct buf hw_module(const char *hex)
+static struct buf hw_module(enum oid_id type, const char *hex)
 {
 	uint8_t serial[64];
 	size_t len;
 
 	assert_true(text_unhex(hex, strlen(hex), serial, sizeof(serial), &len));
-	return wrap(0xa0, join(element_of_oid(OID_ON_HW_MODULE),
-			       wrap(0xa0, wrap(0x30, join(element_of_oid(OID_ASSAY_HW_TYPE),
-							  make_element(0x04, BLOB(serial, len)))))));
+	return wrap(0xa0,
+		    join(element_of_oid(OID_ON_HW_MODULE),
+			 wrap(0xa0, wrap(0x30, join(element_of_oid(type), make_element(0x04, BLOB(serial, len)))))));
 }
 
 static struct buf general_name(const char *spec)
@@ -105,7 +105,7 @@ static struct buf general_name(const char *spec)
 		return make_element(0x82, BLOB_STR(value));
 	if (strncmp(spec, "email:", 6) == 0)
 		return make_element(0x81, BLOB_STR(value));
-	return hw_module(value);
+	return hw_module(strncmp(spec, "hw:", 3) == 0 ? OID_ASSAY_HW_TYPE : OID_EC_P256, value);
 }
 
 struct blob scene_san(struct scene *scene, ...)

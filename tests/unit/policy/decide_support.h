@@ -33,7 +33,8 @@ void scene_close(struct scene *scene);
 /* DER that lives as long as the scene. */
 struct blob scene_keep(struct scene *scene, struct buf der);
 struct blob scene_name(struct scene *scene, const char *cn, const char *serial_number);
-/* GeneralNames: "uri:...", "dns:...", "hw:<hex>" (under assay.5.1), "email:..."; ends with NULL. */
+/* GeneralNames: "uri:...", "dns:...", "hw:<hex>" (under assay.5.1), "hwx:<hex>" (another hwType), "email:..."; ends
+ * with NULL. */
 struct blob scene_san(struct scene *scene, ...);
 
 /* The requester of a kind, with the id and pattern it would have. */

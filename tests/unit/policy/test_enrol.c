@@ -228,6 +228,8 @@ static void refuses_other_alternative_names(void **state)
 	refused("names", REASON_CSR_SAN);
 	s->csr.san = scene_san(s, "hw:ff", NULL);
 	refused("names", REASON_CSR_SAN);
+	s->csr.san = scene_san(s, "hwx:" ELEMENT_HEX, NULL);
+	refused("names", REASON_CSR_SAN);
 	s->csr.san = scene_san(s, "email:a@example.org", NULL);
 	refused("names", REASON_CSR_SAN);
 	s->csr.san = scene_san(s, "uri:urn:e", NULL);
@@ -388,6 +390,34 @@ static void lets_an_ra_enrol_within_its_pattern_and_often(void **state)
 	refused("unattested", REASON_AUTH_NAME);
 }
 
+static void holds_a_rig_to_its_pattern_where_nothing_is_attested(void **state)
+{
+	struct scene *s = *state;
+
+	scene_who(s, WHO_RIG, "bench-*");
+	s->csr.subject = scene_name(s, NULL, NULL);
+	s->csr.san = scene_san(s, "uri:urn:u:0017", NULL);
+	refused("bench", REASON_CSR_SUBJECT);
+	s->csr.subject = scene_name(s, "0017", NULL);
+	refused("bench", REASON_AUTH_NAME);
+	scene_who(s, WHO_RIG, "00*");
+	granted("bench");
+	assert_false(s->grant->once);
+	assert_string_equal(s->grant->subject[1].value, "0017");
+	scene_who(s, WHO_RIG, "");
+	refused("bench", REASON_AUTH_NAME);
+}
+
+static void refuses_an_unclean_name_also_where_it_is_not_the_cn(void **state)
+{
+	struct scene *s = *state;
+
+	scene_who(s, WHO_RIG, "*");
+	s->csr.san = scene_san(s, "uri:urn:u:0017", NULL);
+	s->csr.subject = scene_name(s, "00 17", NULL);
+	refused("bench", REASON_AUTH_NAME);
+}
+
 static void holds_an_ra_to_its_pattern_for_attested_devices_too(void **state)
 {
 	struct scene *s = *state;
@@ -526,6 +556,12 @@ static int make_profiles(void **state)
 		"{ 'issuer': 'unattested', 'level': 'none', 'enrol': { 'who': ['user', 'ra'], 'evidence': false },"
 		"'subject': { 'CN': '{name}', 'serialNumber': '{name}' }, 'keys': ['ec-p256'], 'validity': '1y',"
 		"'key_usage': ['digitalSignature'], 'eku': ['clientAuth'] }");
+	scene_profile(
+		"bench",
+		"{ 'issuer': 'unattested', 'level': 'none', 'enrol': { 'who': ['rig'], 'evidence': false },"
+		"'subject': { 'CN': '{unit_serial}', 'serialNumber': '{name}' }, 'keys': ['ec-p256'], 'validity': '1y',"
+		"'unit_serial': { 'pattern': 'urn:u:{unit_serial}', 'format': '[0-9]{4}' },"
+		"'key_usage': ['digitalSignature'], 'eku': [] }");
 	scene_profile("field",
 		      "{ 'family': 'device', 'issuer': 'attested', 'level': 'native', 'keys': ['ec-p256'],"
 		      "'reenrol': { 'who': ['device'], 'new_key': 'evidence', 'same_key': true }, 'validity': '5y',"
@@ -568,6 +604,8 @@ int main(void)
 		test(lets_a_user_name_a_device_within_its_pattern),
 		test(refuses_a_user_a_name_outside_its_pattern),
 		test(lets_an_ra_enrol_within_its_pattern_and_often),
+		test(holds_a_rig_to_its_pattern_where_nothing_is_attested),
+		test(refuses_an_unclean_name_also_where_it_is_not_the_cn),
 		test(holds_an_ra_to_its_pattern_for_attested_devices_too),
 		test(lets_a_device_enrol_for_its_own_element_only),
 		test(ignores_evidence_where_the_profile_takes_none),

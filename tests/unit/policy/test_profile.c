@@ -249,6 +249,7 @@ static void explains_what_does_not_go_together(void **state)
 		{ plain, "{ 'enrol': { 'who': ['device'], 'evidence': false } }", "enrol", "vendor and device take" },
 		{ base, "{ 'subject': null }", "subject", "CN and serialNumber" },
 		{ base, "{ 'subject': { 'CN': '{element}' } }", "subject", "CN and serialNumber" },
+		{ plain, "{ 'subject': { 'serialNumber': '{name}' } }", "subject", "CN and serialNumber" },
 		{ base, "{ 'subject': { 'CN': 'device', 'serialNumber': '{element}' } }", "subject", "the same name" },
 		{ base, "{ 'subject': { 'CN': 'a b {element}', 'serialNumber': '{element}' } }", "subject",
 		  "CN allows" },
@@ -288,6 +289,7 @@ static void accepts_what_goes_together(void **state)
 	accepts(base, "{ 'key_usage': ['digitalSignature', 'keyEncipherment'], 'keys': ['rsa-2048'] }");
 	accepts(base, "{ 'enrol': null, 'subject': null }");
 	accepts(base, "{ 'reenrol': null }");
+	accepts(plain, "{ 'subject': { 'CN': '{name}' } }");
 	accepts(plain, "{ 'enrol': { 'who': ['user', 'ra', 'rig'], 'evidence': false } }");
 	accepts(base, "{ 'enrol': { 'who': ['vendor', 'device', 'user'], 'evidence': true } }");
 	accepts(base, "{ 'subject': { 'CN': '{unit_serial}', 'serialNumber': '{element}' },"

@@ -191,6 +191,29 @@ static void takes_the_same_subject_as_printable_or_utf8_string_and_no_other(void
 	refused("field", REASON_CSR_SUBJECT);
 }
 
+static void refuses_a_subject_with_more_or_fewer_attributes_or_in_capitals(void **state)
+{
+	static const uint8_t one[] = { 0x30, 0x0d, 0x31, 0x0b, 0x30, 0x09, 0x06, 0x03,
+				       0x55, 0x04, 0x03, 0x0c, 0x02, 'a',  'b' };
+	static const uint8_t capital[] = { 0x30, 0x0d, 0x31, 0x0b, 0x30, 0x09, 0x06, 0x03,
+					   0x55, 0x04, 0x03, 0x0c, 0x02, 'A',  'b' };
+	static const uint8_t two[] = { 0x30, 0x1a, 0x31, 0x0b, 0x30, 0x09, 0x06, 0x03, 0x55, 0x04,
+				       0x03, 0x0c, 0x02, 'a',  'b',  0x31, 0x0b, 0x30, 0x09, 0x06,
+				       0x03, 0x55, 0x04, 0x03, 0x0c, 0x02, 'a',  'b' };
+	struct scene *s = *state;
+
+	s->csr.san = s->cert.san;
+	s->cert.subject = BLOB_OF(one);
+	s->csr.subject = BLOB_OF(capital);
+	refused("field", REASON_CSR_SUBJECT);
+	s->csr.subject = BLOB_OF(two);
+	refused("field", REASON_CSR_SUBJECT);
+	s->cert.subject = BLOB_OF(two);
+	granted("field");
+	s->csr.subject = BLOB_OF(one);
+	refused("field", REASON_CSR_SUBJECT);
+}
+
 static void refuses_added_dropped_or_doubled_alternative_names(void **state)
 {
 	struct scene *s = *state;
@@ -320,6 +343,7 @@ int main(void)
 		test(takes_the_same_names_again),
 		test(refuses_changed_names),
 		test(takes_the_same_subject_as_printable_or_utf8_string_and_no_other),
+		test(refuses_a_subject_with_more_or_fewer_attributes_or_in_capitals),
 		test(refuses_added_dropped_or_doubled_alternative_names),
 		test(refuses_to_change_a_name),
 		test(holds_a_renewal_to_the_profile_too),

@@ -173,6 +173,7 @@ static void explains_what_is_wrong_in_the_file(void **state)
 		{ "[{\"user\": \"a\", \"hash\": \"%\", \"names\": \"\", \"labels\": [\"l\"]}]", "[0].names" },
 		{ "[{\"user\": \"a:b\", \"hash\": \"%\", \"names\": \"a\", \"labels\": [\"l\"]}]", "[0].user" },
 		{ "[{\"user\": \"a\", \"hash\": \"$1$abc$def\", \"names\": \"a\", \"labels\": [\"l\"]}]", "[0].hash" },
+		{ "[{\"user\": \"a\", \"hash\": \"$y$j9T$!\", \"names\": \"a\", \"labels\": [\"l\"]}]", "[0].hash" },
 		{ "[{\"user\": \"a\", \"hash\": \"secret\", \"names\": \"a\", \"labels\": [\"l\"]}]",
 		  "--hash-password" },
 		{ "[{\"user\": \"a\", \"hash\": \"%\", \"names\": \"a\", \"labels\": [\"l\"]},"
