@@ -11,15 +11,18 @@
 /* Every test has a ledger with the usual window, and one for which every certificate is past it. */
 struct pair {
 	struct world *world;
+	char node[16]; /* a new one for each test, so that one that fails leaves no stream locked for the next */
 	struct ledger *now, *later;
 };
 
 static struct pair open_pair(void **state)
 {
+	static unsigned count;
 	struct pair p = { .world = *state };
 
-	p.now = world_ledger(p.world, "n1", "intend", WINDOW_S);
-	p.later = world_ledger(p.world, "n1", "later", 0);
+	snprintf(p.node, sizeof(p.node), "n%u", count++);
+	p.now = world_ledger(p.world, p.node, "intend", WINDOW_S);
+	p.later = world_ledger(p.world, p.node, "later", 0);
 	return p;
 }
 
@@ -62,7 +65,7 @@ static void records_all_of_a_new_claim_before_it_is_signed(void **state)
 			  " 'UTF8'), evidence_format, unit_serial, node, stream) from issuance where "
 			  "serial = '\\x%s'",
 			  r.hex),
-		"1 attested line device rig:station-1 assay.1.1 dev-new 3 32 tbs of  assay.1.1 UNIT-NEW n1 intend");
+		"1 attested line device rig:station-1 assay.1.1 dev-new 3 32 tbs of  assay.1.1 UNIT-NEW n0 intend");
 	assert_string_equal(world_sql(p.world, "select certificate('\\x%s')", r.hex), "");
 	r.grant.evidence = (struct buf){ 0 };
 	close_pair(&p);
@@ -571,7 +574,7 @@ static void a_starting_node_voids_its_own_unsigned_intents_only(void **state)
 {
 	struct world *world = *state;
 	struct ledger *mine = world_ledger(world, "sweep", "intend", WINDOW_S),
-		      *other = world_ledger(world, "n9", "intend", WINDOW_S);
+		      *other = world_ledger(world, "other", "intend", WINDOW_S);
 	struct request done, left[2], others;
 	size_t n = 99;
 

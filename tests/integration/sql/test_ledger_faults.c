@@ -72,8 +72,8 @@ static void race(struct world *world, struct asking *first, struct asking *secon
 static void of_two_nodes_with_one_claim_the_first_wins_in_either_order(void **state)
 {
 	struct world *world = *state;
-	struct asking a = { .ledger = world_ledger(world, "race-a", "intend", WINDOW_S) };
-	struct asking b = { .ledger = world_ledger(world, "race-b", "intend", WINDOW_S) };
+	struct asking a = { .ledger = world_ledger(world, "race-0-a", "intend", WINDOW_S) };
+	struct asking b = { .ledger = world_ledger(world, "race-0-b", "intend", WINDOW_S) };
 
 	for (int order = 0; order < 2; order++) {
 		struct asking *first = order == 0 ? &a : &b, *second = order == 0 ? &b : &a;
@@ -94,8 +94,8 @@ static void of_two_nodes_with_one_claim_the_first_wins_in_either_order(void **st
 static void of_two_keys_for_one_device_at_once_one_wins(void **state)
 {
 	struct world *world = *state;
-	struct asking a = { .ledger = world_ledger(world, "race-a", "intend", WINDOW_S) };
-	struct asking b = { .ledger = world_ledger(world, "race-b", "intend", WINDOW_S) };
+	struct asking a = { .ledger = world_ledger(world, "race-1-a", "intend", WINDOW_S) };
+	struct asking b = { .ledger = world_ledger(world, "race-1-b", "intend", WINDOW_S) };
 
 	request_enrol(&a.request, "dev-race-keys", "key-race-keys-1");
 	request_enrol(&b.request, "dev-race-keys", "key-race-keys-2");
@@ -110,8 +110,8 @@ static void of_two_keys_for_one_device_at_once_one_wins(void **state)
 static void of_two_devices_with_one_key_or_nonce_at_once_one_wins(void **state)
 {
 	struct world *world = *state;
-	struct asking a = { .ledger = world_ledger(world, "race-a", "intend", WINDOW_S) };
-	struct asking b = { .ledger = world_ledger(world, "race-b", "intend", WINDOW_S) };
+	struct asking a = { .ledger = world_ledger(world, "race-2-a", "intend", WINDOW_S) };
+	struct asking b = { .ledger = world_ledger(world, "race-2-b", "intend", WINDOW_S) };
 
 	request_enrol(&a.request, "dev-race-k1", "key-race-k");
 	request_enrol(&b.request, "dev-race-k2", "key-race-k");
@@ -157,8 +157,8 @@ static void a_signature_on_its_way_keeps_the_intent_from_becoming_void(void **st
 {
 	struct world *world = *state;
 	struct request request;
-	struct recording a = { .ledger = world_ledger(world, "race-a", "record", WINDOW_S), .request = &request };
-	struct recording b = { .ledger = world_ledger(world, "race-a", "intend", WINDOW_S), .request = &request };
+	struct recording a = { .ledger = world_ledger(world, "race-3-a", "record", WINDOW_S), .request = &request };
+	struct recording b = { .ledger = world_ledger(world, "race-3-a", "intend", WINDOW_S), .request = &request };
 	pthread_t threads[2];
 
 	request_enrol(&request, "dev-race-void", "key-race-void");
@@ -187,8 +187,8 @@ static void a_revocation_waits_for_the_number_before_its_own(void **state)
 {
 	struct world *world = *state;
 	struct request request;
-	struct recording a = { .ledger = world_ledger(world, "race-a", "intend", WINDOW_S), .request = &request };
-	struct ledger *view = world_ledger(world, "race-a", "view", WINDOW_S);
+	struct recording a = { .ledger = world_ledger(world, "race-4-a", "intend", WINDOW_S), .request = &request };
+	struct ledger *view = world_ledger(world, "race-4-a", "view", WINDOW_S);
 	struct ledger_news news;
 	pthread_t thread;
 	uint64_t before = (uint64_t)world_count(world, "select coalesce(max(number), 0) from revocation");
@@ -260,8 +260,9 @@ static void two_nodes_in_a_storm_never_issue_twice_nor_deadlock(void **state)
 {
 	struct world *world = *state;
 	unsigned seed = (unsigned)clock_wall_us();
-	struct storm storms[2] = { { .ledger = world_ledger(world, "race-a", "intend", WINDOW_S), .seed = seed },
-				   { .ledger = world_ledger(world, "race-b", "intend", WINDOW_S), .seed = seed + 1 } };
+	struct storm storms[2] = { { .ledger = world_ledger(world, "race-5-a", "intend", WINDOW_S), .seed = seed },
+				   { .ledger = world_ledger(world, "race-5-b", "intend", WINDOW_S),
+				     .seed = seed + 1 } };
 	pthread_t threads[2];
 
 	printf("seed %u\n", seed);
