@@ -112,16 +112,17 @@ static enum MHD_Result headers(struct listener *listener, struct MHD_Connection 
 			       const char *method, void **slot)
 {
 	struct exchange *x = exchange_new(listener, connection, url, method);
+	bool open;
 
 	if (x == NULL)
 		return MHD_NO;
 	*slot = x;
 	atomic_store(&x->at->deadline_us, x->began_us + LIMIT_BODY_S * INT64_C(1000000));
 	find_peer(x);
-	if (!listener_enter(listener))
+	open = listener_enter(listener);
+	listener_app(listener)->begin(listener_role(listener), x);
+	if (!open)
 		refuse(x, REASON_STOPPING, "listener is closing");
-	else
-		listener_app(listener)->begin(listener_role(listener), x);
 	return MHD_YES;
 }
 
