@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #define BAR_CHARS_MAX 40
-#define TEXT_CHARS 70 /* what stands beside the bar, at most */
+#define TEXT_CHARS 50 /* what stands beside the bar, at most */
 
 void progress_init(struct progress *progress, FILE *out, size_t total, bool quiet)
 {
@@ -48,7 +48,10 @@ static void draw_bar(const struct progress *p, size_t done, size_t failed)
 	memset(bar, '#', full);
 	memset(bar + full, '.', chars - full);
 	bar[chars] = '\0';
-	(void)fprintf(p->out, "\r[%s] %s\x1b[K", bar, text); /* to the line's end: what was longer goes */
+	if (chars > 0)
+		(void)fprintf(p->out, "\r[%s] %s\x1b[K", bar, text); /* to the line's end: what was longer goes */
+	else
+		(void)fprintf(p->out, "\r%s\x1b[K", text);
 	(void)fflush(p->out);
 }
 
