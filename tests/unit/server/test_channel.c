@@ -2,6 +2,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -21,10 +22,10 @@
 struct side {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	unsigned ups, downs;
-	uint64_t frames, bytes, disorder;
-	bool echo;    /* answer each frame with its own body */
-	bool blocked; /* the reading thread waits while set */
+	atomic_uint ups, downs;
+	atomic_uint_fast64_t frames, bytes, disorder;
+	atomic_bool echo;    /* answer each frame with its own body */
+	atomic_bool blocked; /* the reading thread waits while set */
 };
 
 struct bed {
@@ -71,8 +72,6 @@ static void on_frame(void *user, struct channel *channel, const struct frame *fr
 {
 	struct side *s = user;
 
-	if (s->echo)
-		assert_true(channel_send(channel, frame->type, frame->id, frame->body));
 	pthread_mutex_lock(&s->lock);
 	s->disorder += frame->id != s->frames;
 	s->frames++;
@@ -80,6 +79,8 @@ static void on_frame(void *user, struct channel *channel, const struct frame *fr
 	while (s->blocked)
 		pthread_cond_wait(&s->changed, &s->lock);
 	changed(s);
+	if (s->echo) /* counted first: who has the echo sees the count */
+		assert_true(channel_send(channel, frame->type, frame->id, frame->body));
 }
 
 static const struct channel_events events = { on_up, on_frame, on_down };
