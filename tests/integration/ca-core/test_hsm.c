@@ -316,12 +316,12 @@ static void says_what_is_wrong_with_token_pin_file_and_module(void **state)
 }
 
 /* The shim's control file: see tests/fault/shim/p11_shim.c. */
-enum { WORD_MODE, WORD_SIGNATURES = 3, WORD_LOGINS = 6, WORDS = 8 };
+enum { WORD_MODE, WORD_DELAY_US, WORD_SIGNATURES = 3, WORD_LOGINS = 6, WORDS = 8 };
 enum { MODE_FAIL_BEFORE = 1, MODE_GARBAGE = 5, MODE_SESSION_LOST = 6 };
 
-static void write_control(uint64_t mode)
+static void write_control(uint64_t mode, uint64_t delay_us)
 {
-	uint64_t words[WORDS] = { [WORD_MODE] = mode };
+	uint64_t words[WORDS] = { [WORD_MODE] = mode, [WORD_DELAY_US] = delay_us };
 	int fd = open(getenv("ASSAY_SHIM_CONTROL"), O_RDWR | O_CREAT, 0600);
 
 	assert_true(fd >= 0);
@@ -349,7 +349,7 @@ static void use_shim(void)
 	setenv("ASSAY_SHIM_MODULE", SOFTHSM_MODULE, 1);
 	setenv("ASSAY_SHIM_CONTROL", control, 1);
 	setenv("ASSAY_SHIM_LOG", log, 1);
-	write_control(0);
+	write_control(0, 0);
 }
 
 static void tries_a_wrong_pin_once_and_says_so(void **state)
@@ -385,15 +385,57 @@ static void believes_no_signature_that_does_not_verify(void **state)
 	options.module = SHIM_MODULE;
 	assert_int_equal(hsm_open(&options, &hsm, &fault), REASON_OK);
 	issuer = open_issuer(hsm, "p256");
-	write_control(MODE_GARBAGE);
+	write_control(MODE_GARBAGE, 0);
 	assert_int_equal(issuer_sign(issuer, 0, BLOB("tbs", 3), &tail, &fault), REASON_TOKEN_AWAY);
 	assert_non_null(strstr(fault.detail, "does not verify"));
 	assert_int_equal(read_control(WORD_SIGNATURES), 1);
-	write_control(MODE_SESSION_LOST);
+	write_control(MODE_SESSION_LOST, 0);
 	assert_int_equal(issuer_sign(issuer, 0, BLOB("tbs", 3), &tail, &fault), REASON_TOKEN_AWAY);
 	assert_non_null(strstr(fault.detail, "CKR 0xb3"));
 	assert_null(tail.ptr);
 	issuer_free(issuer);
+	hsm_close(hsm);
+}
+
+static void *sign_one(void *arg)
+{
+	struct signer *signer = arg;
+	uint8_t sig[LIMIT_SIGNATURE_BYTES];
+	size_t len;
+
+	signer->good = hsm_sign(signer->key, signer->slot, BLOB("tbs", 3), sig, &len, NULL) == REASON_OK;
+	return NULL;
+}
+
+/*
+ * A token that takes a second: twenty at once take one second; in libp11's pool of sixteen sessions they would take
+ * two. So the lower bound of what is wrong is certain, and what is right has 0.8 s to spare.
+ */
+static void keeps_twenty_signatures_outstanding_at_once(void **state)
+{
+	struct hsm_options options = softhsm_options(&softhsm, 20);
+	struct signer signer[20];
+	pthread_t thread[20];
+	struct hsm *hsm;
+	int64_t begun_us;
+
+	(void)state;
+	use_shim();
+	options.module = SHIM_MODULE;
+	assert_int_equal(hsm_open(&options, &hsm, NULL), REASON_OK);
+	for (unsigned i = 0; i < 20; i++) {
+		signer[i] = (struct signer){ .slot = i };
+		assert_int_equal(hsm_key(hsm, "p256", &signer[i].key, NULL), REASON_OK);
+	}
+	write_control(0, 1000000);
+	begun_us = clock_mono_us();
+	for (unsigned i = 0; i < 20; i++)
+		assert_int_equal(pthread_create(&thread[i], NULL, sign_one, &signer[i]), 0);
+	for (unsigned i = 0; i < 20; i++) {
+		pthread_join(thread[i], NULL);
+		assert_int_equal(signer[i].good, 1);
+	}
+	assert_in_range(clock_mono_us() - begun_us, 1000000, 1800000);
 	hsm_close(hsm);
 }
 
@@ -527,6 +569,7 @@ int main(void)
 		cmocka_unit_test(says_what_is_wrong_with_token_pin_file_and_module),
 		cmocka_unit_test(tries_a_wrong_pin_once_and_says_so),
 		cmocka_unit_test(believes_no_signature_that_does_not_verify),
+		cmocka_unit_test(keeps_twenty_signatures_outstanding_at_once),
 		cmocka_unit_test(keys_sign_and_do_nothing_else_and_never_leave),
 		cmocka_unit_test(generates_no_key_whose_label_is_taken),
 		cmocka_unit_test(says_that_the_token_is_away_when_its_folder_is),

@@ -371,6 +371,10 @@ static void never_outlives_its_issuer_even_unchecked(void **state)
 	assert_int_equal(make(fixture, grant, NULL, FIXTURE_NOW_S, &made), REASON_OK);
 	assert_int_equal(made.not_after_s, FIXTURE_NOW_S + 15 * YEAR_S);
 	made_done(&made);
+	grant->validity_s = 15 * YEAR_S + 1;
+	assert_int_equal(make(fixture, grant, NULL, FIXTURE_NOW_S, &made), REASON_OK);
+	assert_int_equal(made.not_after_s, FIXTURE_NOW_S + 15 * YEAR_S);
+	made_done(&made);
 	grant->validity_s = UINT64_MAX;
 	assert_int_equal(make(fixture, grant, NULL, FIXTURE_NOW_S, &made), REASON_OK);
 	assert_int_equal(made.not_after_s, FIXTURE_NOW_S + 15 * YEAR_S);
@@ -464,6 +468,12 @@ static void reads_no_names_out_of_a_damaged_tbs(void **state)
 	assert_int_equal(make(fixture, grant, NULL, FIXTURE_NOW_S, &made), REASON_OK);
 	for (size_t len = 0; len < made.tbs.len; len++)
 		assert_int_equal(tbs_names(BLOB(made.tbs.ptr, len), &names, NULL), REASON_INTERNAL);
+	assert_int_equal(buf_append(&made.tbs, BLOB("\x05\x00", 2), NULL), REASON_OK); /* after it */
+	assert_int_equal(tbs_names(buf_blob(&made.tbs), &names, NULL), REASON_INTERNAL);
+	assert_int_equal(made.tbs.ptr[1], 0x82);
+	made.tbs.ptr[3] = (uint8_t)(made.tbs.ptr[3] + 2); /* in it */
+	assert_true(made.tbs.ptr[3] >= 2);
+	assert_int_equal(tbs_names(buf_blob(&made.tbs), &names, NULL), REASON_INTERNAL);
 	assert_null(names.subject.ptr);
 	made_done(&made);
 	grant_free(grant);
