@@ -29,7 +29,8 @@ daemon_stop() {
 	local pid deadline=$((SECONDS + 40))
 	pid=$(daemon_pid) || { rm -f "$ASSAY_HOME/assayd.pid"; return 0; }
 	kill -TERM "$pid" 2>/dev/null || true
-	while kill -0 "$pid" 2>/dev/null; do
+	# not kill -0: where nobody reaps (a container without an init), the process stays as a zombie
+	while daemon_pid >/dev/null; do
 		[ "$SECONDS" -lt "$deadline" ] || die "assayd (pid $pid) has not stopped after 40 s; its log: $ASSAY_HOME/log/assayd.log"
 		sleep 0.05
 	done
