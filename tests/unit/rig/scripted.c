@@ -45,6 +45,7 @@ static bool read_request(SSL *ssl, struct scripted_request *ret_request)
 		header = strcasestr(text, "\r\nContent-Length:");
 		body_len = header == NULL ? 0 : strtoul(header + 17, NULL, 10);
 	}
+	(void)snprintf(ret_request->head, sizeof(ret_request->head), "%.*s", (int)(body - text), text);
 	(void)sscanf(text, "%*s %127s", ret_request->path);
 	(void)snprintf(ret_request->body, sizeof(ret_request->body), "%.*s", (int)body_len, body);
 	return true;

@@ -19,6 +19,7 @@ struct scripted_reply {
 
 struct scripted_request {
 	char path[128];
+	char head[2048];
 	char body[4096];
 };
 

@@ -57,6 +57,9 @@ static void asks_as_rfc_7030_says(void **state)
 	assert_int_equal(t.reply.outcome, EST_DONE);
 	assert_int_equal(t.reply.body.len, 4);
 	assert_string_equal(t.request[0].path, "/.well-known/est/line/simpleenroll");
+	assert_non_null(strstr(t.request[0].head, "\r\nContent-Type: application/pkcs10\r\n"));
+	assert_non_null(strstr(t.request[0].head, "\r\nContent-Transfer-Encoding: base64\r\n"));
+	assert_null(strcasestr(t.request[0].head, "\r\nExpect:"));
 	assert_string_equal(t.request[0].body, "bm90IGEgQ1NSLCBidXQgYnl0ZXM=");
 	est_reply_done(&t.reply);
 }
@@ -122,6 +125,7 @@ static void a_refusal_is_final_and_told_in_the_servers_words(void **state)
 		{ 400, "(unfinished", "", "400 (unfinished" },
 		{ 400, "(,", "", "400 (," },
 		{ 500, "\x1b[31mred\x07\n\nlines", "", "500  [31mred   lines" },
+		{ 400, "na\xc3\xafve", "", "400 na  ve" },
 		{ 404, NULL, "", "404" },
 		{ 401, "", "", "401" },
 	};
