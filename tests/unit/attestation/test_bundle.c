@@ -208,7 +208,8 @@ static void refuses_the_working_groups_old_sample(void **state)
 {
 	FILE *file = fopen("tests/vectors/csr-attestation/lamps-wg_tcgAttestTpmCertify.csr.pem", "r");
 	X509_REQ *req = file == NULL ? NULL : PEM_read_X509_REQ(file, NULL, NULL, NULL);
-	int at = req == NULL ? -1 : X509_REQ_get_attr_by_OBJ(req, OBJ_txt2obj("1.2.840.113549.1.9.16.2.59", 1), -1);
+	ASN1_OBJECT *oid = OBJ_txt2obj("1.2.840.113549.1.9.16.2.59", 1);
+	int at = req == NULL ? -1 : X509_REQ_get_attr_by_OBJ(req, oid, -1);
 	AUTO(buf_done) struct buf der = { 0 };
 	struct bundle bundle;
 	struct fault f;
@@ -220,6 +221,7 @@ static void refuses_the_working_groups_old_sample(void **state)
 	assert_int_equal(value->type, V_ASN1_SEQUENCE);
 	put_raw(&der, BLOB(value->value.sequence->data, (size_t)value->value.sequence->length));
 	assert_int_equal(bundle_parse(buf_blob(&der), &bundle, &f), REASON_EVIDENCE_DER);
+	ASN1_OBJECT_free(oid);
 	X509_REQ_free(req);
 	fclose(file);
 }

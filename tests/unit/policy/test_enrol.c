@@ -207,6 +207,32 @@ static void refuses_a_subject_in_a_string_type_that_is_not_text(void **state)
 	refused("line", REASON_CSR_SUBJECT);
 }
 
+static void refuses_the_right_text_in_a_string_type_that_is_not_text(void **state)
+{
+	struct scene *s = *state;
+	struct blob name = scene_name(s, ELEMENT_HEX, NULL);
+	struct buf copy = { 0 };
+
+	assert_int_equal(buf_copy(name, &copy, NULL), REASON_OK);
+	assert_int_equal(copy.ptr[11], 0x0c); /* UTF8String */
+	copy.ptr[11] = 0x14;                  /* TeletexString */
+	s->csr.subject = scene_keep(s, copy);
+	refused("line", REASON_CSR_SUBJECT);
+}
+
+static void refuses_more_attributes_than_there_are_in_the_profile(void **state)
+{
+	struct scene *s = *state;
+	struct blob name = scene_name(s, ELEMENT_HEX, NULL);
+	struct buf rdns = { 0 };
+
+	for (size_t i = 0; i < 4; i++)
+		assert_int_equal(buf_append(&rdns, BLOB(name.ptr + 2, name.len - 2), NULL), REASON_OK);
+	s->csr.subject = scene_keep(s, make_element(0x30, buf_blob(&rdns)));
+	buf_done(&rdns);
+	refused("line", REASON_CSR_SUBJECT);
+}
+
 static void accepts_alternative_names_that_it_would_give(void **state)
 {
 	struct scene *s = *state;
@@ -593,6 +619,8 @@ int main(void)
 		test(refuses_another_devices_name),
 		test(refuses_further_attributes_in_the_subject),
 		test(refuses_a_subject_in_a_string_type_that_is_not_text),
+		test(refuses_the_right_text_in_a_string_type_that_is_not_text),
+		test(refuses_more_attributes_than_there_are_in_the_profile),
 		test(accepts_alternative_names_that_it_would_give),
 		test(refuses_other_alternative_names),
 		test(refuses_a_ca_certificate),

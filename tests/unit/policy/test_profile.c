@@ -399,7 +399,7 @@ static void load_hash(const char *dir, uint8_t hash[32])
 
 static void the_hash_changes_with_any_byte_and_any_name(void **state)
 {
-	char dir[] = "/tmp/assay-policy-XXXXXX";
+	char dir[] = "/tmp/assay-policy-XXXXXX", changed[sizeof(plain)];
 	uint8_t first[32], second[32];
 
 	(void)state;
@@ -411,6 +411,13 @@ static void the_hash_changes_with_any_byte_and_any_name(void **state)
 	write_file(dir, "README", "not a profile");
 	load_hash(dir, second);
 	assert_memory_equal(first, second, 32);
+
+	memcpy(changed, plain, sizeof(plain)); /* " }" becomes "} " */
+	changed[strlen(plain) - 1] = ' ';
+	changed[strlen(plain) - 2] = '}';
+	write_file(dir, "one.json", changed);
+	load_hash(dir, second);
+	assert_memory_not_equal(first, second, 32);
 
 	remove_file(dir, "one.json");
 	write_file(dir, "two.json", plain);
