@@ -130,6 +130,37 @@ static void of_two_devices_with_one_key_or_nonce_at_once_one_wins(void **state)
 	ledger_close(b.ledger);
 }
 
+/* The same for devices that are known already, whose entries are settled one by one. */
+static void of_two_known_devices_with_one_key_or_nonce_at_once_one_wins(void **state)
+{
+	struct world *world = *state;
+	struct asking a = { .ledger = world_ledger(world, "race-6-a", "intend", WINDOW_S) };
+	struct asking b = { .ledger = world_ledger(world, "race-6-b", "intend", WINDOW_S) };
+	static const char *const devices[2][2] = { { "dev-race-v0", "dev-race-v1" }, { "dev-race-v2", "dev-race-v3" } };
+
+	for (int shared_key = 0; shared_key < 2; shared_key++) {
+		for (int i = 0; i < 2; i++) {
+			struct request old;
+
+			request_enrol(&old, devices[shared_key][i], devices[shared_key][i]);
+			assert_int_equal(ask(a.ledger, &old), INTENT_NEW);
+			assert_ok(ledger_void(a.ledger, BLOB(old.serial, 16), "token away", f));
+		}
+		request_enrol(&a.request, devices[shared_key][0], shared_key ? "key-race-v" : "key-race-v0");
+		request_enrol(&b.request, devices[shared_key][1], shared_key ? "key-race-v" : "key-race-v1");
+		if (!shared_key) {
+			request_nonce(&a.request, "nonce-race-v");
+			request_nonce(&b.request, "nonce-race-v");
+		}
+		race(world, &a, &b);
+		assert_int_equal(a.request.intent.outcome, INTENT_NEW);
+		assert_int_equal(b.request.intent.outcome, INTENT_REFUSED);
+		assert_int_equal(b.request.intent.verdict.reason, shared_key ? REASON_KEY_BOUND : REASON_NONCE_REUSED);
+	}
+	ledger_close(a.ledger);
+	ledger_close(b.ledger);
+}
+
 struct recording {
 	struct ledger *ledger;
 	struct request *request;
@@ -543,6 +574,26 @@ static void a_chain_row_from_elsewhere_stops_the_stream(void **state)
 	ledger_close(ledger);
 }
 
+static void a_chain_row_that_is_gone_stops_the_stream(void **state)
+{
+	struct world *world = *state;
+	struct ledger *ledger = world_ledger(world, "gone", "intend", WINDOW_S);
+	struct request r;
+	struct fault fault;
+
+	request_enrol(&r, "dev-gone", "key-gone");
+	issue(ledger, &r);
+	world_sql(world, "set session_replication_role = replica");
+	world_sql(
+		world,
+		"create table kept as select * from chain where node = 'gone'; delete from chain where node = 'gone'");
+	request_enrol(&r, "dev-gone-2", "key-gone-2");
+	assert_int_equal(ledger_intend(ledger, &r.intent, 1, &fault), REASON_LEDGER_BEHIND);
+	world_sql(world, "insert into chain select * from kept; drop table kept");
+	world_sql(world, "set session_replication_role = origin");
+	ledger_close(ledger);
+}
+
 /* Who may do what */
 
 static void nobody_alters_what_is_written(void **state)
@@ -733,6 +784,7 @@ int main(void)
 		cmocka_unit_test(of_two_nodes_with_one_claim_the_first_wins_in_either_order),
 		cmocka_unit_test(of_two_keys_for_one_device_at_once_one_wins),
 		cmocka_unit_test(of_two_devices_with_one_key_or_nonce_at_once_one_wins),
+		cmocka_unit_test(of_two_known_devices_with_one_key_or_nonce_at_once_one_wins),
 		cmocka_unit_test(a_signature_on_its_way_keeps_the_intent_from_becoming_void),
 		cmocka_unit_test(a_revocation_waits_for_the_number_before_its_own),
 		cmocka_unit_test(two_nodes_in_a_storm_never_issue_twice_nor_deadlock),
@@ -744,6 +796,7 @@ int main(void)
 		cmocka_unit_test(a_server_that_may_forget_is_refused),
 		cmocka_unit_test(a_second_writer_of_a_stream_is_kept_out),
 		cmocka_unit_test(a_chain_row_from_elsewhere_stops_the_stream),
+		cmocka_unit_test(a_chain_row_that_is_gone_stops_the_stream),
 		cmocka_unit_test(nobody_alters_what_is_written),
 		cmocka_unit_test(the_reading_role_may_call_nothing_that_writes),
 		cmocka_unit_test(partitions_reach_ten_years_ahead),
