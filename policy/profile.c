@@ -1,42 +1,14 @@
-/* profile.c - reads one profile from JSON, key by key. See profile.h; rules between keys are in profile_check.c. */
+/*
+ * profile.c - reads one profile from JSON, key by key. See profile.h. Names are read in profile_names.c; rules between
+ * keys are in profile_check.c.
+ */
 #include "profile.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "csrattrs.h"
-#include "json_keys.h"
-
-#define N(table) (sizeof(table) / sizeof((table)[0]))
-
-/* One entry of a list of names: what it is called in JSON, what it is here. */
-struct named {
-	const char *name;
-	unsigned value;
-};
-
-static bool find_name(const struct named *names, size_t n, const json_t *value, unsigned *ret_value)
-{
-	const char *text = json_string_value(value);
-
-	for (size_t i = 0; text != NULL && i < n; i++)
-		if (strcmp(names[i].name, text) == 0) {
-			*ret_value = names[i].value;
-			return true;
-		}
-	return false;
-}
-
-static enum reason refuse_name(const struct named *names, size_t n, const json_t *given, const struct where *where,
-			       struct fault *f)
-{
-	char allowed[128];
-	size_t len = 0;
-
-	for (size_t i = 0; i < n && len < sizeof(allowed); i++)
-		len += (size_t)snprintf(allowed + len, sizeof(allowed) - len, "%s%s", i == 0 ? "" : " ", names[i].name);
-	return json_refuse(where, allowed, given, f);
-}
+#include "profile_read.h"
 
 /* A list of names as bits: 1U << value each. */
 static enum reason read_bits(const json_t *list, const struct named *names, size_t n, unsigned *ret_bits,
@@ -50,8 +22,8 @@ static enum reason read_bits(const json_t *list, const struct named *names, size
 		return json_refuse(where, "a list", list, f);
 	json_array_foreach(list, i, entry)
 	{
-		if (!find_name(names, n, entry, &value))
-			return refuse_name(names, n, entry, where, f);
+		if (!profile_name(names, n, entry, &value))
+			return profile_refuse(names, n, entry, where, f);
 		bits |= 1U << value;
 	}
 	*ret_bits = bits;
@@ -96,8 +68,8 @@ static enum reason read_new_key(const json_t *value, void *object, const struct 
 {
 	unsigned found;
 
-	if (!find_name(new_keys, N(new_keys), value, &found))
-		return refuse_name(new_keys, N(new_keys), value, where, f);
+	if (!profile_name(new_keys, N(new_keys), value, &found))
+		return profile_refuse(new_keys, N(new_keys), value, where, f);
 	((struct profile *)object)->reenrol.new_key = (enum new_key)found;
 	return REASON_OK;
 }
@@ -126,154 +98,6 @@ static enum reason read_reenrol(const json_t *value, void *object, const struct 
 						{ "expired_grace", false, read_grace } };
 
 	return json_keys_read(value, keys, N(keys), object, where, f);
-}
-
-/* --- names --- */
-
-static enum reason read_template(const json_t *value, struct template *ret_template, const struct where *where,
-				 struct fault *f)
-{
-	char text[LIMIT_SAN_CHARS + 1];
-
-	TRY(json_read_text(value, text, sizeof(text), where, f));
-	if (!template_parse(text, ret_template))
-		return json_refuse(where, "text with {element} {format} {unit_serial} {name}", value, f);
-	return REASON_OK;
-}
-
-static const struct named attributes[] = {
-	{ "CN", OID_AT_CN },       { "serialNumber", OID_AT_SERIAL_NUMBER },
-	{ "C", OID_AT_COUNTRY },   { "O", OID_AT_ORG },
-	{ "OU", OID_AT_ORG_UNIT },
-};
-
-/* In the order of the file, which is the order in the certificate. */
-static enum reason read_subject(const json_t *value, void *object, const struct where *where, struct fault *f)
-{
-	struct profile *profile = object;
-	void *at = json_object_iter((json_t *)value);
-
-	if (!json_is_object(value) || at == NULL || json_object_size(value) > LIMIT_NAME_ATTRS)
-		return json_refuse(where, "an object of 1 to 8 attributes", value, f);
-	for (; at != NULL; at = json_object_iter_next((json_t *)value, at)) {
-		AUTO(json_decrefp) json_t *name = json_string(json_object_iter_key(at));
-		unsigned type;
-
-		if (!find_name(attributes, N(attributes), name, &type))
-			return refuse_name(attributes, N(attributes), name, where, f);
-		TRY(read_template(json_object_iter_value(at), &profile->subject[profile->n_subject].value, where, f));
-		profile->subject[profile->n_subject++].type = (enum oid_id)type;
-	}
-	return REASON_OK;
-}
-
-static enum reason read_uri(const json_t *value, void *object, const struct where *where, struct fault *f)
-{
-	struct san_rule *rule = object;
-
-	rule->type = SAN_URI;
-	return read_template(value, &rule->value, where, f);
-}
-
-static enum reason read_dns(const json_t *value, void *object, const struct where *where, struct fault *f)
-{
-	struct san_rule *rule = object;
-
-	rule->type = SAN_DNS;
-	return read_template(value, &rule->value, where, f);
-}
-
-static enum reason read_hw_type(const json_t *value, void *object, const struct where *where, struct fault *f)
-{
-	const char *text = json_string_value(value);
-
-	if (text == NULL || !oid_by_name(text, &((struct san_rule *)object)->hw_type))
-		return json_refuse(where, "an OID like \"1.3.6.1.4.1.99999.1\", or \"assay.5.1\"", value, f);
-	return REASON_OK;
-}
-
-static enum reason read_hw_serial(const json_t *value, void *object, const struct where *where, struct fault *f)
-{
-	return read_template(value, &((struct san_rule *)object)->value, where, f);
-}
-
-static enum reason read_hw_module(const json_t *value, void *object, const struct where *where, struct fault *f)
-{
-	static const struct json_key keys[] = { { "hwType", true, read_hw_type }, { "serial", true, read_hw_serial } };
-
-	((struct san_rule *)object)->type = SAN_HW_MODULE;
-	return json_keys_read(value, keys, N(keys), object, where, f);
-}
-
-static enum reason read_san(const json_t *value, void *object, const struct where *where, struct fault *f)
-{
-	static const struct json_key keys[] = { { "uri", false, read_uri },
-						{ "dns", false, read_dns },
-						{ "hardwareModuleName", false, read_hw_module } };
-	struct profile *profile = object;
-	const json_t *entry;
-	size_t i;
-
-	if (!json_is_array(value) || json_array_size(value) >= LIMIT_SANS)
-		return json_refuse(where, "a list of at most 7 names", value, f);
-	json_array_foreach(value, i, entry)
-	{
-		if (json_object_size(entry) != 1)
-			return json_refuse(where, "objects with one of: uri dns hardwareModuleName", entry, f);
-		TRY(json_keys_read(entry, keys, N(keys), &profile->san[profile->n_sans], where, f));
-		profile->n_sans++;
-	}
-	return REASON_OK;
-}
-
-static enum reason read_unit_pattern(const json_t *value, void *object, const struct where *where, struct fault *f)
-{
-	struct template *pattern = &((struct profile *)object)->unit.pattern;
-
-	TRY(read_template(value, pattern, where, f));
-	if (pattern->uses != USES(PLACE_UNIT_SERIAL) ||
-	    pattern->literals + strlen("{unit_serial}") != strlen(pattern->text))
-		return json_refuse(where, "a URI with {unit_serial} once and no other placeholder", value, f);
-	return REASON_OK;
-}
-
-/*
- * A regular expression without groups, alternatives or open repetition, and with counts up to 64: what regcomp()
- * makes of it then stays small, whatever somebody writes.
- */
-static bool is_simple(const char *text)
-{
-	if (strpbrk(text, "()|*+?\\^$") != NULL || strstr(text, "}{") != NULL)
-		return false;
-	for (const char *at = strpbrk(text, "{,"); at != NULL; at = strpbrk(at + 1, "{,"))
-		if (strtoul(at + 1, NULL, 10) > LIMIT_NAME_CHARS)
-			return false;
-	return true;
-}
-
-static enum reason read_unit_format(const json_t *value, void *object, const struct where *where, struct fault *f)
-{
-	struct profile *profile = object;
-	char text[128], anchored[sizeof(text) + 4];
-
-	TRY(json_read_text(value, text, sizeof(text), where, f));
-	snprintf(anchored, sizeof(anchored), "^(%s)$", text);
-	if (!is_simple(text) || regcomp(&profile->unit.format, anchored, REG_EXTENDED | REG_NOSUB) != 0)
-		return json_refuse(where, "characters, [classes] and {counts} up to 64, like \"[A-Z0-9-]{4,32}\"",
-				   value, f);
-	profile->has_unit = true; /* from here on the expression has to be freed */
-	return REASON_OK;
-}
-
-static enum reason read_unit(const json_t *value, void *object, const struct where *where, struct fault *f)
-{
-	static const struct json_key keys[] = { { "pattern", true, read_unit_pattern },
-						{ "format", true, read_unit_format } };
-	struct profile *profile = object;
-
-	TRY(json_keys_read(value, keys, N(keys), object, where, f));
-	profile->san[profile->n_sans++] = (struct san_rule){ .type = SAN_URI, .value = profile->unit.pattern };
-	return REASON_OK;
 }
 
 /* --- what the certificate is for --- */
@@ -323,8 +147,8 @@ static enum reason read_keys(const json_t *value, void *object, const struct whe
 		return json_refuse(where, "a list of ec-p256 ec-p384 rsa-2048 rsa-3072", value, f);
 	json_array_foreach(value, i, entry)
 	{
-		if (!find_name(key_names, N(key_names), entry, &which))
-			return refuse_name(key_names, N(key_names), entry, where, f);
+		if (!profile_name(key_names, N(key_names), entry, &which))
+			return profile_refuse(key_names, N(key_names), entry, where, f);
 		profile->key[profile->n_keys++] = key_rules[which];
 	}
 	return REASON_OK;
@@ -395,11 +219,13 @@ static enum reason read_stamp(const json_t *value, void *object, const struct wh
 }
 
 static const struct json_key profile_keys[] = {
-	{ "family", false, read_family },    { "issuer", true, read_issuer },       { "enrol", false, read_enrol },
-	{ "reenrol", false, read_reenrol },  { "level", true, read_level },         { "subject", false, read_subject },
-	{ "san", false, read_san },          { "unit_serial", false, read_unit },   { "keys", true, read_keys },
-	{ "validity", true, read_validity }, { "key_usage", true, read_key_usage }, { "eku", true, read_eku },
-	{ "nonce", false, read_nonce },      { "stamp", false, read_stamp },
+	{ "family", false, read_family },      { "issuer", true, read_issuer },
+	{ "enrol", false, read_enrol },        { "reenrol", false, read_reenrol },
+	{ "level", true, read_level },         { "subject", false, profile_read_subject },
+	{ "san", false, profile_read_san },    { "unit_serial", false, profile_read_unit },
+	{ "keys", true, read_keys },           { "validity", true, read_validity },
+	{ "key_usage", true, read_key_usage }, { "eku", true, read_eku },
+	{ "nonce", false, read_nonce },        { "stamp", false, read_stamp },
 };
 
 /* --- the label: the file's name --- */
