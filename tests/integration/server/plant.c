@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -45,22 +48,49 @@ static void make_folder(const struct plant *plant, const char *name)
 	assert_int_equal(mkdir(path, 0700), 0);
 }
 
-static void write_config(const struct plant *plant)
+/* A port that was free a moment ago. */
+static unsigned free_port(void)
 {
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(address);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, len), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+	close(fd);
+	return ntohs(address.sin_port);
+}
+
+static void write_config(struct plant *plant)
+{
+	char here[256];
+
+	assert_non_null(getcwd(here, sizeof(here)));
+	for (unsigned i = 0; i < 3; i++)
+		plant->port[i] = (uint16_t)free_port();
+	write_file(plant, "users.json", "[]\n");
 	write_file(
 		plant, "assay.json",
-		"{ \"node\": \"n1\", \"state_dir\": \"state\", \"run_dir\": \"run\","
-		"\"est\": { \"listeners\": [ { \"port\": 1 } ], \"certificate\": \"x\", \"key\": \"x\", \"nonce_key\": "
-		"\"x\" },"
-		"\"admin\": { \"port\": 2, \"certificate\": \"x\", \"key\": \"x\", \"clients\": \"x\" },"
-		"\"status\": { \"port\": 3 }, \"trust\": { \"rigs\": \"x\" }, \"profiles\": \"x\", \"root\": \"x\","
+		"{ \"node\": \"n1\", \"home\": \"quickstart\", \"state_dir\": \"state\", \"run_dir\": \"run\","
+		"\"est\": { \"listeners\": [ { \"port\": %u } ], \"certificate\": \"tls/est.pem\", \"key\": "
+		"\"tls/est.key\","
+		"  \"default_label\": \"line\", \"nonce_key\": \"secrets/nonce.key\" },"
+		"\"admin\": { \"port\": %u, \"certificate\": \"tls/admin.pem\", \"key\": \"tls/admin.key\","
+		"  \"clients\": \"trust/operators.pem\" },"
+		"\"status\": { \"port\": %u }, \"trust\": { \"rigs\": \"trust/rigs.pem\" },"
+		"\"evidence\": [ { \"format\": \"assay.1.1\", \"name\": \"test\", \"roots\": \"vendor/root.pem\","
+		"  \"software\": true } ],"
+		"\"profiles\": \"%s/deploy/profiles\", \"users\": \"users.json\", \"root\": \"ca/root.pem\","
 		"\"issuers\": [ { \"name\": \"attested\", \"certificate\": \"ca/attested.pem\", \"key\": \"attested\","
 		"  \"level_min\": \"vouched\", \"validity_max\": \"10y\" },"
 		" { \"name\": \"unattested\", \"certificate\": \"ca/unattested.pem\", \"key\": \"unattested\","
-		"  \"level_min\": \"none\", \"level_max\": \"none\" } ],"
-		"\"token\": { \"module\": \"/usr/lib/softhsm/libsofthsm2.so\", \"label\": \"assay\", \"pin_file\": "
-		"\"secrets/pin\" },"
-		"\"ledger\": { \"writer\": \"%s\", \"reader\": \"x\" } }\n",
+		"  \"level_min\": \"none\", \"level_max\": \"none\" },"
+		" { \"name\": \"idevid\", \"certificate\": \"ca/idevid.pem\", \"key\": \"idevid\", \"level_min\": "
+		"\"native\" } ],"
+		"\"token\": { \"module\": \"/usr/lib/softhsm/libsofthsm2.so\", \"label\": \"assay\","
+		"  \"pin_file\": \"secrets/pin\" },"
+		"\"ledger\": { \"writer\": \"%s\", \"reader\": \"%s\" } }\n",
+		plant->port[0], plant->port[1], plant->port[2], here, plant->world->ca_conninfo,
 		plant->world->ca_conninfo);
 }
 
@@ -132,11 +162,8 @@ int plant_teardown(void **state)
 	return world_teardown(&world);
 }
 
-/* Its own log, appended; it ends with us, also when a test aborts. */
-void plant_start(struct plant *plant)
+static void start(struct plant *plant, char *const argv[])
 {
-	char *const argv[] = { ASSAYD, "--config", plant->config, "--role", "ca", NULL };
-
 	assert_int_equal(plant->ca, 0);
 	plant->ca = fork();
 	assert_true(plant->ca >= 0);
@@ -146,6 +173,20 @@ void plant_start(struct plant *plant)
 		execv(argv[0], argv);
 		_exit(99);
 	}
+}
+
+void plant_start(struct plant *plant)
+{
+	char *const argv[] = { ASSAYD, "--config", plant->config, "--role", "ca", NULL };
+
+	start(plant, argv);
+}
+
+void plant_start_all(struct plant *plant)
+{
+	char *const argv[] = { ASSAYD, "--config", plant->config, NULL };
+
+	start(plant, argv);
 }
 
 int plant_wait(struct plant *plant)

@@ -38,16 +38,19 @@ struct peer {
 struct plant {
 	struct world *world;
 	char home[128], config[160], log[160];
-	pid_t ca; /* 0: not running */
+	pid_t ca; /* what was started; 0: not running */
 	X509 *attested;
+	uint16_t port[3]; /* EST, admin, status */
 };
 
 int plant_setup(void **state); /* cmocka group fixtures */
 int plant_teardown(void **state);
-void plant_start(struct plant *plant);
-int plant_wait(struct plant *plant);  /* for its end: the exit status, or 256 + the signal */
-int plant_stop(struct plant *plant);  /* asks for an orderly end first */
-void plant_kill(struct plant *plant); /* as a crash would */
+/* Both log to plant->log, appended. */
+void plant_start(struct plant *plant);     /* the ca alone */
+void plant_start_all(struct plant *plant); /* assayd with its four roles; `ca` is the supervisor then */
+int plant_wait(struct plant *plant);       /* for its end: the exit status, or 256 + the signal */
+int plant_stop(struct plant *plant);       /* asks for an orderly end first */
+void plant_kill(struct plant *plant);      /* as a crash would */
 bool plant_logged(const struct plant *plant, const char *text);
 
 void peer_open(struct peer *peer, struct plant *plant, enum role role, bool announce);

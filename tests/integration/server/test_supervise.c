@@ -1,0 +1,324 @@
+/* test_supervise.c - does assayd start its four roles, keep them up, stop them in order, and say clearly why it will
+ * not? */
+#include "plant.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/landlock.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "config.h"
+#include "observe/metrics.h"
+
+#define PATIENCE_US (60 * 1000000LL)
+
+static const char *const roles[] = { "ra", "ca", "va", "admin" };
+
+static void run_dir(const struct plant *plant, char out[160])
+{
+	snprintf(out, 160, "%s/run", plant->home);
+}
+
+static bool is_ready(const struct plant *plant, const char *role)
+{
+	char dir[160];
+	int64_t ready;
+
+	run_dir(plant, dir);
+	return metrics_read_gauge(dir, role, GAUGE_READY, &ready) && ready == 1;
+}
+
+static void pause_a_little(void)
+{
+	const struct timespec t = { .tv_nsec = 10000000 };
+
+	nanosleep(&t, NULL);
+}
+
+static void wait_all_ready(const struct plant *plant)
+{
+	int64_t until_us = clock_mono_us() + PATIENCE_US;
+
+	for (unsigned i = 0; i < 4; i++)
+		while (!is_ready(plant, roles[i])) {
+			if (clock_mono_us() > until_us)
+				fail_msg("%s is not ready", roles[i]);
+			pause_a_little();
+		}
+}
+
+/* A child of the supervisor with this role, from the kernel's list; 0 if there is none. */
+static pid_t role_pid(const struct plant *plant, const char *role)
+{
+	char line[256], out[32] = "";
+	FILE *p;
+
+	snprintf(line, sizeof(line), "pgrep -f -x 'assayd --config %s --role %s'", plant->config, role);
+	p = popen(line, "r");
+	assert_non_null(p);
+	if (fgets(out, sizeof(out), p) == NULL)
+		out[0] = '\0';
+	pclose(p);
+	return (pid_t)atoi(out);
+}
+
+static int start(void **state)
+{
+	struct plant *plant = *state;
+
+	remove(plant->log);
+	plant_start_all(plant);
+	wait_all_ready(plant);
+	return 0;
+}
+
+static int stop(void **state)
+{
+	struct plant *plant = *state;
+	int status = plant->ca == 0 ? 0 : plant_stop(plant);
+
+	for (unsigned i = 0; i < 4; i++)
+		if (role_pid(plant, roles[i]) != 0)
+			return -1;
+	return status;
+}
+
+static int fresh_log(void **state)
+{
+	struct plant *plant = *state;
+
+	return remove(plant->log) != 0 && errno != ENOENT;
+}
+
+static void a_role_that_dies_is_started_again(void **state)
+{
+	struct plant *plant = *state;
+
+	for (unsigned i = 0; i < 4; i++) {
+		pid_t old = role_pid(plant, roles[i]), new;
+		int64_t until_us = clock_mono_us() + PATIENCE_US;
+
+		assert_true(old > 0);
+		kill(old, SIGKILL);
+		while ((new = role_pid(plant, roles[i])) == old || new == 0) {
+			assert_true(clock_mono_us() < until_us);
+			pause_a_little();
+		}
+	}
+	wait_all_ready(plant);
+	assert_true(plant_logged(plant, "\"role_died\""));
+}
+
+static void it_stops_in_order(void **state)
+{
+	struct plant *plant = *state;
+	static char all[1 << 18];
+	const char *at = all;
+	FILE *file;
+
+	assert_int_equal(plant_stop(plant), 0);
+	file = fopen(plant->log, "r");
+	all[fread(all, 1, sizeof(all) - 1, file)] = '\0';
+	fclose(file);
+	for (unsigned i = 0; i < 4; i++) {
+		static const char *const order[] = { "ra", "va", "admin", "ca" };
+		char ended[64];
+
+		snprintf(ended, sizeof(ended), "\"event\":\"role_ended\",\"name\":\"%s\",\"status\":0", order[i]);
+		at = strstr(at, ended);
+		if (at == NULL)
+			fail_msg("no %s behind the one before", ended);
+	}
+	assert_null(strstr(all, "role_killed"));
+}
+
+static void the_roles_end_with_a_supervisor_that_is_killed(void **state)
+{
+	struct plant *plant = *state;
+	int64_t until_us = clock_mono_us() + PATIENCE_US;
+
+	plant_kill(plant);
+	for (unsigned i = 0; i < 4; i++)
+		while (role_pid(plant, roles[i]) != 0) {
+			assert_true(clock_mono_us() < until_us);
+			pause_a_little();
+		}
+}
+
+/* Runs assayd to its end; what it says on standard error. */
+static int say(const struct plant *plant, const char *options, char *out, size_t out_len)
+{
+	char line[512];
+	FILE *p;
+	int status;
+
+	snprintf(line, sizeof(line), ASSAYD " --config %s %s 2>&1", plant->config, options);
+	p = popen(line, "r");
+	assert_non_null(p);
+	out[fread(out, 1, out_len - 1, p)] = '\0';
+	status = pclose(p);
+	return WEXITSTATUS(status);
+}
+
+static void a_second_one_is_refused_in_one_line(void **state)
+{
+	struct plant *plant = *state;
+	char out[1024];
+
+	assert_int_equal(say(plant, "", out, sizeof(out)), 1);
+	assert_ptr_equal(strchr(out, '\n'), out + strlen(out) - 1);
+	assert_non_null(strstr(out, "another assayd runs already"));
+	assert_non_null(strstr(out, "/run"));
+	wait_all_ready(plant); /* the first one is not touched */
+}
+
+static void a_port_that_is_taken_is_named_in_one_line(void **state)
+{
+	static const char *const keys[] = { "est.listeners[0].port", "admin.port", "status.port" };
+	struct plant *plant = *state;
+
+	for (unsigned i = 0; i < 3; i++) {
+		struct sockaddr_in address = { .sin_family = AF_INET,
+					       .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+					       .sin_port = htons(plant->port[i]) };
+		int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		char out[1024], port[16];
+
+		assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+		assert_int_equal(listen(fd, 1), 0);
+		assert_int_equal(say(plant, "", out, sizeof(out)), 1);
+		close(fd);
+		snprintf(port, sizeof(port), " %u ", plant->port[i]);
+		assert_ptr_equal(strchr(out, '\n'), out + strlen(out) - 1);
+		assert_non_null(strstr(out, keys[i]));
+		assert_non_null(strstr(out, port));
+		for (unsigned k = 0; k < 4; k++)
+			assert_int_equal(role_pid(plant, roles[k]), 0);
+	}
+}
+
+static void check_says_good_or_what_is_not(void **state)
+{
+	struct plant *plant = *state;
+	char out[1024], from[192], to[192];
+
+	assert_int_equal(say(plant, "--check", out, sizeof(out)), 0);
+	assert_string_equal(out, "configuration is good\n");
+	snprintf(from, sizeof(from), "%s/trust/rigs.pem", plant->home);
+	snprintf(to, sizeof(to), "%s/trust/rigs.away", plant->home);
+	assert_int_equal(rename(from, to), 0);
+	assert_int_equal(say(plant, "--check", out, sizeof(out)), 2);
+	assert_non_null(strstr(out, "trust.rigs"));
+	assert_int_equal(rename(to, from), 0);
+}
+
+static void with_a_wrong_pin_the_ca_stays_down_and_the_rest_goes_on(void **state)
+{
+	struct plant *plant = *state;
+	int64_t until_us = clock_mono_us() + PATIENCE_US;
+	char path[192];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/secrets/pin", plant->home);
+	file = fopen(path, "w");
+	fputs("00000000\n", file);
+	fclose(file);
+	plant_start_all(plant);
+	while (!plant_logged(plant, "role_stays_down")) {
+		assert_true(clock_mono_us() < until_us);
+		pause_a_little();
+	}
+	assert_true(plant_logged(plant, "correct token.pin_file"));
+	assert_int_equal(role_pid(plant, "ca"), 0);
+	assert_true(role_pid(plant, "ra") > 0);
+	assert_int_equal(plant_stop(plant), 0);
+	file = fopen(path, "w");
+	fputs("12345678\n", file);
+	fclose(file);
+}
+
+static int try_open(const struct plant *plant, const char *name)
+{
+	char path[192];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", plant->home, name);
+	fd = open(path, O_RDONLY);
+	if (fd < 0)
+		return errno;
+	close(fd);
+	return 0;
+}
+
+/* In a child, for it cannot be undone: the exit status is the number of the first thing that was wrong. */
+static int confined(const struct plant *plant, const struct config *config)
+{
+	role_confine(config, ROLE_RA);
+	if (try_open(plant, "secrets/pin") != EACCES)
+		return 1;
+	if (try_open(plant, "token") != EACCES)
+		return 2;
+	if (try_open(plant, "secrets/nonce.key") != 0)
+		return 3;
+	if (try_open(plant, "tls/est.key") != 0)
+		return 4;
+	if (try_open(plant, "users.json") != 0)
+		return 5;
+	if (open("/root", O_RDONLY) >= 0 || open("/home", O_RDONLY) >= 0)
+		return 6;
+	return 0;
+}
+
+static void the_other_roles_cannot_open_the_pin_nor_the_token(void **state)
+{
+	struct plant *plant = *state;
+	struct config *config;
+	struct fault f = { 0 };
+	int status;
+	pid_t pid;
+
+	if (syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) < 1) {
+		print_message("this kernel has no Landlock\n");
+		skip();
+	}
+	if (config_load(plant->config, &config, &f) != REASON_OK)
+		fail_msg("%s", f.detail);
+	assert_int_equal(try_open(plant, "secrets/pin"), 0); /* before */
+	pid = fork();
+	if (pid == 0) {
+		struct fault g = { 0 };
+
+		_exit(role_become(config, ROLE_RA, &g) == REASON_OK ? confined(plant, config) : 9);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(WEXITSTATUS(status), 0);
+	config_free(config);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(check_says_good_or_what_is_not, fresh_log, stop),
+		cmocka_unit_test_setup_teardown(a_port_that_is_taken_is_named_in_one_line, fresh_log, stop),
+		cmocka_unit_test_setup_teardown(a_role_that_dies_is_started_again, start, stop),
+		cmocka_unit_test_setup_teardown(a_second_one_is_refused_in_one_line, start, stop),
+		cmocka_unit_test_setup_teardown(it_stops_in_order, start, stop),
+		cmocka_unit_test_setup_teardown(the_roles_end_with_a_supervisor_that_is_killed, start, stop),
+		cmocka_unit_test_setup_teardown(with_a_wrong_pin_the_ca_stays_down_and_the_rest_goes_on, fresh_log,
+						stop),
+		cmocka_unit_test_setup_teardown(the_other_roles_cannot_open_the_pin_nor_the_token, fresh_log, stop),
+	};
+
+	return cmocka_run_group_tests(tests, plant_setup, plant_teardown);
+}
