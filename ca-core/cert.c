@@ -1,4 +1,10 @@
-/* cert.c - see cert.h. */
+/*
+ * cert.c - see cert.h.
+ *
+ * Three departures from DER and its RFCs stand in chips that are sold, and do no harm, since nothing here is encoded
+ * again: Infineon's OPTIGA CAs write keyUsage with trailing zero bits, Microchip's ATECC608 chains a GeneralizedTime
+ * before 2050, NXP's SE05x CA NULL parameters for ECDSA. These are read; every other departure is refused.
+ */
 #include "cert.h"
 
 #include <string.h>
@@ -43,7 +49,7 @@ static bool read_basic(struct blob value, struct cert *cert)
 static bool read_key_usage(struct blob value, struct cert *cert)
 {
 	cert->has_key_usage = true;
-	return x509_key_usage(value, &cert->key_usage);
+	return x509_key_usage(value, true, &cert->key_usage);
 }
 
 static bool read_ekus(struct blob value, struct cert *cert)
@@ -123,8 +129,9 @@ static bool parse_validity(struct blob *in, struct cert *cert)
 {
 	struct blob validity;
 
-	return der_take(in, DER_SEQUENCE, &validity) && der_time(&validity, &cert->not_before_s) &&
-	       der_time(&validity, &cert->not_after_s) && validity.len == 0 && cert->not_before_s <= cert->not_after_s;
+	return der_take(in, DER_SEQUENCE, &validity) && der_time_lax(&validity, &cert->not_before_s) &&
+	       der_time_lax(&validity, &cert->not_after_s) && validity.len == 0 &&
+	       cert->not_before_s <= cert->not_after_s;
 }
 
 /* [0] EXPLICIT INTEGER 2: X.509 version 3 */
@@ -151,7 +158,7 @@ static enum reason parse_tbs(struct blob in, struct blob outer_algorithm, struct
 		return malformed(f, "version is not 3");
 	if (!parse_serial(&in, &cert->serial))
 		return malformed(f, "serial number");
-	if (!x509_algorithm(&in, &algorithm, &cert->alg) || !blob_equal(algorithm, outer_algorithm))
+	if (!x509_algorithm(&in, true, &algorithm, &cert->alg) || !blob_equal(algorithm, outer_algorithm))
 		return malformed(f, "inner and outer signature algorithm differ");
 	if (!x509_name(&in, &cert->issuer) || name_empty(cert->issuer))
 		return malformed(f, "issuer");
@@ -179,7 +186,7 @@ enum reason cert_parse(struct blob der, struct cert *ret_cert, struct fault *f)
 	if (der.len > LIMIT_CERT_BYTES)
 		return fault_set(f, REASON_CHAIN_DER, "certificate: %zu bytes, at most %d", der.len, LIMIT_CERT_BYTES);
 	if (!der_only(der, DER_SEQUENCE, &in) || !der_take_whole(&in, DER_SEQUENCE, &cert.tbs, &tbs) ||
-	    !x509_algorithm(&in, &algorithm, &alg) || !der_bytes(&in, &cert.signature) || in.len != 0)
+	    !x509_algorithm(&in, true, &algorithm, &alg) || !der_bytes(&in, &cert.signature) || in.len != 0)
 		return malformed(f, "not one DER Certificate");
 	TRY(parse_tbs(tbs, algorithm, &cert, f));
 	*ret_cert = cert;

@@ -3,8 +3,8 @@
  *
  * Owns:     nothing: every blob points into the DER given, which must outlive the struct.
  * Threads:  pure.
- * Spec:     RFC 5280 section 4.1. DER is checked, not assumed: what is re-encoded equals what was received.
- * Does not: verify signatures or paths (trust.h), nor decide who may do what (policy/).
+ * Spec:     RFC 5280 section 4.1. DER is checked, not assumed, but for three departures of secure elements' vendors
+ * that cert.c names. Does not: verify signatures or paths (trust.h), nor decide who may do what (policy/).
  */
 #ifndef ASSAY_CERT_H
 #define ASSAY_CERT_H
@@ -25,13 +25,13 @@
 #define KU_DECIPHER_ONLY (1U << 8)
 
 struct cert {
-	struct blob der; /* whole */
-	struct blob tbs; /* what is signed */
-	struct blob serial; /* content octets of the INTEGER */
+	struct blob der;             /* whole */
+	struct blob tbs;             /* what is signed */
+	struct blob serial;          /* content octets of the INTEGER */
 	struct blob issuer, subject; /* Name, whole DER */
-	struct blob san; /* GeneralNames, whole DER; absent if none */
-	struct blob ski, aki; /* key identifiers; absent if none */
-	struct blob signature; /* of the BIT STRING */
+	struct blob san;             /* GeneralNames, whole DER; absent if none */
+	struct blob ski, aki;        /* key identifiers; absent if none */
+	struct blob signature;       /* of the BIT STRING */
 	enum sig_alg alg;
 	struct pubkey key;
 	int64_t not_before_s, not_after_s; /* Unix time; TIME_NO_EXPIRY for 99991231235959Z */
@@ -44,7 +44,8 @@ struct cert {
 	bool unknown_critical; /* a critical extension that Assay does not process */
 };
 
-/* REASON_CHAIN_DER for anything malformed (also over LIMIT_CERT_BYTES, trailing bytes, repeated extensions); KEY_ reasons for its key. */
+/* REASON_CHAIN_DER for anything malformed (also over LIMIT_CERT_BYTES, trailing bytes, repeated extensions); KEY_
+ * reasons for its key. */
 MUST_CHECK enum reason cert_parse(struct blob der, struct cert *ret_cert, struct fault *f);
 bool cert_has_eku(const struct cert *cert, enum oid_id eku);
 

@@ -20,7 +20,7 @@ static enum reason read_extension(const struct extension *ext, struct csr *csr, 
 
 	if (oid_is(ext->oid, oid_of(OID_CE_BASIC)) && !x509_basic(ext->value, &csr->asks_ca, &path_len))
 		return bad_extension(f, "basicConstraints");
-	if (oid_is(ext->oid, oid_of(OID_CE_KEY_USAGE)) && !x509_key_usage(ext->value, &csr->key_usage))
+	if (oid_is(ext->oid, oid_of(OID_CE_KEY_USAGE)) && !x509_key_usage(ext->value, false, &csr->key_usage))
 		return bad_extension(f, "keyUsage");
 	if (oid_is(ext->oid, oid_of(OID_CE_EKU)) && !x509_ekus(ext->value, csr->eku, &csr->n_ekus))
 		return bad_extension(f, "extKeyUsage");
@@ -152,15 +152,13 @@ static enum reason read_attribute(struct blob *in, struct attributes *seen, stru
 	return index < N_KNOWN ? known[index].read(values, csr, f) : REASON_OK;
 }
 
+/* Their order is not held against a client: strongSwan 5.9.8 does not sort them, and none comes twice. */
 static enum reason read_attributes(struct blob in, struct csr *csr, struct fault *f)
 {
 	struct attributes seen = { 0 };
-	struct blob rest = in;
 
-	while (rest.len > 0)
-		TRY(read_attribute(&rest, &seen, csr, f));
-	if (!der_set_ordered(in))
-		return bad_attribute(f, "stands before one that DER sorts before it");
+	while (in.len > 0)
+		TRY(read_attribute(&in, &seen, csr, f));
 	return REASON_OK;
 }
 
@@ -192,7 +190,7 @@ enum reason csr_parse(struct blob der, struct csr *ret_csr, struct claims *claim
 	if (der.len > LIMIT_CSR_BYTES)
 		return fault_set(f, REASON_CSR_DER, "%zu bytes, at most %d", der.len, LIMIT_CSR_BYTES);
 	if (!der_only(der, DER_SEQUENCE, &in) || !der_take_whole(&in, DER_SEQUENCE, &claim.message, &info) ||
-	    !x509_algorithm(&in, &algorithm, &claim.alg) || !der_bytes(&in, &claim.signature) || in.len != 0)
+	    !x509_algorithm(&in, false, &algorithm, &claim.alg) || !der_bytes(&in, &claim.signature) || in.len != 0)
 		return fault_set(f, REASON_CSR_DER, "not one DER CertificationRequest");
 	TRY(parse_info(info, &csr, f));
 	if (!sig_alg_fits(claim.alg, csr.key.type))

@@ -15,22 +15,22 @@ struct csr {
 	struct blob der;
 	struct blob subject; /* Name, whole DER; may be the empty SEQUENCE */
 	struct pubkey key;
-	struct blob san; /* requested GeneralNames, whole DER; absent if none */
-	bool asks_ca; /* basicConstraints with cA TRUE */
+	struct blob san;    /* requested GeneralNames, whole DER; absent if none */
+	bool asks_ca;       /* basicConstraints with cA TRUE */
 	unsigned key_usage; /* requested KU_ bits, 0 if none */
 	size_t n_ekus;
 	struct oid eku[LIMIT_EKUS];
-	struct blob evidence; /* the one AttestationBundle, whole DER; absent if none */
-	struct blob challenge; /* challengePassword's characters; absent if none */
+	struct blob evidence;   /* the one AttestationBundle, whole DER; absent if none */
+	struct blob challenge;  /* challengePassword's characters; absent if none */
 	struct blob continuity; /* the OCTET STRING's bytes of assay.4.1; absent if none */
-	bool asks_change_name; /* changeSubjectName, RFC 6402 */
+	bool asks_change_name;  /* changeSubjectName, RFC 6402 */
 };
 
 /*
  * One DER PKCS#10, nothing after it. Attributes and requested extensions that Assay has no use for (AKI, SKI and
- * CRLDP as some clients copy them) are ignored; a repeated attribute or extension is refused; two attestation
- * attributes, or an attribute with two bundles, are REASON_EVIDENCE_DUPLICATE. Its self-signature goes to claims
- * (refusal REASON_CSR_SIGNATURE).
+ * CRLDP as some clients copy them) are ignored; so is the order of attributes; a repeated attribute or extension is
+ * refused; two attestation attributes, or an attribute with two bundles, are REASON_EVIDENCE_DUPLICATE. Its
+ * self-signature goes to claims (refusal REASON_CSR_SIGNATURE).
  */
 MUST_CHECK enum reason csr_parse(struct blob der, struct csr *ret_csr, struct claims *claims, struct fault *f);
 

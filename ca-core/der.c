@@ -129,7 +129,7 @@ bool der_bytes(struct blob *in, struct blob *ret_bytes)
 	return true;
 }
 
-bool der_flags(struct blob *in, unsigned *ret_flags)
+static bool read_flags(struct blob *in, bool lax, unsigned *ret_flags)
 {
 	struct blob c;
 	unsigned flags = 0, unused;
@@ -139,8 +139,10 @@ bool der_flags(struct blob *in, unsigned *ret_flags)
 	unused = c.ptr[0];
 	if (unused > 7 || (c.len == 1 && unused != 0))
 		return false;
-	/* a named bit list ends with its last one bit: exactly the unused bits are zero, and the next is not */
-	if (c.len > 1 && (c.ptr[c.len - 1] & ((2U << unused) - 1)) != 1U << unused)
+	/* the unused bits are zero; in DER a named bit list ends with its last one bit, so the next is not */
+	if (c.len > 1 && (c.ptr[c.len - 1] & ((1U << unused) - 1)) != 0)
+		return false;
+	if (c.len > 1 && !lax && (c.ptr[c.len - 1] & 1U << unused) == 0)
 		return false;
 	for (size_t bit = 0; bit < (c.len - 1) * 8; bit++) {
 		if (c.ptr[1 + bit / 8] & 0x80U >> bit % 8)
@@ -148,6 +150,16 @@ bool der_flags(struct blob *in, unsigned *ret_flags)
 	}
 	*ret_flags = flags;
 	return true;
+}
+
+bool der_flags(struct blob *in, unsigned *ret_flags)
+{
+	return read_flags(in, false, ret_flags);
+}
+
+bool der_flags_lax(struct blob *in, unsigned *ret_flags)
+{
+	return read_flags(in, true, ret_flags);
 }
 
 bool der_null(struct blob *in)
@@ -220,7 +232,7 @@ static bool time_rest(const uint8_t *p, unsigned year, int64_t *ret_s)
 	return true;
 }
 
-bool der_time(struct blob *in, int64_t *ret_s)
+static bool read_time(struct blob *in, unsigned generalized_from, int64_t *ret_s)
 {
 	static const char no_expiry[] = "99991231235959Z";
 	struct der item;
@@ -234,13 +246,23 @@ bool der_time(struct blob *in, int64_t *ret_s)
 		return time_rest(item.content.ptr + 2, year < 50 ? 2000 + year : 1900 + year, ret_s);
 	}
 	if (item.tag != DER_GENERALIZED_TIME || item.content.len != 15 || !digits(item.content.ptr, 4, &year) ||
-	    year < 2050)
-		return false; /* dates through 2049 must be UTCTime */
+	    year < generalized_from)
+		return false;
 	if (memcmp(item.content.ptr, no_expiry, 15) == 0) {
 		*ret_s = TIME_NO_EXPIRY;
 		return true;
 	}
 	return time_rest(item.content.ptr + 4, year, ret_s);
+}
+
+bool der_time(struct blob *in, int64_t *ret_s)
+{
+	return read_time(in, 2050, ret_s); /* dates through 2049 must be UTCTime */
+}
+
+bool der_time_lax(struct blob *in, int64_t *ret_s)
+{
+	return read_time(in, 1950, ret_s);
 }
 
 /* -1, 0, 1 as X.690 section 11.6 orders: the shorter one padded with zero octets at its end. */

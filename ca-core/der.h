@@ -59,9 +59,13 @@ MUST_CHECK bool der_small(struct blob *in, uint32_t *ret_value);           /* 0 
 MUST_CHECK bool der_bytes(struct blob *in, struct blob *ret_bytes);        /* BIT STRING of whole bytes */
 MUST_CHECK bool der_flags(struct blob *in,
 			  unsigned *ret_flags); /* named BIT STRING: bit 0 is 1U << 0; 16 bits at most */
+MUST_CHECK bool der_flags_lax(struct blob *in, unsigned *ret_flags); /* the same with trailing zero bits, see cert.c */
 MUST_CHECK bool der_null(struct blob *in);
 MUST_CHECK bool der_oid(struct blob *in, struct blob *ret_content); /* well-formed arcs, of any length */
 MUST_CHECK bool der_time(struct blob *in, int64_t *ret_s); /* UTCTime or GeneralizedTime; TIME_NO_EXPIRY for 9999 */
+
+MUST_CHECK bool der_time_lax(struct blob *in,
+			     int64_t *ret_s); /* the same with GeneralizedTime before 2050, see cert.c */
 
 /* Elements of a SET OF stand in ascending order of their encodings (X.690 section 11.6); `content` is the SET's. */
 MUST_CHECK bool der_set_ordered(struct blob content);

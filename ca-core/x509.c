@@ -55,7 +55,7 @@ static const struct {
 	{ OID_RSA_PSS, SIG_RSA_PSS_SHA256, pss_sha256, sizeof(pss_sha256) },
 };
 
-bool x509_algorithm(struct blob *in, struct blob *ret_whole, enum sig_alg *ret_alg)
+bool x509_algorithm(struct blob *in, bool lax, struct blob *ret_whole, enum sig_alg *ret_alg)
 {
 	struct blob content, oid, rest;
 	struct der parameters;
@@ -67,8 +67,11 @@ bool x509_algorithm(struct blob *in, struct blob *ret_whole, enum sig_alg *ret_a
 		return false;
 	*ret_alg = SIG_NONE;
 	for (size_t i = 0; i < sizeof(algorithms) / sizeof(algorithms[0]); i++) {
-		if (oid_is(oid, oid_of(algorithms[i].oid)) &&
-		    blob_equal(rest, BLOB(algorithms[i].parameters, algorithms[i].parameters_len)))
+		struct blob wanted = BLOB(algorithms[i].parameters, algorithms[i].parameters_len);
+
+		if (!oid_is(oid, oid_of(algorithms[i].oid)))
+			continue;
+		if (blob_equal(rest, wanted) || (lax && wanted.len == 0 && blob_equal(rest, BLOB_OF(null_element))))
 			*ret_alg = algorithms[i].alg;
 	}
 	return true;
@@ -128,9 +131,10 @@ bool x509_basic(struct blob value, bool *ret_is_ca, int *ret_path_len)
 	return in.len == 0;
 }
 
-bool x509_key_usage(struct blob value, unsigned *ret_usage)
+bool x509_key_usage(struct blob value, bool lax, unsigned *ret_usage)
 {
-	return der_flags(&value, ret_usage) && value.len == 0 && *ret_usage != 0;
+	return (lax ? der_flags_lax(&value, ret_usage) : der_flags(&value, ret_usage)) && value.len == 0 &&
+	       *ret_usage != 0;
 }
 
 bool x509_ekus(struct blob value, struct oid eku[LIMIT_EKUS], size_t *ret_n)

@@ -18,9 +18,9 @@ MUST_CHECK bool x509_name(struct blob *in, struct blob *ret_whole);
 
 /*
  * Takes an AlgorithmIdentifier off the cursor. Well-formed but unknown, weak (MD5, SHA-1) or with other parameters
- * than its RFC asks for (absent for ECDSA, NULL for RSA) is SIG_NONE.
+ * than its RFC asks for (absent for ECDSA, or NULL if lax; NULL for RSA) is SIG_NONE.
  */
-MUST_CHECK bool x509_algorithm(struct blob *in, struct blob *ret_whole, enum sig_alg *ret_alg);
+MUST_CHECK bool x509_algorithm(struct blob *in, bool lax, struct blob *ret_whole, enum sig_alg *ret_alg);
 
 struct extension {
 	struct blob oid;
@@ -36,7 +36,7 @@ MUST_CHECK bool x509_extensions(struct blob content, struct extensions *ret_list
 
 /* The values of those that Assay processes. */
 MUST_CHECK bool x509_basic(struct blob value, bool *ret_is_ca, int *ret_path_len); /* -1: none */
-MUST_CHECK bool x509_key_usage(struct blob value, unsigned *ret_usage);            /* at least one bit */
+MUST_CHECK bool x509_key_usage(struct blob value, bool lax, unsigned *ret_usage);  /* at least one bit */
 MUST_CHECK bool x509_ekus(struct blob value, struct oid eku[LIMIT_EKUS], size_t *ret_n);
 /* Shape of every GeneralName: known tag, not empty, text as IA5, IP of 4 or 16, at most `max` of them. */
 MUST_CHECK bool x509_general_names(struct blob value, size_t max);

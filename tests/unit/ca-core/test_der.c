@@ -158,6 +158,30 @@ static void bit_strings_have_no_padding_but_zeros(void **state)
 	}
 }
 
+static void the_lax_readers_take_two_departures_and_no_more(void **state)
+{
+	struct blob zeros = LITERAL("\x03\x02\x00\x06"), ones = LITERAL("\x03\x02\x05\xb0"),
+		    empty = LITERAL("\x03\x01\x01");
+	struct blob early = LITERAL("\x18\x0f"
+				    "20480609220000Z"),
+		    ancient = LITERAL("\x18\x0f"
+				      "19491231235959Z"),
+		    vague = LITERAL("\x18\x0d"
+				    "204806092200Z");
+	unsigned flags;
+	int64_t at_s;
+
+	(void)state;
+	assert_true(der_flags_lax(&zeros, &flags));
+	assert_int_equal(flags, 1 << 5 | 1 << 6);
+	assert_false(der_flags_lax(&ones, &flags));
+	assert_false(der_flags_lax(&empty, &flags));
+	assert_true(der_time_lax(&early, &at_s));
+	assert_true(at_s == 2475352800);
+	assert_false(der_time_lax(&ancient, &at_s));
+	assert_false(der_time_lax(&vague, &at_s));
+}
+
 static void whole_byte_strings_have_no_unused_bits(void **state)
 {
 	struct blob good = LITERAL("\x03\x03\x00\xab\xcd"), odd = LITERAL("\x03\x02\x04\xf0"),
@@ -277,6 +301,7 @@ int main(void)
 		cmocka_unit_test(booleans_are_00_or_ff),
 		cmocka_unit_test(integers_are_minimal),
 		cmocka_unit_test(bit_strings_have_no_padding_but_zeros),
+		cmocka_unit_test(the_lax_readers_take_two_departures_and_no_more),
 		cmocka_unit_test(whole_byte_strings_have_no_unused_bits),
 		cmocka_unit_test(oids_have_no_padded_or_cut_arcs),
 		cmocka_unit_test(times_are_read),
