@@ -161,6 +161,24 @@ static void of_two_known_devices_with_one_key_or_nonce_at_once_one_wins(void **s
 	ledger_close(b.ledger);
 }
 
+static void a_renewal_on_its_way_keeps_its_device_from_a_new_key(void **state)
+{
+	struct world *world = *state;
+	struct asking a = { .ledger = world_ledger(world, "race-7-a", "intend", WINDOW_S) };
+	struct asking b = { .ledger = world_ledger(world, "race-7-b", "intend", WINDOW_S) };
+	struct request first;
+
+	request_enrol(&first, "dev-race-use", "key-race-use-1");
+	issue(a.ledger, &first);
+	request_reenrol(&a.request, &first, "key-race-use-1");
+	request_enrol(&b.request, "dev-race-use", "key-race-use-2");
+	race(world, &a, &b);
+	assert_int_equal(a.request.intent.outcome, INTENT_NEW);
+	assert_int_equal(b.request.intent.verdict.reason, REASON_DEVICE_KNOWN);
+	ledger_close(a.ledger);
+	ledger_close(b.ledger);
+}
+
 struct recording {
 	struct ledger *ledger;
 	struct request *request;
@@ -785,6 +803,7 @@ int main(void)
 		cmocka_unit_test(of_two_keys_for_one_device_at_once_one_wins),
 		cmocka_unit_test(of_two_devices_with_one_key_or_nonce_at_once_one_wins),
 		cmocka_unit_test(of_two_known_devices_with_one_key_or_nonce_at_once_one_wins),
+		cmocka_unit_test(a_renewal_on_its_way_keeps_its_device_from_a_new_key),
 		cmocka_unit_test(a_signature_on_its_way_keeps_the_intent_from_becoming_void),
 		cmocka_unit_test(a_revocation_waits_for_the_number_before_its_own),
 		cmocka_unit_test(two_nodes_in_a_storm_never_issue_twice_nor_deadlock),
