@@ -52,6 +52,7 @@ struct issue {
 	int64_t came_us;
 	struct grant *grant;
 	struct issuer *issuer;   /* borrowed */
+	bool reserved;           /* holds a place in the issuer's hourly count that no intent has taken */
 	uint8_t policy_hash[32]; /* ISSUE_POLICY */
 	char policy_what[256];
 	uint64_t crl_number; /* ISSUE_CRL */

@@ -96,7 +96,9 @@ static enum reason check(struct ca *ca, struct issue *issue, struct fault *f)
 		return fault_set(f, REASON_GRANT_REFUSED, "the grant names a policy that was not announced");
 	if (grant->kind == GRANT_REENROL)
 		TRY(reenrol_complete(grant, &issue->previous, ca_issuer_options(ca, grant->issuer), f));
-	return issuer_check(issue->issuer, grant, clock_wall_s(), f);
+	TRY(issuer_check(issue->issuer, grant, clock_wall_s(), f));
+	issue->reserved = true;
+	return REASON_OK;
 }
 
 static enum reason build(struct ca *ca, struct issue *issue, struct fault *f)
@@ -157,8 +159,10 @@ static void sort_out(struct ca *ca)
 	struct intend_room *room = ca->room;
 
 	for (size_t i = 0; i < room->n; i++)
-		if (room->intent[i].outcome == INTENT_NEW)
+		if (room->intent[i].outcome == INTENT_NEW) {
+			room->issue[i]->reserved = false; /* taken for good */
 			inflight_add(&ca->inflight, room->issue[i]);
+		}
 	for (size_t i = 0; i < room->n; i++) {
 		struct intent *intent = &room->intent[i];
 

@@ -37,6 +37,8 @@ enum reason issue_new(struct ca *ca, enum issue_kind kind, unsigned lane, struct
 static void issue_free(struct ca *ca, struct issue *issue)
 {
 	atomic_fetch_sub(&ca->in_hand[issue->lane], 1);
+	if (issue->reserved)
+		issuer_uncount(issue->issuer);
 	channel_unref(issue->asker);
 	grant_free(issue->grant);
 	buf_done(&issue->previous.tbs);

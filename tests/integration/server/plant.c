@@ -86,7 +86,7 @@ static void write_config(struct plant *plant)
 		" { \"name\": \"unattested\", \"certificate\": \"ca/unattested.pem\", \"key\": \"unattested\","
 		"  \"level_min\": \"none\", \"level_max\": \"none\" },"
 		" { \"name\": \"idevid\", \"certificate\": \"ca/idevid.pem\", \"key\": \"idevid\", \"level_min\": "
-		"\"native\" } ],"
+		"\"native\", \"hourly_max\": 3, \"validity_max\": \"none\" } ],"
 		"\"token\": { \"module\": \"/usr/lib/softhsm/libsofthsm2.so\", \"label\": \"assay\","
 		"  \"pin_file\": \"secrets/pin\" },"
 		"\"ledger\": { \"writer\": \"%s\", \"reader\": \"%s\" } }\n",

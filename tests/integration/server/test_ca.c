@@ -86,6 +86,38 @@ static void the_same_grant_sent_at_once_many_times_gives_one_serial(void **state
 	grant_free(grant);
 }
 
+static struct grant *idevid_for(unsigned element)
+{
+	struct grant *grant = grant_for(element);
+
+	snprintf(grant->issuer, sizeof(grant->issuer), "idevid");
+	grant->validity_s = 0;
+	return grant;
+}
+
+/* plant.c lets the issuer "idevid" sign three an hour. */
+static void a_repeated_grant_takes_no_place_in_the_hourly_count(void **state)
+{
+	struct plant *plant = *state;
+	struct grant *grant[4];
+
+	(void)plant;
+	for (unsigned i = 0; i < 4; i++)
+		grant[i] = idevid_for(500 + i);
+	for (unsigned i = 0; i < 10; i++) {
+		assert_true(peer_enrol(&ra, i, grant[0]));
+		assert_int_equal(peer_answer(&ra, i)->type, FRAME_ENROLLED);
+	}
+	for (unsigned i = 1; i < 3; i++) {
+		assert_true(peer_enrol(&ra, i, grant[i]));
+		assert_int_equal(peer_answer(&ra, i)->type, FRAME_ENROLLED);
+	}
+	assert_true(peer_enrol(&ra, 3, grant[3]));
+	assert_refusal(&ra, 3, REASON_ISSUER_LIMIT);
+	for (unsigned i = 0; i < 4; i++)
+		grant_free(grant[i]);
+}
+
 static void a_renewal_keeps_level_and_names(void **state)
 {
 	struct plant *plant = *state;
@@ -308,6 +340,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_thousand_grants_give_a_thousand_recorded_certificates, start, stop),
 		cmocka_unit_test_setup_teardown(the_same_grant_gives_the_same_certificate, start, stop),
 		cmocka_unit_test_setup_teardown(the_same_grant_sent_at_once_many_times_gives_one_serial, start, stop),
+		cmocka_unit_test_setup_teardown(a_repeated_grant_takes_no_place_in_the_hourly_count, start, stop),
 		cmocka_unit_test_setup_teardown(a_renewal_keeps_level_and_names, start, stop),
 		cmocka_unit_test_setup_teardown(a_new_key_without_evidence_gets_nothing, start, stop),
 		cmocka_unit_test_setup_teardown(its_own_rules_hold_whatever_it_is_asked, start, stop),
