@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "nonce.h"
 #include "policy.h"
 #include "role.h"
 #include "trust.h"
@@ -70,7 +71,7 @@ static enum reason check_issuers(const struct config *config, struct fault *f)
 {
 	for (size_t i = 0; i < config->n_issuers; i++) {
 		AUTO(issuer_freep) struct issuer *issuer = NULL;
-		char key[32];
+		char key[48];
 
 		snprintf(key, sizeof(key), "issuers[%zu]", i);
 		TRY(with_key(config, key, issuer_open(&config->issuer[i], NULL, &issuer, f), f));
@@ -92,6 +93,15 @@ static enum reason check_policy(const struct config *config, struct fault *f)
 	return REASON_OK;
 }
 
+static enum reason check_nonce_key(const struct config *config, struct fault *f)
+{
+	struct nonce_key *key = NULL;
+
+	TRY(with_key(config, "est.nonce_key", nonce_key_open(config->est.nonce_key, &key, f), f));
+	nonce_key_free(key);
+	return REASON_OK;
+}
+
 enum reason config_check(const struct config *config, struct fault *f)
 {
 	AUTO(vendors_freep) struct vendors *vendors = NULL;
@@ -102,6 +112,7 @@ enum reason config_check(const struct config *config, struct fault *f)
 	TRY(check_trust(config, "admin.clients", config->admin.clients, f));
 	TRY(check_trust(config, "root", config->root, f));
 	TRY(with_key(config, "evidence", vendors_open(config->evidence, config->n_evidence, &vendors, f), f));
+	TRY(check_nonce_key(config, f));
 	TRY(check_issuers(config, f));
 	return check_policy(config, f);
 }
@@ -137,7 +148,7 @@ enum reason config_check_ports(const struct config *config, struct fault *f)
 {
 	for (size_t i = 0; i < config->est.n_listeners; i++) {
 		const struct listener_options *listener = &config->est.listener[i];
-		char key[32];
+		char key[48];
 
 		snprintf(key, sizeof(key), "est.listeners[%zu]", i);
 		TRY(check_port(config, key, listener->address, listener->port, f));

@@ -127,10 +127,9 @@ static int run_role(const struct config *config, const char *name)
 		return EXIT_CONFIG;
 	}
 	log_init(name, (enum log_level)config->log_level);
-	if (role_become(config, role, &fault) != REASON_OK ||
-	    metrics_open(config->run_dir, name, &metrics, &fault) != REASON_OK) {
-		log_fault(LOG_ERROR, "start_failed", &fault);
-		return EXIT_CONFIG;
+	if (metrics_open(config->run_dir, name, &metrics, &fault) != REASON_OK ||
+	    role_become(config, role, &fault) != REASON_OK) {
+		return role_start_failed(&fault);
 	}
 	role_confine(config, role);
 	return runs[role](config, metrics);

@@ -6,14 +6,17 @@
 #include <pwd.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "observe/log.h"
+
 static atomic_int stop_status; /* set by role_stop(), handed over by role_wait() */
-static bool started_as_root;   /* written by role_become() before any thread */
+static bool started_as_root;   /* written by role_prepare() before any thread */
 
 static void stop_signals(sigset_t *set)
 {
@@ -32,6 +35,7 @@ void role_prepare(void)
 	signal(SIGPIPE, SIG_IGN);
 	setrlimit(RLIMIT_CORE, &no_core);
 	umask(077);
+	started_as_root = geteuid() == 0;
 }
 
 int role_wait(void)
@@ -51,6 +55,14 @@ void role_stop(int status)
 
 	if (atomic_compare_exchange_strong(&stop_status, &none, status))
 		kill(getpid(), SIGTERM);
+}
+
+int role_start_failed(const struct fault *fault)
+{
+	log_fault(LOG_ERROR, "start_failed", fault);
+	if (fault->reason == REASON_TOKEN_PIN)
+		return EXIT_TOKEN_PIN;
+	return fault->reason == REASON_CONFIG ? EXIT_CONFIG : EXIT_FAILURE;
 }
 
 static enum reason find_user(const struct config *config, enum role role, struct passwd **ret_user, struct fault *f)
@@ -78,7 +90,6 @@ enum reason role_become(const struct config *config, enum role role, struct faul
 {
 	struct passwd *user;
 
-	started_as_root = geteuid() == 0;
 	if (started_as_root && config->user[role] != NULL) {
 		TRY(find_user(config, role, &user, f));
 		TRY(become(user, f));

@@ -23,6 +23,9 @@ int admin_run(const struct config *config, struct metrics *metrics);
 int role_wait(void);
 void role_stop(int status);
 
+/* Says in the log why a role could not start; the exit status for it. */
+int role_start_failed(const struct fault *fault);
+
 /* First thing in main(), before any thread: signals for role_wait() are blocked, no core dumps, files for the owner
  * only. */
 void role_prepare(void);

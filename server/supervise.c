@@ -257,20 +257,28 @@ static void stop_all(struct supervisor *s)
 	log_event(LOG_INFO, "stopped", NULL);
 }
 
+/* A folder of the ca's: it makes its sockets in one and its anchors in the other. Others may pass, not write. */
+static enum reason make_folder(const struct config *config, const char *key, const char *dir, mode_t mode,
+			       struct fault *f)
+{
+	if (mkdir(dir, mode) != 0 && errno != EEXIST)
+		return fault_set(f, REASON_CONFIG, "%s: %s: cannot make %s: %s", config->path, key, dir,
+				 strerror(errno));
+	if (config->user[ROLE_CA] == NULL || geteuid() != 0)
+		return REASON_OK;
+	if (chown(dir, role_uid(config, ROLE_CA), (gid_t)-1) != 0 || chmod(dir, mode) != 0)
+		return fault_set(f, REASON_CONFIG, "%s: %s: %s: %s", config->path, key, dir, strerror(errno));
+	return REASON_OK;
+}
+
 /* run_dir, and in it the lock that lives as long as this process. */
 static enum reason lock_run_dir(struct supervisor *s, struct fault *f)
 {
 	const char *dir = s->config->run_dir;
-	bool other_users = false;
 	char path[480];
 
-	for (unsigned i = 0; i < ROLE_COUNT; i++)
-		other_users |= s->config->user[i] != NULL && geteuid() == 0;
-	if (mkdir(dir, 0700) != 0 && errno != EEXIST)
-		return fault_set(f, REASON_CONFIG, "%s: run_dir: cannot make %s: %s", s->config->path, dir,
-				 strerror(errno));
-	if (other_users && chmod(dir, 01777) != 0) /* each role makes its own files in it; sockets check who calls */
-		return fault_set(f, REASON_CONFIG, "%s: run_dir: %s: %s", s->config->path, dir, strerror(errno));
+	TRY(make_folder(s->config, "run_dir", dir, 0711, f));
+	TRY(make_folder(s->config, "state_dir", s->config->state_dir, 0700, f));
 	snprintf(path, sizeof(path), "%s/assayd.pid", dir);
 	s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
 	if (s->lock_fd < 0)

@@ -156,7 +156,7 @@ int admin_run(const struct config *config, struct metrics *metrics)
 	if (admin == NULL)
 		return 1;
 	if (admin_open(admin, &f) != REASON_OK) {
-		log_fault(LOG_ERROR, "start", &f);
+		status = role_start_failed(&f);
 	} else {
 		log_event(LOG_INFO, "listening", "port", LOG_INT, (int64_t)listener_port(admin->listener), NULL);
 		status = role_wait();

@@ -14,19 +14,18 @@
 #include "observe/log.h"
 #include "role.h"
 
-#define LANES_ALL                                                                                                      \
-	{                                                                                                              \
-		{ "line", 8, CA_LINE_MAX }, { "field", 4, CA_FIELD_MAX }, { "own", 2, CA_OWN_MAX },                    \
-	}
+/* clang-format off */
+#define LANES_ALL { { "line", 8, CA_LINE_MAX }, { "field", 4, CA_FIELD_MAX }, { "own", 2, CA_OWN_MAX } }
 
 static const struct station ca_line[CA_STATIONS] = {
-	/*              name      work            threads  batch       lanes          what an issue has when it leaves
-	 */
-	[CA_INTEND] = { "intend", station_intend, 1, CA_BATCH, LANES_ALL }, /*        intent: durable, usable once    */
-	[CA_STATUS] = { "status", station_status, 1, 1, LANES_ALL }, /*               CRL to sign: beside the line    */
-	[CA_SIGN] = { "sign", station_sign, 0, 1, LANES_ALL }, /* 0: token.sessions   signature, checked              */
-	[CA_RECORD] = { "record", station_record, 1, CA_BATCH, LANES_ALL }, /*        certificate: durable            */
+	/*              name      work            threads batch     lanes         what an issue has when it leaves */
+	[CA_INTEND] = { "intend", station_intend, 1,      CA_BATCH, LANES_ALL }, /* intent: durable, usable once   */
+	[CA_STATUS] = { "status", station_status, 1,      1,        LANES_ALL }, /* CRL to sign: beside the line   */
+	[CA_SIGN]   = { "sign",   station_sign,   0,      1,        LANES_ALL }, /* signature, checked             */
+	[CA_RECORD] = { "record", station_record, 1,      CA_BATCH, LANES_ALL }, /* certificate: durable           */
 };
+/* sign's threads: token.sessions of the configuration */
+/* clang-format on */
 
 enum reason ca_ledger(const struct config *config, const char *stream, struct ledger **ret_ledger, struct fault *f)
 {
@@ -133,25 +132,21 @@ static void close_news(struct ca *ca)
 
 /* Opened in this order, closed in reverse; a close accepts what its open left half made. */
 static const struct part {
-	const char *name;
 	enum reason (*open)(struct ca *ca, struct fault *f);
 	void (*close)(struct ca *ca);
 } parts[] = {
-	{ "room", open_room, close_room },          { "token", open_token, close_token },
-	{ "issuers", open_issuers, close_issuers }, { "ledgers", open_ledgers, close_ledgers },
-	{ "line", open_line, close_line },          { "watch", open_watch, close_watch },
-	{ "news", open_news, close_news },          { "desk", desk_open, desk_close },
+	/* clang-format off */
+	{ open_room, close_room },
+	{ open_token, close_token },
+	{ open_issuers, close_issuers },
+	{ open_ledgers, close_ledgers },
+	{ open_line, close_line },
+	{ open_watch, close_watch },
+	{ open_news, close_news },
+	{ desk_open, desk_close },
+	/* clang-format on */
 };
 #define N_PARTS (sizeof(parts) / sizeof(parts[0]))
-
-/* What the supervisor makes of it: a wrong PIN stays down, a wrong configuration ends the first start, all else is
- * tried again. */
-static int exit_status(enum reason reason)
-{
-	if (reason == REASON_TOKEN_PIN)
-		return EXIT_TOKEN_PIN;
-	return reason == REASON_CONFIG ? EXIT_CONFIG : EXIT_FAILURE;
-}
 
 static int serve(struct ca *ca)
 {
@@ -177,9 +172,7 @@ static int open_and_serve(struct ca *ca)
 	if (n == N_PARTS) {
 		status = serve(ca);
 	} else {
-		log_event(LOG_ERROR, "start_failed", "part", LOG_STR, parts[n].name, "reason", LOG_STR,
-			  reason_info(fault.reason)->name, "detail", LOG_STR, fault.detail, NULL);
-		status = exit_status(fault.reason);
+		status = role_start_failed(&fault);
 		n++; /* the one that failed is half made */
 	}
 	while (n > 0)

@@ -22,7 +22,8 @@ static enum reason create_file(const char *path, int *ret_fd, struct fault *f)
 	fd = open(temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
 	if (fd < 0)
 		return fault_set(f, REASON_CONFIG, "run_dir: cannot create %s: %s", temporary, strerror(errno));
-	if (ftruncate(fd, sizeof(struct metrics)) != 0 || rename(temporary, path) != 0) {
+	/* counters are no secret, and admin may be another user */
+	if (fchmod(fd, 0644) != 0 || ftruncate(fd, sizeof(struct metrics)) != 0 || rename(temporary, path) != 0) {
 		fault_set(f, REASON_CONFIG, "run_dir: cannot make %s: %s", path, strerror(errno));
 		close(fd);
 		return REASON_CONFIG;

@@ -164,7 +164,7 @@ int ra_run(const struct config *config, struct metrics *metrics)
 	deadlines_init(&ra->deadlines);
 	waiting_init(&ra->waiting);
 	if (ra_open(ra, &f) != REASON_OK) {
-		log_fault(LOG_ERROR, "start", &f);
+		status = role_start_failed(&f);
 	} else {
 		log_event(LOG_INFO, "listening", "listeners", LOG_INT, (int64_t)config->est.n_listeners, "port",
 			  LOG_INT, (int64_t)listener_port(ra->listener[0]), NULL);

@@ -108,7 +108,7 @@ int va_run(const struct config *config, struct metrics *metrics)
 	if (va == NULL)
 		return 1;
 	if (va_open(va, &f) != REASON_OK) {
-		log_fault(LOG_ERROR, "start", &f);
+		status = role_start_failed(&f);
 	} else {
 		log_event(LOG_INFO, "listening", "port", LOG_INT, (int64_t)listener_port(va->listener), NULL);
 		status = role_wait();

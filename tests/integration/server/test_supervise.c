@@ -3,6 +3,7 @@
 #include "plant.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/landlock.h>
@@ -58,19 +59,39 @@ static void wait_all_ready(const struct plant *plant)
 		}
 }
 
-/* A child of the supervisor with this role, from the kernel's list; 0 if there is none. */
+/* By its command line. */
+static bool is_role(const struct plant *plant, const char *pid, const char *role)
+{
+	char path[300], want[256], line[256] = "";
+	FILE *file;
+	size_t n;
+
+	snprintf(path, sizeof(path), "/proc/%.20s/cmdline", pid);
+	file = fopen(path, "r");
+	if (file == NULL)
+		return false;
+	n = fread(line, 1, sizeof(line) - 1, file);
+	fclose(file);
+	for (size_t i = 0; i + 1 < n; i++)
+		if (line[i] == '\0')
+			line[i] = ' ';
+	snprintf(want, sizeof(want), "assayd --config %s --role %s", plant->config, role);
+	return strcmp(line, want) == 0;
+}
+
+/* The role's process as /proc lists it; 0 if there is none. */
 static pid_t role_pid(const struct plant *plant, const char *role)
 {
-	char line[256], out[32] = "";
-	FILE *p;
+	DIR *dir = opendir("/proc");
+	struct dirent *entry;
+	pid_t pid = 0;
 
-	snprintf(line, sizeof(line), "pgrep -f -x 'assayd --config %s --role %s'", plant->config, role);
-	p = popen(line, "r");
-	assert_non_null(p);
-	if (fgets(out, sizeof(out), p) == NULL)
-		out[0] = '\0';
-	pclose(p);
-	return (pid_t)atoi(out);
+	assert_non_null(dir);
+	while (pid == 0 && (entry = readdir(dir)) != NULL)
+		if (is_role(plant, entry->d_name, role))
+			pid = (pid_t)atoi(entry->d_name);
+	closedir(dir);
+	return pid;
 }
 
 static int start(void **state)
@@ -248,6 +269,28 @@ static void with_a_wrong_pin_the_ca_stays_down_and_the_rest_goes_on(void **state
 	fclose(file);
 }
 
+/* What --check cannot see, for the files are there: the key is none. */
+static void a_first_start_that_a_role_refuses_ends_as_a_whole(void **state)
+{
+	struct plant *plant = *state;
+	char key[192], away[192];
+	FILE *file;
+
+	snprintf(key, sizeof(key), "%s/tls/est.key", plant->home);
+	snprintf(away, sizeof(away), "%s/tls/est.key.away", plant->home);
+	assert_int_equal(rename(key, away), 0);
+	file = fopen(key, "w");
+	fputs("no key\n", file);
+	fclose(file);
+	plant_start_all(plant);
+	assert_int_equal(plant_wait(plant), EXIT_FAILURE);
+	assert_true(plant_logged(plant, "start_refused"));
+	assert_true(plant_logged(plant, "est.key"));
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(role_pid(plant, roles[i]), 0);
+	assert_int_equal(rename(away, key), 0);
+}
+
 static int try_open(const struct plant *plant, const char *name)
 {
 	char path[192];
@@ -311,6 +354,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(check_says_good_or_what_is_not, fresh_log, stop),
 		cmocka_unit_test_setup_teardown(a_port_that_is_taken_is_named_in_one_line, fresh_log, stop),
+		cmocka_unit_test_setup_teardown(a_first_start_that_a_role_refuses_ends_as_a_whole, fresh_log, stop),
 		cmocka_unit_test_setup_teardown(a_role_that_dies_is_started_again, start, stop),
 		cmocka_unit_test_setup_teardown(a_second_one_is_refused_in_one_line, start, stop),
 		cmocka_unit_test_setup_teardown(it_stops_in_order, start, stop),
