@@ -30,10 +30,12 @@ def assay():
         yield instance
     finally:
         instance.quickstart("stop", check=False)
+        complaints = instance.sanitizer_complaints()
         if os.environ.get("KEEP_HOME"):
             print(f"kept: {home}")
         else:
             shutil.rmtree(home, ignore_errors=True)
+    assert not complaints, "\n".join(complaints)
 
 
 @pytest.fixture

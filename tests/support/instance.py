@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import shlex
 import socket
 import subprocess
@@ -175,6 +176,11 @@ class Assay:
                     return event
             time.sleep(0.02)
         raise AssertionError(f"no log line for request {request}")
+
+    def sanitizer_complaints(self):
+        """What ASan, LeakSanitizer, TSan and UBSan have written; with the daemon stopped, leaks at exit are in it."""
+        with open(self.home / "log" / "assayd.log", errors="replace") as f:
+            return [line.rstrip() for line in f if re.search(r"(Address|Leak|Thread)Sanitizer|runtime error:", line)]
 
     # The whole of an enrolment
 
