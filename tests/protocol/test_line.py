@@ -28,7 +28,7 @@ def verify_all(assay, folder, pattern="*/cert.pem"):
     return len(files)
 
 
-def test_a_line_of_devices_and_a_tenth_renewed(assay, tmp_path):
+def test_a_line_of_devices_and_a_tenth_renewed(assay, tmp_path, capsys):
     out = tmp_path / "devices"
     before = assay.issuances()
 
@@ -43,7 +43,11 @@ def test_a_line_of_devices_and_a_tenth_renewed(assay, tmp_path):
     renewed_s = time.monotonic() - start
     assert assay.issuances() == before + DEVICES + RENEWED
     verify_all(assay, out)
-    print(f"\n{DEVICES} devices on {STATIONS} stations in {enrolled_s:.1f} s, {RENEWED} renewed in {renewed_s:.1f} s, all verified")
+    with capsys.disabled():
+        print(
+            f"\n{DEVICES} devices on {STATIONS} stations enrolled in {enrolled_s:.1f} s, {RENEWED} renewed in "
+            f"{renewed_s:.1f} s; every certificate verifies with openssl -x509_strict"
+        )
 
 
 def test_exit_status_tells_when_a_device_got_nothing(assay, tmp_path):
