@@ -43,6 +43,15 @@ static enum reason take_enrol(struct ca *ca, struct channel *channel, const stru
 	return REASON_OK;
 }
 
+/* It goes into the ledger as text: what PostgreSQL would not take must not wait there in front of every intent. */
+static bool is_plain(const char *text)
+{
+	for (; *text != '\0'; text++)
+		if (*text < ' ' || *text > '~')
+			return false;
+	return true;
+}
+
 /* Body: hash, description. There is no answer: grants that name the policy come behind it on the same line. */
 static enum reason take_policy(struct ca *ca, struct channel *channel, const struct frame *frame, struct fault *f)
 {
@@ -52,7 +61,7 @@ static enum reason take_policy(struct ca *ca, struct channel *channel, const str
 	char what[256];
 
 	pack_get_text(&r, what, sizeof(what));
-	if (!pack_done(&r) || hash.len != 32)
+	if (!pack_done(&r) || hash.len != 32 || !is_plain(what))
 		return fault_set(f, REASON_CHANNEL_FRAME, "policy of %zu bytes", frame->body.len);
 	TRY(issue_new(ca, ISSUE_POLICY, LANE_OWN, channel, frame->id, &issue, f));
 	memcpy(issue->policy_hash, hash.ptr, hash.len);

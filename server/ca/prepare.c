@@ -11,12 +11,29 @@
 #include "ca/ca.h"
 #include "observe/log.h"
 
+/* An ra that has been taken over must not fill the ledger with policies; its grants under them are refused. */
+static bool may_note(struct intend_room *room)
+{
+	int64_t hour = clock_wall_s() / 3600;
+
+	if (hour != room->policies_hour) {
+		room->policies_hour = hour;
+		room->policies_new = 0;
+	}
+	if (++room->policies_new <= CA_POLICIES_HOURLY)
+		return true;
+	if (room->policies_new == CA_POLICIES_HOURLY + 1)
+		log_event(LOG_ERROR, "policies_refused", "detail", LOG_STR,
+			  "the ra announces more new policies in one hour than anybody loads", NULL);
+	return false;
+}
+
 void intend_note_policy(struct ca *ca, const struct issue *issue)
 {
 	struct intend_room *room = ca->room;
 	struct policy_known *policy;
 
-	if (intend_knows_policy(ca, issue->policy_hash))
+	if (intend_knows_policy(ca, issue->policy_hash) || !may_note(room))
 		return;
 	if (room->n_policies == CA_POLICIES_MAX) { /* the oldest makes room: grants that name it are long answered */
 		memmove(&room->policy[0], &room->policy[1], sizeof(room->policy[0]) * (CA_POLICIES_MAX - 1));

@@ -190,6 +190,9 @@ static void on_up(void *role, struct channel *channel)
 
 	policy_hash(ra->policy, hash);
 	snprintf(what, sizeof(what), "profiles of %s", ra->config->profiles);
+	for (char *p = what; *p != '\0'; p++)
+		if (*p < ' ' || *p > '~') /* a folder may be called anything; the ca takes plain text */
+			*p = '?';
 	if (pack_bytes(&body, BLOB_OF(hash), &f) != REASON_OK || pack_text(&body, what, &f) != REASON_OK)
 		log_fault(LOG_ERROR, "policy", &f);
 	else if (channel_send(channel, FRAME_POLICY, 0, buf_blob(&body)))
