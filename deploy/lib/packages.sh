@@ -35,10 +35,9 @@ packages_no_main_cluster() { # log
 	as_root sed -i 's/^#\? *create_main_cluster *=.*/create_main_cluster = false/' "$conf"
 }
 
-# packages_install LOG group...: ends the script with one line when it cannot.
+# packages_install group...: ends the script with one line when it cannot; what apt-get said is kept then.
 packages_install() {
-	local log=$1 missing
-	shift
+	local log missing
 	missing=$(packages_missing "$@")
 	[ -n "$missing" ] || return 0
 	missing=$(echo $missing)
@@ -49,6 +48,7 @@ packages_install() {
 			die "packages are missing and sudo refused; as root: apt-get install $missing"
 	fi
 	say_note "installing: $missing" | fold -s -w 110
+	log=$(mktemp -t assay-apt-XXXXXX.log)
 	packages_apt "$log" update || die "apt-get update failed (network? sources?); see $log"
 	case " $missing " in
 	*" postgresql-15 "*) packages_no_main_cluster "$log" || packages_failed "$log" "$missing" ;;
@@ -56,6 +56,7 @@ packages_install() {
 	# word splitting is meant: one argument a package
 	# shellcheck disable=SC2086
 	packages_apt "$log" install --no-install-recommends $missing || packages_failed "$log" "$missing"
+	rm -f "$log"
 }
 
 packages_failed() { # log, names
