@@ -69,6 +69,7 @@ static enum reason read_attestation(struct blob values, struct csr *csr, struct 
 	return REASON_OK;
 }
 
+/* RFC 7030 section 3.5: who sends the attribute means the linking by it, so what cannot be one is a failed one. */
 static enum reason read_challenge(struct blob values, struct csr *csr, struct fault *f)
 {
 	struct der value;
@@ -76,7 +77,7 @@ static enum reason read_challenge(struct blob values, struct csr *csr, struct fa
 	if (!der_any(&values, &value) || values.len != 0 || value.content.len == 0 ||
 	    value.content.len > CHALLENGE_CHARS ||
 	    (value.tag != DER_PRINTABLE_STRING && value.tag != DER_UTF8_STRING && value.tag != DER_IA5_STRING))
-		return bad_attribute(f, "challengePassword: not one string of 1 to 255 characters");
+		return fault_set(f, REASON_LINK_FAILED, "challengePassword: not one string of 1 to 255 characters");
 	csr->challenge = value.content;
 	return REASON_OK;
 }

@@ -57,6 +57,7 @@ struct profile_facts {
 	bool basic; /* HTTP Basic is allowed on this label */
 	bool vendor_clients; /* vendor CAs' TLS client certificates are allowed */
 	bool evidence; /* simpleenroll takes only keys with evidence */
+	bool binding; /* takes only CSRs linked to their TLS connection (RFC 7030 section 3.5) */
 	unsigned nonce_lifetime_s; /* 0: no nonce asked for */
 	unsigned expired_grace_s; /* how long after notAfter a device may still re-enrol */
 	struct blob csrattrs; /* DER, may be empty: answer 204 */

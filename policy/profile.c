@@ -218,6 +218,17 @@ static enum reason read_stamp(const json_t *value, void *object, const struct wh
 	return json_read_bool(value, &((struct profile *)object)->stamp, where, f);
 }
 
+static enum reason read_binding(const json_t *value, void *object, const struct where *where, struct fault *f)
+{
+	static const struct named choices[] = { { "optional", false }, { "required", true } };
+	unsigned found;
+
+	if (!profile_name(choices, N(choices), value, &found))
+		return profile_refuse(choices, N(choices), value, where, f);
+	((struct profile *)object)->binding = found;
+	return REASON_OK;
+}
+
 static const struct json_key profile_keys[] = {
 	{ "family", false, read_family },      { "issuer", true, read_issuer },
 	{ "enrol", false, read_enrol },        { "reenrol", false, read_reenrol },
@@ -226,6 +237,7 @@ static const struct json_key profile_keys[] = {
 	{ "keys", true, read_keys },           { "validity", true, read_validity },
 	{ "key_usage", true, read_key_usage }, { "eku", true, read_eku },
 	{ "nonce", false, read_nonce },        { "stamp", false, read_stamp },
+	{ "binding", false, read_binding },
 };
 
 /* --- the label: the file's name --- */
@@ -273,8 +285,8 @@ enum reason profile_parse(const char *file, struct blob bytes, const char *const
 	TRY(json_file_parse(file, bytes, &json, f));
 	TRY(json_keys_read(json, profile_keys, N(profile_keys), profile, &where, f));
 	TRY(profile_check(profile, file, issuers, f));
-	TRY(csrattrs_build(profile->key[0].type, profile->key[0].bits, profile_takes_evidence(profile), false,
-			   &profile->csrattrs, f));
+	TRY(csrattrs_build(profile->key[0].type, profile->key[0].bits, profile_takes_evidence(profile),
+			   profile->binding, &profile->csrattrs, f));
 	*ret_profile = TAKE(profile);
 	return REASON_OK;
 }

@@ -57,6 +57,7 @@ struct profile {
 	struct oid eku[LIMIT_EKUS];
 	unsigned nonce_lifetime_s; /* 0: no nonce asked for */
 	bool stamp;
+	bool binding; /* only CSRs that are linked to their TLS connection */
 	struct buf csrattrs;
 };
 

@@ -33,6 +33,17 @@ bool exchange_loopback(const struct exchange *x)
 	return info->client_addr->sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&six->sin6_addr);
 }
 
+void exchange_binding(const struct exchange *x, struct binding *ret_binding)
+{
+	const union MHD_ConnectionInfo *info =
+		x->at->tls ? MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_GNUTLS_SESSION) : NULL;
+
+	if (info != NULL)
+		tls_binding(info->tls_session, ret_binding);
+	else
+		*ret_binding = (struct binding){ .why = "no TLS" };
+}
+
 void exchange_known(struct exchange *x)
 {
 	if (x->at->known)

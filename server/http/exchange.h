@@ -23,6 +23,7 @@
 
 struct listener;
 struct connection;
+struct binding;
 
 enum exchange_state { EXCHANGE_READING, EXCHANGE_WAITING, EXCHANGE_ANSWERED };
 
@@ -48,6 +49,8 @@ struct exchange {
 /* The value of a request header, or NULL; lives as long as the request. */
 const char *exchange_header(const struct exchange *x, const char *name);
 bool exchange_loopback(const struct exchange *x); /* does the client sit on this machine? */
+/* The channel binding of the connection; type NULL without TLS. */
+void exchange_binding(const struct exchange *x, struct binding *ret_binding);
 /* The client is known: its connection may idle for the listener's full time. */
 void exchange_known(struct exchange *x);
 

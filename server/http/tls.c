@@ -133,6 +133,34 @@ enum reason tls_prepare(const struct tls *tls, void *session, struct fault *f)
 	return REASON_OK;
 }
 
+static void take_binding(gnutls_session_t s, gnutls_channel_binding_t kind, const char *type, struct binding *binding)
+{
+	gnutls_datum_t value = { 0 };
+
+	if (gnutls_session_channel_binding(s, kind, &value) == 0 && value.size > 0 &&
+	    value.size <= sizeof(binding->value)) {
+		memcpy(binding->value, value.data, value.size);
+		binding->len = value.size;
+		binding->type = type;
+	}
+	gnutls_free(value.data);
+}
+
+void tls_binding(void *session, struct binding *ret_binding)
+{
+	gnutls_session_t s = session;
+
+	*ret_binding = (struct binding){ .why = "the TLS library gives none" };
+	if (gnutls_protocol_get_version(s) >= GNUTLS_TLS1_3) {
+		ret_binding->once = true;
+		take_binding(s, GNUTLS_CB_TLS_EXPORTER, "tls-exporter", ret_binding);
+	} else if (gnutls_session_is_resumed(s) && !gnutls_session_ext_master_secret_status(s)) {
+		ret_binding->why = "resumed TLS 1.2 session without extended master secret";
+	} else {
+		take_binding(s, GNUTLS_CB_TLS_UNIQUE, "tls-unique", ret_binding);
+	}
+}
+
 struct peer *tls_peer(void *session)
 {
 	struct blob chain[LIMIT_CHAIN_DEPTH];

@@ -94,6 +94,7 @@ static enum reason read_request(struct ra *ra, struct enrolment *e, struct fault
 	TRY(body_der(buf_blob(&e->body), &e->csr_der, f));
 	buf_done(&e->body);
 	TRY(csr_parse(buf_blob(&e->csr_der), &e->csr, &e->claims, f));
+	TRY(linking_check(e, f));
 	if (e->csr.evidence.len > 0)
 		TRY(assess(ra, e, f));
 	if (e->csr.continuity.len > 0 && e->op == EST_SIMPLEREENROLL && e->who.kind == WHO_DEVICE)

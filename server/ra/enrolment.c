@@ -84,6 +84,12 @@ bool enrolment_waited_for(struct enrolment *e)
 	return atomic_load(&e->waiter) != NULL;
 }
 
+/* RFC 9266: a tls-exporter binding serves one authentication, and the connection ends after it. */
+static void close_after(struct reply *reply)
+{
+	reply_header(reply, "Connection", "close");
+}
+
 /* Nobody reads this answer any more; a retry will find what was recorded. */
 static void log_late(const struct enrolment *e, const struct reply *reply)
 {
@@ -102,6 +108,8 @@ void enrolment_finish(struct ra *ra, struct enrolment *e, struct reply *reply)
 	pthread_mutex_unlock(&ra->deadlines.lock);
 	x = atomic_exchange(&e->waiter, NULL);
 	memcpy(reply->who, e->who.id, sizeof(reply->who));
+	if (atomic_load(&e->bound))
+		close_after(reply);
 	if (x != NULL) {
 		exchange_answer(x, reply);
 	} else {
@@ -118,8 +126,9 @@ void enrolment_refuse(struct ra *ra, struct enrolment *e, const struct fault *fa
 	enrolment_finish(ra, e, &reply);
 }
 
-/* The oldest overdue exchange; its enrolment is not touched after the lock is let go, for the line may end it. */
-static struct exchange *take_overdue(struct deadlines *d, int64_t now_us)
+/* The oldest overdue exchange, and whether its connection closes; its enrolment is not touched after the lock is let
+ * go, for the line may end it. */
+static struct exchange *take_overdue(struct deadlines *d, int64_t now_us, bool *ret_bound)
 {
 	struct exchange *x = NULL;
 
@@ -127,18 +136,21 @@ static struct exchange *take_overdue(struct deadlines *d, int64_t now_us)
 		struct enrolment *e = d->oldest;
 
 		unlist(d, e);
+		*ret_bound = atomic_load(&e->bound);
 		x = atomic_exchange(&e->waiter, NULL);
 	}
 	return x;
 }
 
-static void answer_overdue(struct exchange *x)
+static void answer_overdue(struct exchange *x, bool bound)
 {
 	struct fault f;
 	struct reply reply;
 
 	(void)fault_set(&f, REASON_DEADLINE, "the enrolment goes on");
 	reply = reply_fault(&f);
+	if (bound)
+		close_after(&reply);
 	exchange_answer(x, &reply);
 }
 
@@ -171,7 +183,8 @@ void *ra_keep(void *role)
 	pthread_mutex_lock(&d->lock);
 	while (!d->closed) {
 		int64_t now_us = clock_mono_us();
-		struct exchange *x = take_overdue(d, now_us);
+		bool bound = false;
+		struct exchange *x = take_overdue(d, now_us, &bound);
 
 		if (x == NULL) {
 			pthread_mutex_unlock(&d->lock);
@@ -182,7 +195,7 @@ void *ra_keep(void *role)
 			continue;
 		}
 		pthread_mutex_unlock(&d->lock);
-		answer_overdue(x);
+		answer_overdue(x, bound);
 		pthread_mutex_lock(&d->lock);
 	}
 	pthread_mutex_unlock(&d->lock);

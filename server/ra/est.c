@@ -112,6 +112,7 @@ static struct enrolment *new_enrolment(struct exchange *x, const struct label *l
 	e->peer = peer_ref(x->peer);
 	e->body = x->body;
 	x->body = (struct buf){ 0 };
+	exchange_binding(x, &e->binding);
 	return e;
 }
 

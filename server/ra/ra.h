@@ -20,6 +20,7 @@
 #include "http/basic.h"
 #include "http/exchange.h"
 #include "http/listener.h"
+#include "http/tls.h"
 #include "line.h"
 #include "nonce.h"
 #include "policy.h"
@@ -52,6 +53,8 @@ struct enrolment {
 	struct basic *basic;  /* NULL without, or once checked */
 	struct requester who; /* who.cert points into peer */
 	size_t nonce_len;     /* EST_NONCE */
+	struct binding binding;
+	atomic_bool bound; /* its binding has served: the connection closes with the answer */
 	struct buf body;
 
 	/* from the assay station */
@@ -103,6 +106,12 @@ struct ra {
 extern const struct http_app est_app;
 /* A refusal as this label words it: a challenge where a password would help, "certificate required" where not. */
 struct reply est_refusal(const struct ra *ra, const struct label *label, enum est_op op, const struct fault *fault);
+
+/* linking.c: is the CSR made for this very TLS connection, where it says so or the label wants it? LINK_ reasons. */
+MUST_CHECK enum reason linking_check(struct enrolment *e, struct fault *f);
+/* The same on values alone. `challenge` absent: the CSR has none. */
+MUST_CHECK enum reason linking_compare(const struct binding *binding, struct blob challenge, bool required,
+				       struct fault *f);
 
 /* nonce_reply.c */
 /* `body` absent: a GET. REASON_HTTP_BODY for anything but the draft's object. */

@@ -24,6 +24,7 @@ def assay():
     try:
         try:
             instance.start()
+            instance.add_profile("bound", "line", binding="required")
             instance.with_test_rigs()
         except AssertionError as e:
             pytest.exit(f"no instance to test: {e}", returncode=1)  # once, not once a test

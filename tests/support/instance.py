@@ -107,6 +107,11 @@ class Assay:
         self.quickstart("stop")
         self.quickstart()
 
+    def add_profile(self, label, like, **changes):
+        """Another label, read at the next start."""
+        profile = json.loads((TOP / "deploy" / "profiles" / f"{like}.json").read_text())
+        (self.home / "profiles" / f"{label}.json").write_text(json.dumps({**profile, **changes}))
+
     def register(self, kind, name, cert_file):
         with open(cert_file, "rb") as f:
             cert = x509.load_pem_x509_certificate(f.read())

@@ -232,7 +232,7 @@ static void repeated_attributes_are_refused(void **state)
 	assert_reason(judge_spec(&spec), REASON_CSR_ATTRIBUTE);
 	spec.attributes[0] = spec.attributes[1] = buf_blob(&a3);
 	assert_reason(judge_spec(&spec), REASON_CSR_ATTRIBUTE);
-	assert_reason(judge_attribute(CHALLENGE, two, 2), REASON_CSR_ATTRIBUTE);
+	assert_reason(judge_attribute(CHALLENGE, two, 2), REASON_LINK_FAILED);
 	assert_reason(judge_attribute(EXT_REQUEST, exts, 2), REASON_CSR_ATTRIBUTE);
 }
 
@@ -277,11 +277,10 @@ static void malformed_attributes_are_refused(void **state)
 		const char *value;
 		size_t len;
 	} bad[] = {
-		{ CHALLENGE, "\x13\x00", 2 },  { CHALLENGE, "\x04\x01x", 3 },     { CHANGE_NAME, "\x05\x00", 2 },
+		{ CHANGE_NAME, "\x05\x00", 2 },
 		{ CONTINUITY, "\x04\x00", 2 }, { CONTINUITY, "\x03\x01\x00", 3 }, { EXT_REQUEST, "\x31\x00", 2 },
 		{ "1.2.3.4", "\x04\x02x", 3 }, { "1.2.3.4", "\x04\x81\x01x", 4 },
 	};
-	uint8_t long_text[2 + 1 + 256] = { 0x13, 0x82, 0x01, 0x00 };
 	struct blob value;
 
 	(void)state;
@@ -290,9 +289,24 @@ static void malformed_attributes_are_refused(void **state)
 		assert_reason(judge_attribute(bad[i].oid, &value, 1), REASON_CSR_ATTRIBUTE);
 		assert_reason(judge_attribute(bad[i].oid, NULL, 0), REASON_CSR_ATTRIBUTE);
 	}
-	AUTO(buf_done) struct buf challenge = make_element(DER_PRINTABLE_STRING, BLOB(long_text, 256));
-	value = buf_blob(&challenge);
-	assert_reason(judge_attribute(CHALLENGE, &value, 1), REASON_CSR_ATTRIBUTE);
+}
+
+/* RFC 7030 section 3.5: the attribute means the linking, so one that cannot hold it is a failed linking. */
+static void a_malformed_challenge_is_a_failed_linking(void **state)
+{
+	struct blob bad[] = { LITERAL("\x13\x00"), LITERAL("\x04\x01x") };
+	uint8_t text[256];
+
+	(void)state;
+	memset(text, 'A', sizeof(text));
+	for (size_t i = 0; i < 2; i++)
+		assert_reason(judge_attribute(CHALLENGE, &bad[i], 1), REASON_LINK_FAILED);
+	AUTO(buf_done) struct buf longest = make_element(DER_PRINTABLE_STRING, BLOB(text, 255));
+	AUTO(buf_done) struct buf over = make_element(DER_PRINTABLE_STRING, BLOB(text, 256));
+	struct blob value = buf_blob(&longest);
+	assert_ok(judge_attribute(CHALLENGE, &value, 1));
+	value = buf_blob(&over);
+	assert_reason(judge_attribute(CHALLENGE, &value, 1), REASON_LINK_FAILED);
 }
 
 /* strongSwan sends them unsorted. */
@@ -539,6 +553,7 @@ int main(void)
 		cmocka_unit_test(attestation_comes_once),
 		cmocka_unit_test(a_bundle_has_a_limit),
 		cmocka_unit_test(malformed_attributes_are_refused),
+		cmocka_unit_test(a_malformed_challenge_is_a_failed_linking),
 		cmocka_unit_test(attributes_come_in_any_order_their_values_in_der_order),
 		cmocka_unit_test(attributes_have_a_limit),
 		cmocka_unit_test(repeated_and_malformed_extensions_are_refused),
