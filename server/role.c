@@ -18,11 +18,13 @@
 static atomic_int stop_status; /* set by role_stop(), handed over by role_wait() */
 static bool started_as_root;   /* written by role_prepare() before any thread */
 
-static void stop_signals(sigset_t *set)
+/* All that role_pause() takes: to stop, and to reload. */
+static void role_signals(sigset_t *set)
 {
 	sigemptyset(set);
 	sigaddset(set, SIGTERM);
 	sigaddset(set, SIGINT);
+	sigaddset(set, SIGHUP);
 }
 
 void role_prepare(void)
@@ -30,7 +32,7 @@ void role_prepare(void)
 	const struct rlimit no_core = { 0, 0 };
 	sigset_t set;
 
-	stop_signals(&set);
+	role_signals(&set);
 	sigprocmask(SIG_SETMASK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	setrlimit(RLIMIT_CORE, &no_core);
@@ -38,15 +40,30 @@ void role_prepare(void)
 	started_as_root = geteuid() == 0;
 }
 
+bool role_pause(int at_most_ms, bool *ret_reload)
+{
+	const struct timespec wait = { .tv_sec = at_most_ms / 1000, .tv_nsec = at_most_ms % 1000 * 1000000L };
+	sigset_t set;
+	int got;
+
+	role_signals(&set);
+	got = sigtimedwait(&set, NULL, &wait);
+	*ret_reload = got == SIGHUP;
+	return got != SIGTERM && got != SIGINT;
+}
+
+int role_status(void)
+{
+	return atomic_load(&stop_status);
+}
+
 int role_wait(void)
 {
-	sigset_t set;
-	int signal_number;
+	bool reload;
 
-	stop_signals(&set);
-	while (sigwait(&set, &signal_number) != 0)
+	while (role_pause(3600 * 1000, &reload)) /* nothing of ours is read again: SIGHUP is for the others */
 		;
-	return atomic_load(&stop_status);
+	return role_status();
 }
 
 void role_stop(int status)

@@ -22,6 +22,9 @@ int admin_run(const struct config *config, struct metrics *metrics);
 /* Blocks until SIGTERM or SIGINT; other threads may call role_stop() to end the wait with an exit status. */
 int role_wait(void);
 void role_stop(int status);
+/* One wait: false when it is time to stop; *ret_reload says that SIGHUP came. reload.h lives by it. */
+MUST_CHECK bool role_pause(int at_most_ms, bool *ret_reload);
+int role_status(void); /* for role_stop()'s status, once role_pause() has said false */
 
 /* Says in the log why a role could not start; the exit status for it. */
 int role_start_failed(const struct fault *fault);

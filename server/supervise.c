@@ -56,6 +56,7 @@ static void wanted_signals(sigset_t *set)
 	sigemptyset(set);
 	sigaddset(set, SIGTERM);
 	sigaddset(set, SIGINT);
+	sigaddset(set, SIGHUP);
 	sigaddset(set, SIGCHLD);
 }
 
@@ -71,6 +72,7 @@ static void exec_role(const struct supervisor *s, enum role role, pid_t parent)
 	if (getppid() != parent) /* it died before it could be watched */
 		_exit(EXIT_FAILURE);
 	sigemptyset(&none);
+	sigaddset(&none, SIGHUP); /* one that comes before the role listens waits for it */
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	execv(s->self, argv);
 	_exit(EXIT_FAILURE);
@@ -202,6 +204,15 @@ static struct timespec until_next(const struct supervisor *s)
 	return (struct timespec){ .tv_sec = wait_us / 1000000, .tv_nsec = wait_us % 1000000 * 1000 };
 }
 
+/* The roles read again what may change. */
+static void pass_on_reload(const struct supervisor *s)
+{
+	log_event(LOG_INFO, "reload_asked", NULL);
+	for (unsigned i = 0; i < ROLE_COUNT; i++)
+		if (s->child[i].pid > 0)
+			kill(s->child[i].pid, SIGHUP);
+}
+
 static int watch_over(struct supervisor *s)
 {
 	sigset_t set;
@@ -213,6 +224,8 @@ static int watch_over(struct supervisor *s)
 
 		if (got == SIGTERM || got == SIGINT)
 			return 0;
+		if (got == SIGHUP)
+			pass_on_reload(s);
 		if (!reap_all(s))
 			return EXIT_FAILURE;
 		start_due(s);

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "http/tls.h"
 #include "observe/log.h"
+#include "reload.h"
 #include "role.h"
 
 #define THREADS 2
@@ -104,10 +105,37 @@ static enum reason admin_open(struct admin *admin, struct fault *f)
 						  .connections = CONNECTIONS,
 						  .idle_s = IDLE_S };
 
-	TRY(trust_open("operators", config->admin.clients, &admin->operators, f));
+	TRY(operators_load(config->admin.clients, admin->lists = 1, &admin->operators, f));
 	TRY(open_channel(admin, f));
 	TRY(tls_open(config->admin.certificate, config->admin.key, &admin->tls, f));
 	return listener_open(&options, admin->tls, &admin_app, admin, admin->metrics, &admin->listener, f);
+}
+
+static enum reason reload(void *role, struct fault *f)
+{
+	struct admin *admin = role;
+	struct operators *operators;
+	struct tls_keys *keys;
+
+	TRY(tls_load(admin->tls, &keys, f));
+	if (operators_load(admin->config->admin.clients, admin->lists + 1, &operators, f) != REASON_OK) {
+		tls_keys_unref(keys);
+		return f->reason;
+	}
+	admin->lists++;
+	tls_use(admin->tls, keys);
+	operators_use(admin, operators);
+	return REASON_OK;
+}
+
+static int serve(struct admin *admin)
+{
+	const char *const paths[] = { admin->config->admin.clients, admin->config->admin.certificate };
+	const struct reloading reloading = {
+		.paths = paths, .n = 2, .reload = reload, .role = admin, .metrics = admin->metrics
+	};
+
+	return role_serve(&reloading);
 }
 
 static void admin_close(struct admin *admin)
@@ -123,7 +151,8 @@ static void admin_close(struct admin *admin)
 	channel_client_close(admin->ca);
 	tls_free(admin->tls);
 	view_free(admin->view);
-	trust_free(admin->operators);
+	operators_unref(admin->operators);
+	pthread_mutex_destroy(&admin->operators_lock);
 	pthread_cond_destroy(&admin->changed);
 	pthread_mutex_destroy(&admin->lock);
 	free(admin);
@@ -140,6 +169,7 @@ static struct admin *admin_new(const struct config *config, struct metrics *metr
 	admin->metrics = metrics;
 	metrics_gauge(metrics, GAUGE_UP_SINCE_S, clock_wall_s());
 	pthread_mutex_init(&admin->lock, NULL);
+	pthread_mutex_init(&admin->operators_lock, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&admin->changed, &monotonic);
@@ -159,7 +189,7 @@ int admin_run(const struct config *config, struct metrics *metrics)
 		status = role_start_failed(&f);
 	} else {
 		log_event(LOG_INFO, "listening", "port", LOG_INT, (int64_t)listener_port(admin->listener), NULL);
-		status = role_wait();
+		status = serve(admin);
 	}
 	metrics_gauge(metrics, GAUGE_READY, 0);
 	admin_close(admin);

@@ -16,7 +16,9 @@
 struct admin {
 	const struct config *config;
 	struct metrics *metrics;
-	struct trust *operators;
+	pthread_mutex_t operators_lock;
+	struct operators *operators; /* operators_now() */
+	uint64_t lists; /* operators' lists loaded, for the main thread */
 	struct view *view;
 	struct channel_client *ca;
 	struct tls *tls;
@@ -37,11 +39,18 @@ extern const struct http_app admin_app;
  */
 MUST_CHECK enum reason ready_list(const struct admin *admin, int64_t now_us, struct buf *list, struct fault *f);
 
+/* operator.c: the list of operators' CAs, counted, for it may change while a request looks at it. */
+struct operators;
+MUST_CHECK enum reason operators_load(const char *path, uint64_t number, struct operators **ret_operators,
+				      struct fault *f);
+void operators_use(struct admin *admin, struct operators *operators); /* takes it over */
+void operators_unref(struct operators *operators); /* accepts NULL */
+
 /*
  * operator.c: the client certificate leads to the operators' list, is good today, not revoked, and registered as
  * operator, auditor or administrator. `ret_who` is its name for the log.
  */
-MUST_CHECK enum reason operator_check(const struct admin *admin, struct peer *peer,
+MUST_CHECK enum reason operator_check(struct admin *admin, struct peer *peer,
 				      char ret_who[LIMIT_REQUESTER_CHARS + 1], struct fault *f);
 
 #endif

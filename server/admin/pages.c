@@ -14,17 +14,30 @@
 
 struct page {
 	const char *path, *op;
-	enum reason (*fill)(const struct admin *admin, struct exchange *x, struct reply *reply, struct fault *f);
+	enum reason (*fill)(struct admin *admin, struct exchange *x, struct reply *reply, struct fault *f);
 };
 
-static enum reason livez(const struct admin *admin, struct exchange *x, struct reply *reply, struct fault *f)
+static enum reason livez(struct admin *admin, struct exchange *x, struct reply *reply, struct fault *f)
 {
 	(void)admin, (void)x, (void)f;
 	*reply = reply_fixed(TYPE_TEXT, BLOB("alive\n", 6));
 	return REASON_OK;
 }
 
-static enum reason readyz(const struct admin *admin, struct exchange *x, struct reply *reply, struct fault *f)
+/* A file that cannot be used is no reason to send clients away: the earlier rules hold. But it has to be seen. */
+static const char *ready_text(const struct admin *admin)
+{
+	static const char *const roles[] = { "ra", "admin" };
+	int64_t refused;
+
+	for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
+		if (metrics_read_gauge(admin->config->run_dir, roles[i], GAUGE_RELOAD_REFUSED, &refused) && refused)
+			return "ready\nchanged files cannot be used, the earlier ones hold: see reload_refused in the "
+			       "log\n";
+	return "ready\n";
+}
+
+static enum reason readyz(struct admin *admin, struct exchange *x, struct reply *reply, struct fault *f)
 {
 	AUTO(buf_done) struct buf list = { 0 };
 	AUTO(buf_done) struct buf body = { 0 };
@@ -32,7 +45,7 @@ static enum reason readyz(const struct admin *admin, struct exchange *x, struct 
 	(void)x;
 	TRY(ready_list(admin, clock_mono_us(), &list, f));
 	if (list.len == 0) {
-		*reply = reply_fixed(TYPE_TEXT, BLOB("ready\n", 6));
+		*reply = reply_fixed(TYPE_TEXT, BLOB_STR(ready_text(admin)));
 		return REASON_OK;
 	}
 	TRY(buf_append(&body, BLOB_STR("{\"not_ready\":["), f));
@@ -44,7 +57,7 @@ static enum reason readyz(const struct admin *admin, struct exchange *x, struct 
 	return REASON_OK;
 }
 
-static enum reason metrics(const struct admin *admin, struct exchange *x, struct reply *reply, struct fault *f)
+static enum reason metrics(struct admin *admin, struct exchange *x, struct reply *reply, struct fault *f)
 {
 	struct reply page = { .type = TYPE_METRICS };
 
@@ -67,7 +80,7 @@ static void begin(void *role, struct exchange *x)
 	x->metric = OP_ADMIN;
 }
 
-static enum reason answer(const struct admin *admin, struct exchange *x, struct fault *f)
+static enum reason answer(struct admin *admin, struct exchange *x, struct fault *f)
 {
 	for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++) {
 		if (strcmp(pages[i].path, x->path) != 0)

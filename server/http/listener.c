@@ -130,6 +130,7 @@ static void connection_closed(struct listener *listener, void **slot)
 		c->next->prev = c->prev;
 	pthread_mutex_unlock(&listener->lock);
 	peer_unref(c->peer);
+	tls_keys_unref(c->keys); /* libmicrohttpd has ended the session before it tells of the close */
 	free(c);
 }
 
@@ -138,6 +139,7 @@ static void notify_connection(void *user, struct MHD_Connection *connection, voi
 {
 	struct listener *listener = user;
 	const union MHD_ConnectionInfo *info;
+	struct connection *c;
 	struct fault f;
 
 	if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
@@ -145,10 +147,11 @@ static void notify_connection(void *user, struct MHD_Connection *connection, voi
 		return;
 	}
 	connection_started(listener, connection, slot);
-	if (listener->tls == NULL)
+	c = *slot;
+	if (listener->tls == NULL || c == NULL)
 		return;
 	info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
-	if (info == NULL || tls_prepare(listener->tls, info->tls_session, &f) != REASON_OK)
+	if (info == NULL || tls_prepare(listener->tls, info->tls_session, &c->keys, &f) != REASON_OK)
 		log_event(LOG_ERROR, "tls_session", "detail", LOG_STR, info != NULL ? f.detail : "no session", NULL);
 }
 

@@ -16,6 +16,7 @@ struct connection {
 	bool asked_peer; /* peer has been looked for */
 	bool known;      /* may idle for long */
 	struct peer *peer;
+	struct tls_keys *keys; /* the server's certificate of this connection; NULL without TLS */
 	atomic_int_fast64_t
 		deadline_us; /* clock_mono_us() after which the socket is shut; INT64_MAX while we are at work */
 };

@@ -16,10 +16,11 @@
 /* What the path check said, so that a kept-alive connection pays for it once a minute and not per request. */
 struct peer_path {
 	int64_t checked_s;  /* 0: never; else Unix time */
+	uint64_t rules;     /* the caller's number of the trust lists: others are asked anew */
 	int list;           /* the caller's number of the list that it leads to; -1: none */
 	struct fault fault; /* why none */
 };
-#define PEER_PATH_LIFETIME_S 60 /* a CA in the path that expires, or an anchor taken away, is seen after this */
+#define PEER_PATH_LIFETIME_S 60 /* a CA in the path that expires is seen after this */
 
 struct peer {
 	atomic_uint refs;

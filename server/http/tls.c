@@ -3,13 +3,16 @@
  */
 #include "http/tls.h"
 
+#include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Stateless tickets are good for this long; the key is the process's own and dies with it. */
-#define TICKET_LIFETIME_S 3600
+#define TICKET_SECRET_BYTES 32
+#define TICKET_LABEL "assay tls ticket 1" /* keeps it apart from what else the same secret serves */
 
 /*
  * In the order we prefer. TLS 1.2: ECDHE with AES-128-GCM first (RFC 9325 section 4.2). No CBC, no static RSA, no DHE,
@@ -26,9 +29,16 @@ static const char priorities[] = "NONE:+VERS-TLS1.3:+VERS-TLS1.2"
 				 ":+SIGN-RSA-SHA256:+SIGN-RSA-SHA384:+SIGN-RSA-SHA512"
 				 ":+COMP-NULL:+CTYPE-X509:%SERVER_PRECEDENCE";
 
-struct tls {
+struct tls_keys {
+	atomic_uint refs;
 	gnutls_certificate_credentials_t credentials;
 	gnutls_datum_t certificate, key; /* PEM with NUL */
+};
+
+struct tls {
+	char *certificate_path, *key_path;
+	pthread_mutex_t lock;          /* of `keys` */
+	struct tls_keys *keys, *first; /* in use; those of the start, whose text libmicrohttpd has */
 	gnutls_datum_t ticket_key;
 };
 
@@ -40,14 +50,34 @@ static void datum_wipe(gnutls_datum_t *datum)
 	*datum = (gnutls_datum_t){ 0 };
 }
 
+void tls_keys_unref(struct tls_keys *keys)
+{
+	if (keys == NULL || atomic_fetch_sub_explicit(&keys->refs, 1, memory_order_acq_rel) != 1)
+		return;
+	if (keys->credentials != NULL)
+		gnutls_certificate_free_credentials(keys->credentials);
+	datum_wipe(&keys->certificate);
+	datum_wipe(&keys->key);
+	free(keys);
+}
+
+AUTO_FREE(struct tls_keys, tls_keys_unrefp, tls_keys_unref)
+
+static struct tls_keys *keys_ref(struct tls_keys *keys)
+{
+	atomic_fetch_add_explicit(&keys->refs, 1, memory_order_relaxed);
+	return keys;
+}
+
 void tls_free(struct tls *tls)
 {
 	if (tls == NULL)
 		return;
-	if (tls->credentials != NULL)
-		gnutls_certificate_free_credentials(tls->credentials);
-	datum_wipe(&tls->certificate);
-	datum_wipe(&tls->key);
+	tls_keys_unref(tls->keys);
+	tls_keys_unref(tls->first);
+	pthread_mutex_destroy(&tls->lock);
+	free(tls->certificate_path);
+	free(tls->key_path);
 	datum_wipe(&tls->ticket_key);
 	free(tls);
 }
@@ -75,6 +105,27 @@ static enum reason load(const char *path, gnutls_datum_t *ret_text, struct fault
 	return REASON_OK;
 }
 
+enum reason tls_load(const struct tls *tls, struct tls_keys **ret_keys, struct fault *f)
+{
+	AUTO(tls_keys_unrefp) struct tls_keys *keys = calloc(1, sizeof(*keys));
+	int error;
+
+	if (keys == NULL)
+		return fault_set(f, REASON_NO_MEMORY, "struct tls_keys");
+	atomic_init(&keys->refs, 1);
+	TRY(load(tls->certificate_path, &keys->certificate, f));
+	TRY(load(tls->key_path, &keys->key, f));
+	error = gnutls_certificate_allocate_credentials(&keys->credentials);
+	if (error == 0)
+		error = gnutls_certificate_set_x509_key_mem(keys->credentials, &keys->certificate, &keys->key,
+							    GNUTLS_X509_FMT_PEM);
+	if (error < 0)
+		return fault_set(f, REASON_CONFIG, "TLS certificate %.60s with key %.60s: %s", tls->certificate_path,
+				 tls->key_path, gnutls_strerror(error));
+	*ret_keys = TAKE(keys);
+	return REASON_OK;
+}
+
 enum reason tls_open(const char *certificate_path, const char *key_path, struct tls **ret_tls, struct fault *f)
 {
 	AUTO(tls_freep) struct tls *tls = calloc(1, sizeof(*tls));
@@ -82,15 +133,13 @@ enum reason tls_open(const char *certificate_path, const char *key_path, struct 
 
 	if (tls == NULL)
 		return fault_set(f, REASON_NO_MEMORY, "struct tls");
-	TRY(load(certificate_path, &tls->certificate, f));
-	TRY(load(key_path, &tls->key, f));
-	error = gnutls_certificate_allocate_credentials(&tls->credentials);
-	if (error == 0)
-		error = gnutls_certificate_set_x509_key_mem(tls->credentials, &tls->certificate, &tls->key,
-							    GNUTLS_X509_FMT_PEM);
-	if (error < 0)
-		return fault_set(f, REASON_CONFIG, "TLS certificate %.60s with key %.60s: %s", certificate_path,
-				 key_path, gnutls_strerror(error));
+	pthread_mutex_init(&tls->lock, NULL);
+	tls->certificate_path = strdup(certificate_path);
+	tls->key_path = strdup(key_path);
+	if (tls->certificate_path == NULL || tls->key_path == NULL)
+		return fault_set(f, REASON_NO_MEMORY, "struct tls");
+	TRY(tls_load(tls, &tls->first, f));
+	tls->keys = keys_ref(tls->first);
 	error = gnutls_session_ticket_key_generate(&tls->ticket_key);
 	if (error < 0)
 		return fault_set(f, REASON_INTERNAL, "TLS ticket key: %s", gnutls_strerror(error));
@@ -98,14 +147,50 @@ enum reason tls_open(const char *certificate_path, const char *key_path, struct 
 	return REASON_OK;
 }
 
+/* As long as GnuTLS's own, which is replaced. */
+static int derive(gnutls_datum_t secret, gnutls_datum_t *key)
+{
+	static const gnutls_datum_t label = { (unsigned char *)(uintptr_t)TICKET_LABEL, sizeof(TICKET_LABEL) - 1 };
+	static const gnutls_datum_t no_salt = { NULL, 0 };
+	unsigned char extracted[32];
+	gnutls_datum_t middle = { extracted, sizeof(extracted) };
+	int error = gnutls_hkdf_extract(GNUTLS_MAC_SHA256, &secret, &no_salt, extracted);
+
+	if (error == 0)
+		error = gnutls_hkdf_expand(GNUTLS_MAC_SHA256, &middle, &label, key->data, key->size);
+	gnutls_memset(extracted, 0, sizeof(extracted));
+	return error;
+}
+
+enum reason tls_share_tickets(struct tls *tls, const char *secret_path, struct fault *f)
+{
+	gnutls_datum_t secret = { 0 };
+	int error = gnutls_load_file(secret_path, &secret);
+
+	if (error < 0)
+		return fault_set(f, REASON_CONFIG, "TLS ticket secret %s: %s", secret_path, gnutls_strerror(error));
+	if (secret.size != TICKET_SECRET_BYTES) {
+		unsigned size = secret.size;
+
+		datum_wipe(&secret);
+		return fault_set(f, REASON_CONFIG, "TLS ticket secret %s must have %d bytes, has %u", secret_path,
+				 TICKET_SECRET_BYTES, size);
+	}
+	error = derive(secret, &tls->ticket_key);
+	datum_wipe(&secret);
+	if (error < 0)
+		return fault_set(f, REASON_INTERNAL, "TLS ticket key: %s", gnutls_strerror(error));
+	return REASON_OK;
+}
+
 const char *tls_certificate_pem(const struct tls *tls)
 {
-	return (const char *)tls->certificate.data;
+	return (const char *)tls->first->certificate.data;
 }
 
 const char *tls_key_pem(const struct tls *tls)
 {
-	return (const char *)tls->key.data;
+	return (const char *)tls->first->key.data;
 }
 
 const char *tls_priorities(void)
@@ -113,8 +198,30 @@ const char *tls_priorities(void)
 	return priorities;
 }
 
-enum reason tls_prepare(const struct tls *tls, void *session, struct fault *f)
+static struct tls_keys *keys_now(struct tls *tls)
 {
+	struct tls_keys *keys;
+
+	pthread_mutex_lock(&tls->lock);
+	keys = keys_ref(tls->keys);
+	pthread_mutex_unlock(&tls->lock);
+	return keys;
+}
+
+void tls_use(struct tls *tls, struct tls_keys *keys)
+{
+	struct tls_keys *old;
+
+	pthread_mutex_lock(&tls->lock);
+	old = tls->keys;
+	tls->keys = keys;
+	pthread_mutex_unlock(&tls->lock);
+	tls_keys_unref(old);
+}
+
+enum reason tls_prepare(struct tls *tls, void *session, struct tls_keys **ret_keys, struct fault *f)
+{
+	AUTO(tls_keys_unrefp) struct tls_keys *keys = keys_now(tls);
 	static const gnutls_datum_t alpn = { (unsigned char *)(uintptr_t) "http/1.1", 8 };
 	gnutls_session_t s = session;
 	int error;
@@ -122,14 +229,15 @@ enum reason tls_prepare(const struct tls *tls, void *session, struct fault *f)
 	gnutls_certificate_server_set_request(s, GNUTLS_CERT_REQUEST);
 	/* 1: no CA names, for clients choose a certificate by them and devices' vendors are many */
 	gnutls_certificate_send_x509_rdn_sequence(s, 1);
-	gnutls_db_set_cache_expiration(s, TICKET_LIFETIME_S);
+	gnutls_db_set_cache_expiration(s, TLS_TICKET_LIFETIME_S);
 	error = gnutls_session_ticket_enable_server(s, &tls->ticket_key);
 	if (error >= 0) /* RFC 7301: a client that offers protocols and not this one is refused */
 		error = gnutls_alpn_set_protocols(s, &alpn, 1, GNUTLS_ALPN_MANDATORY);
 	if (error >= 0) /* ours instead of libmicrohttpd's: they can be replaced while it runs */
-		error = gnutls_credentials_set(s, GNUTLS_CRD_CERTIFICATE, tls->credentials);
+		error = gnutls_credentials_set(s, GNUTLS_CRD_CERTIFICATE, keys->credentials);
 	if (error < 0)
 		return fault_set(f, REASON_INTERNAL, "TLS session: %s", gnutls_strerror(error));
+	*ret_keys = TAKE(keys);
 	return REASON_OK;
 }
 

@@ -5,7 +5,7 @@
  * bytes, so that a certificate nobody trusts does not break /cacerts.
  *
  * Owns:    certificate, key and ticket key.
- * Threads: read-only after open.
+ * Threads: any; the keys in use stand under a lock.
  * Spec:    RFC 9325 (TLS 1.2 and 1.3, forward secrecy, AEAD), RFC 7301 (ALPN), RFC 5077 and 8446 (tickets).
  */
 #ifndef ASSAY_TLS_H
@@ -14,11 +14,25 @@
 #include "http/peer.h"
 
 struct tls;
+struct tls_keys; /* certificate and key of one load, counted: a connection keeps those it began with */
 
 /* PEM files; the certificate file holds the chain, leaf first. REASON_CONFIG naming the file and what is wrong. */
 MUST_CHECK enum reason tls_open(const char *certificate_path, const char *key_path, struct tls **ret_tls,
 				struct fault *f);
 void tls_free(struct tls *tls); /* accepts NULL */
+
+/*
+ * Session tickets that outlive the process and hold on every node: their keys are derived (HKDF-SHA256, RFC 5869) from a
+ * file of 32 secret bytes that all nodes share; without this call the secret is the process's own. GnuTLS changes the
+ * key every three ticket lifetimes (TLS_TICKET_LIFETIME_S) by the clock and still takes the previous one; an older or a
+ * foreign ticket means a full handshake, silently. A ticket says who came, never what they may: that is asked anew.
+ *
+ * What the rotation gives and what not: whoever learns the secret can derive every key of the past. TLS 1.3 resumes with
+ * a fresh key exchange (psk_dhe_ke alone), so recorded traffic stays closed to them; a TLS 1.2 ticket holds the session's
+ * secret, so recorded 1.2 connections do not. Replace the file (all nodes, then restart) as often as that matters.
+ */
+#define TLS_TICKET_LIFETIME_S 3600
+MUST_CHECK enum reason tls_share_tickets(struct tls *tls, const char *secret_path, struct fault *f);
 
 /* For libmicrohttpd, which wants them as text. */
 const char *tls_certificate_pem(const struct tls *tls);
@@ -42,7 +56,12 @@ struct binding {
 void tls_binding(void *session, struct binding *ret_binding);
 
 /* A new connection's session (a gnutls_session_t), before its handshake. */
-MUST_CHECK enum reason tls_prepare(const struct tls *tls, void *session, struct fault *f);
+MUST_CHECK enum reason tls_prepare(struct tls *tls, void *session, struct tls_keys **ret_keys, struct fault *f);
+void tls_keys_unref(struct tls_keys *keys); /* when the session has gone; accepts NULL */
+
+/* Reads the files again, for new connections. tls_load() alone changes nothing; tls_use() takes the keys over. */
+MUST_CHECK enum reason tls_load(const struct tls *tls, struct tls_keys **ret_keys, struct fault *f);
+void tls_use(struct tls *tls, struct tls_keys *keys);
 /* After the handshake: the client's chain; NULL when it showed none, or memory is short. */
 struct peer *tls_peer(void *session);
 

@@ -45,6 +45,8 @@ enum metric_gauge {
 	GAUGE_SIGNATURES,     /* made by the token since the start */
 	GAUGE_CHILD_RESTARTS, /* supervisor */
 	GAUGE_BEAT_MS, /* clock_mono_us() / 1000 of the role's last sign of life, at least every second */
+	GAUGE_RELOADS,        /* since the start */
+	GAUGE_RELOAD_REFUSED, /* 1: files have changed to what cannot be used; the earlier ones hold */
 	GAUGE_COUNT
 };
 

@@ -42,6 +42,9 @@ static const struct {
 				   "Intents without a signature that were voided since the start.", 1 },
 	[GAUGE_SIGNATURES] = { "assay_signatures", "Signatures made by the token since the start.", 1 },
 	[GAUGE_CHILD_RESTARTS] = { "assay_role_restarts", "Roles that the supervisor has started again.", 1 },
+	[GAUGE_RELOADS] = { "assay_reloads", "Changed files taken up since the start.", 1 },
+	[GAUGE_RELOAD_REFUSED] = { "assay_reload_refused",
+				   "1 while changed files cannot be used and the earlier ones hold; the log says why.", 1 },
 	[GAUGE_BEAT_MS] = { "assay_beat_seconds", "Monotonic clock at the role's last sign of life.", 0.001 },
 };
 

@@ -12,6 +12,7 @@
 #include "http/body.h"
 #include "observe/log.h"
 #include "pkcs7.h"
+#include "ra/answer.h"
 #include "ra/ra.h"
 
 #define TYPE_CERTS_ONLY "application/pkcs7-mime; smime-type=certs-only"
@@ -81,6 +82,40 @@ static void away(struct ra *ra, struct enrolment *e, const char *detail)
 	enrolment_refuse(ra, e, &f);
 }
 
+static bool tell_policy(const struct ra *ra, struct channel *channel, const uint8_t hash[32])
+{
+	AUTO(buf_done) struct buf body = { 0 };
+	char what[200]; /* the ca takes no longer one */
+	struct fault f;
+
+	snprintf(what, sizeof(what), "profiles of %s", ra->config->profiles);
+	for (char *p = what; *p != '\0'; p++)
+		if (*p < ' ' || *p > '~') /* a folder may be called anything; the ca takes plain text */
+			*p = '?';
+	if (pack_bytes(&body, BLOB(hash, 32), &f) == REASON_OK && pack_text(&body, what, &f) == REASON_OK)
+		return channel_send(channel, FRAME_POLICY, 0, buf_blob(&body));
+	log_fault(LOG_ERROR, "policy", &f);
+	return false;
+}
+
+/*
+ * The ca records which policy decides before it gets the first grant of it, whatever connections and policies have come
+ * and gone between: what this connection has been told last is known here, and told anew when it is something else.
+ */
+static bool told(struct ra *ra, struct channel *channel, const uint8_t hash[32])
+{
+	if (channel == ra->told && memcmp(ra->told_policy, hash, 32) == 0)
+		return true;
+	if (!tell_policy(ra, channel, hash))
+		return false;
+	if (channel != ra->told) {
+		channel_unref(ra->told);
+		ra->told = channel_ref(channel);
+	}
+	memcpy(ra->told_policy, hash, 32);
+	return true;
+}
+
 static void ask_one(struct ra *ra, struct channel *channel, struct enrolment *e)
 {
 	AUTO(buf_done) struct buf body = { 0 };
@@ -92,8 +127,8 @@ static void ask_one(struct ra *ra, struct channel *channel, struct enrolment *e)
 		enrolment_refuse(ra, e, &f);
 		return;
 	}
-	if (channel == NULL) {
-		away(ra, e, "no connection to the ca");
+	if (channel == NULL || !told(ra, channel, e->grant->policy_hash)) {
+		away(ra, e, channel == NULL ? "no connection to the ca" : "the ca cannot be told of the policy");
 		return;
 	}
 	if (grant_encode(e->grant, &body, &f) != REASON_OK) {
@@ -116,7 +151,7 @@ void station_ask_ca(void *role, unsigned thread, struct job **batch, size_t n)
 	channel_unref(channel);
 }
 
-static enum reason certificate_reply(struct blob body, struct reply *ret_reply, struct fault *f)
+enum reason answer_enrolled(struct blob body, struct reply *ret_reply, struct fault *f)
 {
 	struct pack_reader r = { .left = body };
 	struct reply reply = { .repeated = pack_get_u8(&r) != 0 };
@@ -142,23 +177,30 @@ static void enrolled(struct ra *ra, const struct frame *frame)
 
 	if (e == NULL)
 		return;
-	if (certificate_reply(frame->body, &reply, &f) == REASON_OK)
+	if (answer_enrolled(frame->body, &reply, &f) == REASON_OK)
 		enrolment_finish(ra, e, &reply);
 	else
 		enrolment_refuse(ra, e, &f);
 }
 
-static void refused(struct ra *ra, const struct frame *frame)
+struct fault answer_refused(struct blob body)
 {
-	struct enrolment *e = waiting_take(&ra->waiting, frame->id);
-	struct pack_reader r = { .left = frame->body };
-	char name[64];
+	struct pack_reader r = { .left = body };
 	struct fault f = { 0 };
+	char name[64];
 
 	pack_get_text(&r, name, sizeof(name));
 	pack_get_text(&r, f.detail, sizeof(f.detail));
 	if (!pack_done(&r) || !reason_by_name(name, &f.reason) || f.reason == REASON_OK)
 		(void)fault_set(&f, REASON_CHANNEL_FRAME, "the ca's refusal is malformed");
+	return f;
+}
+
+static void refused(struct ra *ra, const struct frame *frame)
+{
+	struct enrolment *e = waiting_take(&ra->waiting, frame->id);
+	struct fault f = answer_refused(frame->body);
+
 	if (e != NULL)
 		enrolment_refuse(ra, e, &f);
 	else
@@ -179,24 +221,23 @@ static void on_frame(void *role, struct channel *channel, const struct frame *fr
 		log_fault(LOG_ERROR, "view", &f);
 }
 
-/* The ca records which policy decides before it gets the first grant of it. */
 static void on_up(void *role, struct channel *channel)
 {
-	struct ra *ra = role;
-	AUTO(buf_done) struct buf body = { 0 };
+	AUTO(rules_unrefp) struct rules *rules = ra_rules(role);
 	uint8_t hash[32];
-	char what[200]; /* the ca takes no longer one */
-	struct fault f;
 
-	policy_hash(ra->policy, hash);
-	snprintf(what, sizeof(what), "profiles of %s", ra->config->profiles);
-	for (char *p = what; *p != '\0'; p++)
-		if (*p < ' ' || *p > '~') /* a folder may be called anything; the ca takes plain text */
-			*p = '?';
-	if (pack_bytes(&body, BLOB_OF(hash), &f) != REASON_OK || pack_text(&body, what, &f) != REASON_OK)
-		log_fault(LOG_ERROR, "policy", &f);
-	else if (channel_send(channel, FRAME_POLICY, 0, buf_blob(&body)))
-		log_event(LOG_INFO, "ca_up", NULL);
+	policy_hash(rules->policy, hash);
+	if (tell_policy(role, channel, hash))
+		log_event(LOG_INFO, "policy_told", NULL);
+}
+
+void ra_tell_policy(struct ra *ra)
+{
+	struct channel *channel = channel_client_get(ra->ca);
+
+	if (channel != NULL) /* else on_up() does */
+		on_up(ra, channel);
+	channel_unref(channel);
 }
 
 static void on_down(void *role, struct channel *channel)

@@ -13,9 +13,9 @@
 #include "ra/ra.h"
 
 /* The station has a thread of its own, for a slow hash must not hold up those who came with a certificate. */
-static enum reason check_password(struct ra *ra, struct enrolment *e, struct fault *f)
+static enum reason check_password(struct enrolment *e, struct fault *f)
 {
-	enum reason reason = policy_user(ra->policy, e->basic->user, e->basic->password, &e->who, f);
+	enum reason reason = policy_user(e->rules->policy, e->basic->user, e->basic->password, &e->who, f);
 
 	basic_wipe(e->basic);
 	free(e->basic);
@@ -29,7 +29,7 @@ static void password_one(struct ra *ra, struct enrolment *e)
 	struct reply reply;
 	struct fault f;
 
-	if (check_password(ra, e, &f) != REASON_OK) {
+	if (check_password(e, &f) != REASON_OK) {
 		enrolment_refuse(ra, e, &f);
 	} else if (e->op == EST_NONCE) {
 		if (nonce_reply(ra, e->label, &e->who, e->nonce_len, &reply, &f) == REASON_OK)
@@ -77,26 +77,26 @@ static enum reason claim_continuity(struct enrolment *e, struct fault *f)
 			  f);
 }
 
-static enum reason assess(struct ra *ra, struct enrolment *e, struct fault *f)
+static enum reason assess(struct enrolment *e, struct fault *f)
 {
 	e->evidence = evidence_new();
 	if (e->evidence == NULL)
 		return fault_set(f, REASON_NO_MEMORY, "evidence");
-	TRY(evidence_assess(e->evidence, ra->vendors, e->csr.evidence, &e->csr.key, clock_wall_s(), &e->claims,
+	TRY(evidence_assess(e->evidence, e->rules->vendors, e->csr.evidence, &e->csr.key, clock_wall_s(), &e->claims,
 			    &e->verdict, f));
 	e->has_verdict = true;
 	return REASON_OK;
 }
 
 /* Everything that can be read without believing it. */
-static enum reason read_request(struct ra *ra, struct enrolment *e, struct fault *f)
+static enum reason read_request(struct enrolment *e, struct fault *f)
 {
 	TRY(body_der(buf_blob(&e->body), &e->csr_der, f));
 	buf_done(&e->body);
 	TRY(csr_parse(buf_blob(&e->csr_der), &e->csr, &e->claims, f));
 	TRY(linking_check(e, f));
 	if (e->csr.evidence.len > 0)
-		TRY(assess(ra, e, f));
+		TRY(assess(e, f));
 	if (e->csr.continuity.len > 0 && e->op == EST_SIMPLEREENROLL && e->who.kind == WHO_DEVICE)
 		TRY(claim_continuity(e, f));
 	return REASON_OK;
@@ -126,7 +126,7 @@ static enum reason decide(struct ra *ra, struct enrolment *e, struct fault *f)
 		.freshness = freshness(ra, e),
 	};
 
-	return policy_decide(ra->policy, e->label->profile, &ask, &e->grant, f);
+	return policy_decide(e->rules->policy, e->label->profile, &ask, &e->grant, f);
 }
 
 static void grant_one(struct ra *ra, struct enrolment *e, const struct fault *verdict)
@@ -154,7 +154,7 @@ void station_assay(void *role, unsigned thread, struct job **batch, size_t n)
 		struct enrolment *e = (struct enrolment *)batch[i];
 
 		(void)fault_set(&f, REASON_DEADLINE, "nobody waits and nothing is recorded yet");
-		if (!enrolment_waited_for(e) || read_request(ra, e, &f) != REASON_OK) {
+		if (!enrolment_waited_for(e) || read_request(e, &f) != REASON_OK) {
 			enrolment_refuse(ra, e, &f);
 			continue;
 		}

@@ -27,6 +27,7 @@ void enrolment_free(struct enrolment *e)
 	buf_done(&e->csr_der);
 	buf_done(&e->body);
 	peer_unref(e->peer);
+	rules_unref(e->rules);
 	free(e);
 }
 

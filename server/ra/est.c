@@ -37,7 +37,7 @@ static bool refuse(const struct ra *ra, struct exchange *x, const struct label *
 
 static void est_begin(void *role, struct exchange *x)
 {
-	struct ra *ra = role;
+	AUTO(rules_unrefp) struct rules *rules = ra_rules(role);
 	const struct label *label;
 	struct fault f;
 
@@ -47,7 +47,7 @@ static void est_begin(void *role, struct exchange *x)
 	}
 	x->op = x->route.op->name;
 	x->metric = x->route.op->metric;
-	label = label_find(ra->labels, x->route.label);
+	label = label_find(rules->labels, x->route.label);
 	if (label == NULL) {
 		(void)fault_set(&f, REASON_HTTP_PATH, "label \"%s\"", x->route.label);
 		exchange_refuse(x, &f);
@@ -61,9 +61,23 @@ static void est_begin(void *role, struct exchange *x)
 	}
 }
 
+/* A copy: the rules may be gone before the answer has left. */
+static bool answer_copy(struct exchange *x, const char *type, struct blob bytes)
+{
+	struct fault f;
+
+	x->reply = (struct reply){ .type = type };
+	if (buf_copy(bytes, &x->reply.body, &f) != REASON_OK) {
+		exchange_refuse(x, &f);
+		return false;
+	}
+	return true;
+}
+
 static bool cacerts(struct exchange *x, const struct label *label)
 {
-	x->reply = reply_fixed(TYPE_PKCS7, buf_blob(&label->cacerts));
+	if (!answer_copy(x, TYPE_PKCS7, buf_blob(&label->cacerts)))
+		return true;
 	reply_header(&x->reply, "Content-Transfer-Encoding", "base64");
 	return true;
 }
@@ -75,7 +89,8 @@ static bool csrattrs(struct exchange *x, const struct label *label)
 		x->reply.status = 204;
 		return true;
 	}
-	x->reply = reply_fixed("application/csrattrs", buf_blob(&label->csrattrs));
+	if (!answer_copy(x, "application/csrattrs", buf_blob(&label->csrattrs)))
+		return true;
 	reply_header(&x->reply, "Content-Transfer-Encoding", "base64");
 	return true;
 }
@@ -99,7 +114,7 @@ static enum reason take_basic(struct exchange *x, const struct label *label, enu
 	return basic_parse(BLOB_STR(header), basic, f);
 }
 
-static struct enrolment *new_enrolment(struct exchange *x, const struct label *label)
+static struct enrolment *new_enrolment(struct exchange *x, struct rules *rules, const struct label *label)
 {
 	struct enrolment *e = enrolment_new();
 
@@ -107,6 +122,7 @@ static struct enrolment *new_enrolment(struct exchange *x, const struct label *l
 		return NULL;
 	atomic_init(&e->waiter, x);
 	memcpy(e->request, x->request, sizeof(e->request));
+	e->rules = rules_ref(rules);
 	e->label = label;
 	e->op = x->route.op->op;
 	e->peer = peer_ref(x->peer);
@@ -135,7 +151,7 @@ static bool put_on_line(struct ra *ra, struct exchange *x, struct enrolment *e)
 /* Everything that needs to know who asks. */
 static enum reason admit(struct ra *ra, struct exchange *x, struct enrolment *e, struct fault *f)
 {
-	TRY(who_certificate(ra, e->peer, &e->label->facts, e->op, &e->who, f));
+	TRY(who_certificate(ra, e->rules, e->peer, &e->label->facts, e->op, &e->who, f));
 	memcpy(x->who, e->who.id, sizeof(x->who));
 	if (e->who.kind != WHO_NOBODY)
 		exchange_known(x);
@@ -151,9 +167,9 @@ static enum reason admit(struct ra *ra, struct exchange *x, struct enrolment *e,
 	return REASON_OK;
 }
 
-static bool authenticated(struct ra *ra, struct exchange *x, const struct label *label)
+static bool authenticated(struct ra *ra, struct exchange *x, struct rules *rules, const struct label *label)
 {
-	struct enrolment *e = new_enrolment(x, label);
+	struct enrolment *e = new_enrolment(x, rules, label);
 	struct fault f;
 
 	if (e == NULL) {
@@ -175,15 +191,22 @@ static bool authenticated(struct ra *ra, struct exchange *x, const struct label 
 static bool est_run(void *role, struct exchange *x)
 {
 	struct ra *ra = role;
-	const struct label *label = label_find(ra->labels, x->route.label);
+	AUTO(rules_unrefp) struct rules *rules = ra_rules(ra);
+	const struct label *label = label_find(rules->labels, x->route.label);
+	struct fault f;
 
+	if (label == NULL) { /* it was there when the request began */
+		(void)fault_set(&f, REASON_HTTP_PATH, "label \"%s\"", x->route.label);
+		exchange_refuse(x, &f);
+		return true;
+	}
 	switch (x->route.op->op) {
 	case EST_CACERTS:
 		return cacerts(x, label);
 	case EST_CSRATTRS:
 		return csrattrs(x, label);
 	default:
-		return authenticated(ra, x, label);
+		return authenticated(ra, x, rules, label);
 	}
 }
 

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "http/tls.h"
 #include "observe/log.h"
+#include "reload.h"
 #include "role.h"
 
 #define PER_CORE 0
@@ -41,30 +42,64 @@ static enum reason check_realm(const char *realm, struct fault *f)
 	return REASON_OK;
 }
 
-static enum reason open_policy(struct ra *ra, struct fault *f)
+static enum reason open_rules(struct ra *ra, struct fault *f)
 {
-	const struct config *config = ra->config;
-	const char *issuers[LIMIT_ISSUERS + 1] = { NULL };
-
-	for (size_t i = 0; i < config->n_issuers; i++)
-		issuers[i] = config->issuer[i].name;
-	TRY(check_realm(config->est.realm, f));
-	TRY(policy_load(config->profiles, config->users, issuers, &ra->policy, f));
-	return labels_open(config, ra->policy, &ra->labels, f);
+	TRY(check_realm(ra->config->est.realm, f));
+	TRY(rules_load(ra->config, 1, &ra->rules, f));
+	return nonce_key_open(ra->config->est.nonce_key, &ra->nonce_key, f);
 }
 
-static enum reason open_trust(struct ra *ra, struct fault *f)
+struct rules *ra_rules(struct ra *ra)
+{
+	struct rules *rules;
+
+	pthread_mutex_lock(&ra->rules_lock);
+	rules = rules_ref(ra->rules);
+	pthread_mutex_unlock(&ra->rules_lock);
+	return rules;
+}
+
+static void use_rules(struct ra *ra, struct rules *rules)
+{
+	struct rules *old;
+
+	pthread_mutex_lock(&ra->rules_lock);
+	old = ra->rules;
+	ra->rules = rules;
+	pthread_mutex_unlock(&ra->rules_lock);
+	rules_unref(old);
+}
+
+/* All of it is read and checked before any of it is used. Only this thread changes ra->rules. */
+static enum reason reload(void *role, struct fault *f)
+{
+	struct ra *ra = role;
+	struct rules *rules;
+	struct tls_keys *keys;
+
+	TRY(tls_load(ra->tls, &keys, f));
+	if (rules_load(ra->config, ra->rules->number + 1, &rules, f) != REASON_OK) {
+		tls_keys_unref(keys);
+		return f->reason;
+	}
+	tls_use(ra->tls, keys);
+	use_rules(ra, rules);
+	ra_tell_policy(ra);
+	return REASON_OK;
+}
+
+static int serve(struct ra *ra)
 {
 	const struct config *config = ra->config;
-	AUTO(buf_done) struct buf issuers = { 0 };
+	const char *paths[5 + CONFIG_VENDORS_MAX] = { config->profiles, config->users, config->trust.rigs,
+						      config->trust.vendors, config->est.certificate };
+	const struct reloading reloading = {
+		.paths = paths, .n = 5 + config->n_evidence, .reload = reload, .role = ra, .metrics = ra->metrics
+	};
 
-	TRY(trust_open("rigs", config->trust.rigs, &ra->rigs, f));
-	TRY(labels_issuers_pem(config, &issuers, f));
-	TRY(trust_open_pem("own issuing CAs", buf_blob(&issuers), &ra->devices, f));
-	if (config->trust.vendors != NULL)
-		TRY(trust_open("vendors", config->trust.vendors, &ra->vendor_clients, f));
-	TRY(vendors_open(config->evidence, config->n_evidence, &ra->vendors, f));
-	return nonce_key_open(config->est.nonce_key, &ra->nonce_key, f);
+	for (size_t i = 0; i < config->n_evidence; i++)
+		paths[5 + i] = config->evidence[i].roots;
+	return role_serve(&reloading);
 }
 
 static enum reason open_line(struct ra *ra, struct fault *f)
@@ -101,6 +136,8 @@ static enum reason open_listeners(struct ra *ra, struct fault *f)
 	const struct config *config = ra->config;
 
 	TRY(tls_open(config->est.certificate, config->est.key, &ra->tls, f));
+	TRY(tls_share_tickets(ra->tls, config->est.ticket_key != NULL ? config->est.ticket_key : config->est.nonce_key,
+			      f));
 	for (size_t i = 0; i < config->est.n_listeners; i++)
 		TRY(listener_open(&config->est.listener[i], ra->tls, &est_app, ra, ra->metrics, &ra->listener[i], f));
 	return REASON_OK;
@@ -130,12 +167,9 @@ static void ra_close(struct ra *ra)
 	tls_free(ra->tls);
 	view_free(ra->view);
 	nonce_key_free(ra->nonce_key);
-	vendors_free(ra->vendors);
-	trust_free(ra->vendor_clients);
-	trust_free(ra->devices);
-	trust_free(ra->rigs);
-	labels_free(ra->labels);
-	policy_free(ra->policy);
+	channel_unref(ra->told);
+	rules_unref(ra->rules);
+	pthread_mutex_destroy(&ra->rules_lock);
 	waiting_done(&ra->waiting);
 	deadlines_done(&ra->deadlines);
 	free(ra);
@@ -143,8 +177,7 @@ static void ra_close(struct ra *ra)
 
 static enum reason ra_open(struct ra *ra, struct fault *f)
 {
-	TRY(open_policy(ra, f));
-	TRY(open_trust(ra, f));
+	TRY(open_rules(ra, f));
 	TRY(open_line(ra, f));
 	TRY(open_channel(ra, f));
 	return open_listeners(ra, f);
@@ -161,6 +194,7 @@ int ra_run(const struct config *config, struct metrics *metrics)
 	ra->config = config;
 	ra->metrics = metrics;
 	metrics_gauge(metrics, GAUGE_UP_SINCE_S, clock_wall_s());
+	pthread_mutex_init(&ra->rules_lock, NULL);
 	deadlines_init(&ra->deadlines);
 	waiting_init(&ra->waiting);
 	if (ra_open(ra, &f) != REASON_OK) {
@@ -168,7 +202,7 @@ int ra_run(const struct config *config, struct metrics *metrics)
 	} else {
 		log_event(LOG_INFO, "listening", "listeners", LOG_INT, (int64_t)config->est.n_listeners, "port",
 			  LOG_INT, (int64_t)listener_port(ra->listener[0]), NULL);
-		status = role_wait();
+		status = serve(ra);
 	}
 	metrics_gauge(metrics, GAUGE_READY, 0);
 	ra_close(ra);

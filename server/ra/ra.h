@@ -24,7 +24,7 @@
 #include "line.h"
 #include "nonce.h"
 #include "policy.h"
-#include "ra/labels.h"
+#include "ra/rules.h"
 
 enum ra_station { STATION_PASSWORD, STATION_ASSAY, STATION_CHANNEL, STATION_COUNT };
 enum ra_lane { LANE_PRODUCTION, LANE_FIELD, LANE_OTHER };
@@ -47,7 +47,8 @@ struct enrolment {
 
 	/* from the listener */
 	char request[17];
-	const struct label *label;
+	struct rules *rules; /* one reference: those that held when the request came */
+	const struct label *label; /* of the rules */
 	enum est_op op;
 	struct peer *peer;    /* one reference; NULL without a client certificate */
 	struct basic *basic;  /* NULL without, or once checked */
@@ -86,14 +87,14 @@ struct waiting {
 struct ra {
 	const struct config *config;
 	struct metrics *metrics;
-	struct policy *policy;
-	struct labels *labels;
-	struct vendors *vendors;
+	pthread_mutex_t rules_lock;
+	struct rules *rules; /* ra_rules() */
 	struct nonce_key *nonce_key;
-	struct trust *rigs, *devices, *vendor_clients; /* the three lists of TLS clients; the last may be NULL */
 	struct view *view;
 	struct line *line;
 	struct channel_client *ca;
+	struct channel *told; /* of the channel station: the connection on which told_policy has been announced */
+	uint8_t told_policy[32];
 	struct tls *tls;
 	struct listener *listener[CONFIG_LISTENERS_MAX];
 	struct deadlines deadlines;
@@ -101,6 +102,9 @@ struct ra {
 	pthread_t keeper; /* deadlines and gauges */
 	bool keeping;
 };
+
+/* A reference to the rules that hold now. */
+struct rules *ra_rules(struct ra *ra);
 
 /* est.c: what the listeners call. */
 extern const struct http_app est_app;
@@ -137,7 +141,9 @@ void station_password(void *ra, unsigned thread, struct job **batch, size_t n);
 void station_assay(void *ra, unsigned thread, struct job **batch, size_t n);
 void station_ask_ca(void *ra, unsigned thread, struct job **batch, size_t n);
 
-/* ask_ca.c: what comes back. */
+/* ask_ca.c: the ca gets the policy that holds now, so that it is recorded without waiting for a grant. */
+void ra_tell_policy(struct ra *ra);
+/* What comes back. */
 extern const struct channel_events ra_channel_events;
 void waiting_init(struct waiting *waiting);
 void waiting_done(struct waiting *waiting);

@@ -32,10 +32,10 @@ static void name_untrusted(const struct peer *peer, struct fault *f)
 }
 
 /* The first list that the chain leads to; if none, the most telling of the refusals. */
-static void find_list(const struct ra *ra, struct peer *peer, int64_t now_s)
+static void find_list(const struct rules *rules, struct peer *peer, int64_t now_s)
 {
-	struct trust *const lists[LIST_COUNT] = { ra->rigs, ra->devices, ra->vendor_clients };
-	struct peer_path path = { .checked_s = now_s, .list = -1 };
+	struct trust *const lists[LIST_COUNT] = { rules->rigs, rules->devices, rules->vendor_clients };
+	struct peer_path path = { .checked_s = now_s, .rules = rules->number, .list = -1 };
 	struct fault f;
 
 	name_untrusted(peer, &path.fault);
@@ -50,13 +50,13 @@ static void find_list(const struct ra *ra, struct peer *peer, int64_t now_s)
 	peer->path = path;
 }
 
-static enum reason path_of(const struct ra *ra, struct peer *peer, int64_t now_s, struct fault *f)
+static enum reason path_of(const struct rules *rules, struct peer *peer, int64_t now_s, struct fault *f)
 {
 	if (peer->malformed.reason != REASON_OK)
 		return fault_set(f, REASON_CHAIN_DER, "client certificate: %.150s", peer->malformed.detail);
-	if (peer->path.checked_s == 0 || now_s - peer->path.checked_s >= PEER_PATH_LIFETIME_S ||
-	    now_s < peer->path.checked_s)
-		find_list(ra, peer, now_s);
+	if (peer->path.checked_s == 0 || peer->path.rules != rules->number ||
+	    now_s - peer->path.checked_s >= PEER_PATH_LIFETIME_S || now_s < peer->path.checked_s)
+		find_list(rules, peer, now_s);
 	if (peer->path.list < 0) {
 		*f = peer->path.fault;
 		return f->reason;
@@ -122,8 +122,9 @@ static enum reason vendor(const struct peer *peer, const struct profile_facts *f
 	return REASON_OK;
 }
 
-enum reason who_certificate(const struct ra *ra, struct peer *peer, const struct profile_facts *facts, enum est_op op,
-			    struct requester *ret_who, struct fault *f)
+enum reason who_certificate(const struct ra *ra, const struct rules *rules, struct peer *peer,
+			    const struct profile_facts *facts, enum est_op op, struct requester *ret_who,
+			    struct fault *f)
 {
 	struct requester who = { .kind = WHO_NOBODY };
 	int64_t now_s = clock_wall_s();
@@ -134,7 +135,7 @@ enum reason who_certificate(const struct ra *ra, struct peer *peer, const struct
 		return REASON_OK;
 	}
 	TRY(view_fresh(ra->view, clock_mono_us(), f));
-	TRY(path_of(ra, peer, now_s, f));
+	TRY(path_of(rules, peer, now_s, f));
 	if (peer->path.list == LIST_DEVICES && op == EST_SIMPLEREENROLL)
 		grace_s = facts->expired_grace_s;
 	TRY(dates(&peer->cert, grace_s, now_s, &who.cert_expired, f));

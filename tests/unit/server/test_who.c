@@ -16,6 +16,7 @@
 
 struct world {
 	struct ra ra;
+	struct rules rules;
 	EVP_PKEY *ca_key[3];
 	X509 *ca[3];   /* rigs, devices, vendors */
 	EVP_PKEY *key; /* the client's */
@@ -63,9 +64,9 @@ static int setup(void **state)
 				     NULL, NULL);
 	}
 	w->key = make_key(KEY_EC_P256);
-	w->ra.rigs = anchor(w->ca[RIGS]);
-	w->ra.devices = anchor(w->ca[DEVICES]);
-	w->ra.vendor_clients = anchor(w->ca[VENDORS]);
+	w->rules.rigs = anchor(w->ca[RIGS]);
+	w->rules.devices = anchor(w->ca[DEVICES]);
+	w->rules.vendor_clients = anchor(w->ca[VENDORS]);
 	w->ra.view = view_new();
 	w->facts.label = "line";
 	w->news.requester = w->row;
@@ -81,9 +82,9 @@ static int teardown(void **state)
 
 	peer_unref(w->peer);
 	view_free(w->ra.view);
-	trust_free(w->ra.rigs);
-	trust_free(w->ra.devices);
-	trust_free(w->ra.vendor_clients);
+	trust_free(w->rules.rigs);
+	trust_free(w->rules.devices);
+	trust_free(w->rules.vendor_clients);
 	for (int i = 0; i < 3; i++) {
 		EVP_PKEY_free(w->ca_key[i]);
 		X509_free(w->ca[i]);
@@ -138,7 +139,7 @@ static enum reason who(struct world *w, enum est_op op, struct requester *ret_wh
 {
 	struct fault f;
 
-	return who_certificate(&w->ra, w->peer, &w->facts, op, ret_who, &f);
+	return who_certificate(&w->ra, &w->rules, w->peer, &w->facts, op, ret_who, &f);
 }
 
 static void no_certificate_is_nobody_even_without_a_view(void **state)

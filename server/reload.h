@@ -1,0 +1,28 @@
+/*
+ * reload.h - a role's life with files that change under it: on SIGHUP, and by itself when a file has changed.
+ *
+ * Once a second the files' dates and sizes are looked at; a change is acted on when it has stood for a second, so that
+ * files that are written piece by piece, or one after the other, are read when they are done. What cannot be used
+ * changes nothing: the log says why, and GAUGE_RELOAD_REFUSED stays 1 until files are good again.
+ *
+ * Threads: everything happens on the role's main thread.
+ */
+#ifndef ASSAY_RELOAD_H
+#define ASSAY_RELOAD_H
+
+#include <stddef.h>
+
+#include "observe/metrics.h"
+
+struct reloading {
+	const char *const *paths; /* files, and folders of *.json; NULL among them is left out */
+	size_t n;
+	enum reason (*reload)(void *role, struct fault *f); /* all of it, or nothing */
+	void *role;
+	struct metrics *metrics;
+};
+
+/* Like role_wait(), reloading meanwhile. */
+int role_serve(const struct reloading *r);
+
+#endif
