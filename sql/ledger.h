@@ -122,6 +122,9 @@ MUST_CHECK enum reason ledger_policy(struct ledger *ledger, const uint8_t hash[3
 /* The next CRL number of an issuer, and everything revoked under it (holds included, releases taken out; void serials too). */
 MUST_CHECK enum reason ledger_crl(struct ledger *ledger, const char *issuer, uint64_t *ret_number,
                                   struct revocation_row **ret_rows, size_t *ret_n, struct fault *f);
+/* Records the SHA-256 of the TBSCertList that is going to be signed under that number: before the token is asked. */
+MUST_CHECK enum reason ledger_crl_intend(struct ledger *ledger, const char *issuer, uint64_t number,
+                                         const uint8_t tbs_hash[32], struct fault *f);
 /* Newest wall time in the ledger, Unix seconds: a clock behind it must not issue. */
 MUST_CHECK enum reason ledger_newest(struct ledger *ledger, int64_t *ret_s, struct fault *f);
 

@@ -46,6 +46,8 @@ static const struct {
 	[STMT_CRL_NEXT] = { "crl_next", "select number, hash from crl_next(" CHAIN_TYPES ", $5::text)" },
 	[STMT_CRL_ENTRIES] = { "crl_entries", "select number, serial, reason, issuer, extract(epoch from at)::bigint "
 					      "from crl_entries($1::text)" },
+	[STMT_CRL_INTEND] = { "crl_intend",
+			      "select hash from crl_intend(" CHAIN_TYPES ", $5::text, $6::bigint, $7::bytea)" },
 	[STMT_NEWEST] = { "newest", "select coalesce(extract(epoch from max(at)), 0)::bigint from chain" },
 	[STMT_SETTINGS] = { "settings",
 			    "select current_setting('fsync'), current_setting('synchronous_commit'), "

@@ -13,7 +13,7 @@
 #include "ledger.h"
 #include "pgarray.h"
 
-#define LEDGER_SCHEMA 4     /* the newest migration that this code needs */
+#define LEDGER_SCHEMA 5     /* the newest migration that this code needs */
 #define CHAIN_NAME_CHARS 32 /* as table chain checks it */
 
 /* Every statement Assay sends; values travel only as parameters. */
@@ -28,6 +28,7 @@ enum statement {
 	STMT_POLICY,
 	STMT_CRL_NEXT,
 	STMT_CRL_ENTRIES,
+	STMT_CRL_INTEND,
 	STMT_NEWEST,
 	STMT_SETTINGS,
 	STMT_LOCK,

@@ -181,6 +181,21 @@ enum reason ledger_crl(struct ledger *ledger, const char *issuer, uint64_t *ret_
 	return REASON_OK;
 }
 
+enum reason ledger_crl_intend(struct ledger *ledger, const char *issuer, uint64_t number, const uint8_t tbs_hash[32],
+			      struct fault *f)
+{
+	AUTO(params_done) struct params params = { 0 };
+	AUTO(result_freep) PGresult *result = NULL;
+
+	TRY(session_ready(ledger, f));
+	session_params(ledger, &params);
+	param_text(&params, issuer);
+	param_int8(&params, (int64_t)number);
+	param_bytea(&params, BLOB(tbs_hash, 32));
+	TRY(session_call(ledger, STMT_CRL_INTEND, &params, &result, f));
+	return session_advance(ledger, result_blob(result, 0, 0), f);
+}
+
 enum reason ledger_newest(struct ledger *ledger, int64_t *ret_s, struct fault *f)
 {
 	AUTO(params_done) struct params none = { 0 };

@@ -1,11 +1,12 @@
 /*
- * crl.c - the status station: the va asks for a CRL, the ledger gives its number and its entries, the sign station
- * signs.
+ * crl.c - the status station: the va asks for a CRL, the ledger gives its number and its entries and takes
+ * the hash of what will be signed, the sign station signs.
  *
  * On a connection of its own, so that a long list of revocations holds up neither intents nor heartbeats.
  */
 #include <stdlib.h>
 #include <string.h>
+#include <openssl/evp.h>
 
 #include "base/clock.h"
 #include "ca/ca.h"
@@ -27,6 +28,16 @@ static enum reason entries_of(const struct revocation_row *rows, size_t n, struc
 	return REASON_OK;
 }
 
+/* No signature without a durable intent: of a CRL, the hash of what the token is asked to sign. */
+static enum reason intend_crl(struct ca *ca, const struct issue *issue, struct fault *f)
+{
+	uint8_t hash[32];
+
+	if (EVP_Digest(issue->tbs.ptr, issue->tbs.len, hash, NULL, EVP_sha256(), NULL) != 1)
+		return fault_set(f, REASON_NO_MEMORY, "SHA-256 of a CRL");
+	return ledger_crl_intend(ca->status, issuer_name(issue->issuer), issue->crl_number, hash, f);
+}
+
 static enum reason build(struct ca *ca, struct issue *issue, struct fault *f)
 {
 	struct revocation_row *rows = NULL;
@@ -42,7 +53,7 @@ static enum reason build(struct ca *ca, struct issue *issue, struct fault *f)
 		reason = issuer_build_crl(issue->issuer, issue->crl_number, now_s, now_s + CA_CRL_VALIDITY_S, entries,
 					  n, &issue->tbs, f);
 	free(entries);
-	return reason;
+	return reason == REASON_OK ? intend_crl(ca, issue, f) : reason;
 }
 
 void station_status(void *role, unsigned thread, struct job **batch, size_t n)

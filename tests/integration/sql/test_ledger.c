@@ -693,6 +693,28 @@ static void a_crl_counts_up_and_holds_what_is_revoked_now(void **state)
 	close_pair(&p);
 }
 
+static void what_a_crl_signs_is_recorded_once_under_a_number_that_was_given_out(void **state)
+{
+	struct pair p = open_pair(state);
+	const uint8_t hash[32] = { 0x11 }, other[32] = { 0x12 };
+	struct revocation_row *rows;
+	struct fault fault;
+	uint64_t number;
+	size_t n;
+
+	assert_ok(ledger_crl(p.now, "attested", &number, &rows, &n, f));
+	free(rows);
+	assert_int_equal(ledger_crl_intend(p.now, "attested", number + 1, hash, &fault), REASON_LEDGER_REFUSED);
+	assert_ok(ledger_crl_intend(p.now, "attested", number, hash, f));
+	assert_int_equal(ledger_crl_intend(p.now, "attested", number, other, &fault), REASON_LEDGER_REFUSED);
+	assert_string_equal(world_sql(p.world,
+				      "select encode(tbs_hash, 'hex') from crl_intent where issuer = 'attested' "
+				      "and number = %llu",
+				      (unsigned long long)number),
+			    "1100000000000000000000000000000000000000000000000000000000000000");
+	close_pair(&p);
+}
+
 static void knows_its_newest_time_and_each_policy_once(void **state)
 {
 	struct pair p = open_pair(state);
@@ -801,6 +823,7 @@ int main(void)
 		cmocka_unit_test(news_are_gapless_and_come_in_order),
 		cmocka_unit_test(the_registry_tells_who_came_and_who_went),
 		cmocka_unit_test(a_crl_counts_up_and_holds_what_is_revoked_now),
+		cmocka_unit_test(what_a_crl_signs_is_recorded_once_under_a_number_that_was_given_out),
 		cmocka_unit_test(knows_its_newest_time_and_each_policy_once),
 		cmocka_unit_test(settles_a_batch_of_256_with_mixed_outcomes),
 	};

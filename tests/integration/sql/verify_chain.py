@@ -43,6 +43,7 @@ TABLES = {
     "policy": [("hash", "bytea")] + COMMIT + [("what", "text")],
     "ceremony": [("hash", "bytea")] + COMMIT + [("transcript", "text")],
     "crl_number": [("issuer", "text"), ("number", "int8")] + COMMIT,
+    "crl_intent": [("issuer", "text"), ("number", "int8")] + COMMIT + [("tbs_hash", "bytea")],
 }
 CHAIN = [("node", "text"), ("stream", "text"), ("seq", "int8"), ("prev_hash", "bytea"), ("op", "text"), ("n_rows", "int4"),
          ("root", "bytea"), ("hash", "bytea"), ("at", "time")]
@@ -174,6 +175,10 @@ class Verifier:
             self.say(f"serial {serial.hex()}: signed and void")
         for serial in void - {r["serial"] for r in self.table["revocation"]}:
             self.say(f"serial {serial.hex()}: void but not revoked")
+        numbered = {(r["issuer"], r["number"]) for r in self.table["crl_number"]}
+        for r in self.table["crl_intent"]:
+            if (r["issuer"], r["number"]) not in numbered:
+                self.say(f"CRL {r['number']} of {r['issuer'].decode()}: intended without a number")
         self.check_gapless("revocation")
         self.check_gapless("requester")
 
