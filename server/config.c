@@ -54,6 +54,7 @@ static const struct key est_keys[] = {
 	{ "default_label", KEY_TEXT, offsetof(struct config, est.default_label), .required = false },
 	{ "realm", KEY_TEXT, offsetof(struct config, est.realm), .fallback = "assay" },
 	{ "nonce_key", KEY_PATH, offsetof(struct config, est.nonce_key), .required = true },
+	{ "ticket_key", KEY_PATH, offsetof(struct config, est.ticket_key), .required = false },
 	{ "deadline_ms", KEY_UNSIGNED, offsetof(struct config, est.deadline_ms), .fallback = "10000", .min = 100,
 	  .max = 600000 },
 };
@@ -400,6 +401,7 @@ void config_free(struct config *config)
 		config->est.realm,
 		config->est.default_label,
 		config->est.nonce_key,
+		config->est.ticket_key,
 		config->admin.address,
 		config->admin.key,
 		config->admin.clients,

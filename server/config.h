@@ -12,7 +12,8 @@
  *   "est": { "listeners": [ { "name": "est", "address": "127.0.0.1", "port": 8443, "threads": 2,
  *                             "connections": 2000, "idle_s": 60 } ],
  *            "certificate": "tls/est.pem", "key": "tls/est.key",   chain, leaf first
- *            "default_label": "line", "realm": "assay", "nonce_key": "secrets/nonce.key", "deadline_ms": 10000 },
+ *            "default_label": "line", "realm": "assay", "nonce_key": "secrets/nonce.key", "deadline_ms": 10000,
+ *            "ticket_key": "secrets/ticket.key" },   32 bytes, the same on all nodes; left out: derived from nonce_key
  *   "admin":  { "address": "127.0.0.1", "port": 8444, "certificate": "...", "key": "...", "clients":
  * "trust/operators.pem" }, "status": { "address": "127.0.0.1", "port": 8445, "url": "http://127.0.0.1:8445" }, "trust":
  * { "rigs": "trust/rigs.pem", "vendors": "trust/vendors.pem" },    PEM; vendors may be left out "evidence": [ {
@@ -53,7 +54,7 @@ struct config {
 	struct {
 		struct listener_options listener[CONFIG_LISTENERS_MAX];
 		size_t n_listeners;
-		char *certificate, *key, *default_label, *realm, *nonce_key;
+		char *certificate, *key, *default_label, *realm, *nonce_key, *ticket_key; /* ticket_key may be NULL */
 		unsigned deadline_ms;
 	} est;
 	struct {

@@ -93,6 +93,7 @@ static void allow_configured(struct fence *fence, const struct config *config)
 		config->est.certificate,
 		config->est.key,
 		config->est.nonce_key,
+		config->est.ticket_key,
 		config->admin.certificate,
 		config->admin.key,
 		config->admin.clients,
