@@ -9,7 +9,7 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/rsa.h>
-#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "derw.h"
@@ -37,15 +37,20 @@ static const struct alg_info {
 };
 
 /* Fetching a digest costs about as much as hashing a request with it: once for the process, never freed. */
-static EVP_MD *mds[SIG_ALG_COUNT];
-static pthread_once_t mds_once = PTHREAD_ONCE_INIT;
+static _Atomic(EVP_MD *) mds[SIG_ALG_COUNT];
 
-static void mds_fetch(void)
+/* NULL when memory is short: the next use tries again. */
+static const EVP_MD *md_of(enum sig_alg alg)
 {
-	for (size_t i = 0; i < SIG_ALG_COUNT; i++) {
-		if (algs[i].md_name != NULL)
-			mds[i] = EVP_MD_fetch(NULL, algs[i].md_name, NULL);
-	}
+	EVP_MD *md = atomic_load(&mds[alg]), *none = NULL;
+
+	if (md != NULL || algs[alg].md_name == NULL)
+		return md;
+	md = EVP_MD_fetch(NULL, algs[alg].md_name, NULL);
+	if (md == NULL || atomic_compare_exchange_strong(&mds[alg], &none, md))
+		return md;
+	EVP_MD_free(md);
+	return none; /* another thread's */
 }
 
 bool sig_alg_fits(enum sig_alg alg, enum key_type type)
@@ -103,7 +108,7 @@ static enum verified rsa_verify(const struct claim *claim, struct blob digest)
 	AUTO(pkey_freep) EVP_PKEY *pkey = pubkey_evp(claim->key);
 	AUTO(pkey_ctx_freep) EVP_PKEY_CTX *ctx = pkey == NULL ? NULL : EVP_PKEY_CTX_new_from_pkey(NULL, pkey, NULL);
 
-	if (ctx == NULL || EVP_PKEY_verify_init(ctx) != 1 || !set_padding(ctx, &algs[claim->alg], mds[claim->alg]))
+	if (ctx == NULL || EVP_PKEY_verify_init(ctx) != 1 || !set_padding(ctx, &algs[claim->alg], md_of(claim->alg)))
 		return VERIFIED_NO_MEMORY;
 	return EVP_PKEY_verify(ctx, claim->signature.ptr, claim->signature.len, digest.ptr, digest.len) == 1
 		       ? VERIFIED_TRUE
@@ -125,7 +130,7 @@ static enum verified verify_digest(const struct claim *claim, struct blob digest
 static enum verified verify(const struct claim *claim)
 {
 	uint8_t digest[EVP_MAX_MD_SIZE];
-	const EVP_MD *md = mds[claim->alg];
+	const EVP_MD *md = md_of(claim->alg);
 	unsigned len = 0;
 
 	if (md == NULL)
@@ -162,7 +167,6 @@ bool claim_holds(const struct claim *claim)
 {
 	bool holds;
 
-	pthread_once(&mds_once, mds_fetch);
 	holds = sig_alg_fits(claim->alg, claim->key->type) && verify(claim) == VERIFIED_TRUE;
 	if (!holds)
 		ERR_clear_error();
@@ -171,7 +175,6 @@ bool claim_holds(const struct claim *claim)
 
 void claims_check(struct claims *const *batch, size_t n, struct fault *verdict)
 {
-	pthread_once(&mds_once, mds_fetch);
 	for (size_t i = 0; i < n; i++) {
 		if (check_one(batch[i], &verdict[i]) != REASON_OK)
 			ERR_clear_error(); /* what OpenSSL noted about a false signature is of no more use */

@@ -2,9 +2,10 @@
 #include "grant.h"
 
 #include <assert.h>
-#include <openssl/sha.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/sha.h"
 
 static const char *const level_names[] = {
 	[LEVEL_NONE] = "none",
@@ -42,7 +43,7 @@ void device_hash(const struct device_id *device, uint8_t out[32])
 	len += sizeof(device->vendor_root);
 	memcpy(bytes + len, device->element, device->element_len);
 	len += device->element_len;
-	SHA256(bytes, len, out);
+	sha256(BLOB(bytes, len), out);
 }
 
 struct grant *grant_new(void)

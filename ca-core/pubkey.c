@@ -11,10 +11,10 @@
 #include <openssl/core_names.h>
 #include <openssl/obj_mac.h>
 #include <openssl/param_build.h>
-#include <openssl/sha.h>
-#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
+#include "base/sha.h"
 #include "der.h"
 #include "derw.h"
 
@@ -30,8 +30,7 @@ static const struct curve {
 	[KEY_EC_P384] = { "ec-p384", "P-384", NID_secp384r1, 384, 97, OID_EC_P384 },
 	[KEY_EC_P521] = { "ec-p521", "P-521", NID_secp521r1, 521, 133, OID_EC_P521 },
 };
-static EC_GROUP *groups[KEY_TYPE_COUNT];
-static pthread_once_t groups_once = PTHREAD_ONCE_INIT;
+static _Atomic(EC_GROUP *) groups[KEY_TYPE_COUNT];
 
 AUTO_FREE(EC_POINT, ec_point_freep, EC_POINT_free)
 AUTO_FREE(BIGNUM, bn_freep, BN_free)
@@ -51,18 +50,21 @@ const char *key_type_name(enum key_type type)
 	return type == KEY_RSA ? "rsa" : "none";
 }
 
-static void groups_fill(void)
-{
-	for (enum key_type type = KEY_NONE; type < KEY_TYPE_COUNT; type++) {
-		if (is_ec(type))
-			groups[type] = EC_GROUP_new_by_curve_name(curves[type].nid);
-	}
-}
-
+/* Made at first use; short of memory there is none now, and the next use tries again. */
 const EC_GROUP *pubkey_group(enum key_type type)
 {
-	pthread_once(&groups_once, groups_fill);
-	return is_ec(type) ? groups[type] : NULL;
+	EC_GROUP *group, *none = NULL;
+
+	if (!is_ec(type))
+		return NULL;
+	group = atomic_load(&groups[type]);
+	if (group != NULL)
+		return group;
+	group = EC_GROUP_new_by_curve_name(curves[type].nid);
+	if (group == NULL || atomic_compare_exchange_strong(&groups[type], &none, group))
+		return group;
+	EC_GROUP_free(group);
+	return none; /* another thread's */
 }
 
 static enum reason check_ec(const struct pubkey *key, struct fault *f)
@@ -227,7 +229,7 @@ void pubkey_hash(const struct pubkey *key, uint8_t out[32])
 {
 	uint8_t spki[LIMIT_SPKI_BYTES];
 
-	SHA256(spki, pubkey_spki(key, spki), out);
+	sha256(BLOB(spki, pubkey_spki(key, spki)), out);
 }
 
 bool pubkey_equal(const struct pubkey *a, const struct pubkey *b)

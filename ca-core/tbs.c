@@ -4,6 +4,7 @@
 #include <openssl/sha.h>
 #include <string.h>
 
+#include "base/sha.h"
 #include "base/text.h"
 
 static const enum oid_id alg_oid[SIG_ALG_COUNT] = {
@@ -67,7 +68,7 @@ void tbs_key_id(const struct pubkey *key, uint8_t out[KEY_ID_BYTES])
 
 	/* our own encoding: it always parses */
 	if (der_only(in, DER_SEQUENCE, &body) && der_take(&body, DER_SEQUENCE, &algorithm) && der_bytes(&body, &bits))
-		SHA1(bits.ptr, bits.len, out);
+		sha1(bits, out);
 	else
 		memset(out, 0, KEY_ID_BYTES);
 }
@@ -190,9 +191,9 @@ void ext_crldp(struct derw *w, const char *crl_url)
 void ext_result(struct derw *w, const struct oid *format, enum level level, struct blob evidence)
 {
 	const uint8_t *mark = derw_mark(w);
-	uint8_t hash[SHA256_DIGEST_LENGTH];
+	uint8_t hash[32];
 
-	SHA256(evidence.ptr, evidence.len, hash);
+	sha256(evidence, hash);
 	derw_put(w, DER_OCTET_STRING, BLOB_OF(hash));
 	derw_uint(w, DER_ENUMERATED, (uint64_t)level);
 	derw_oid(w, format);

@@ -5,10 +5,10 @@
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
-#include <openssl/sha.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/sha.h"
 #include "trust_search.h"
 
 AUTO_FREE(BIO, bio_freep, BIO_free_all)
@@ -40,7 +40,7 @@ static void anchor_state(struct anchor *anchor)
 	const struct cert *cert = &anchor->cert;
 	struct ca_state *state = &anchor->state;
 
-	SHA256(cert->der.ptr, cert->der.len, state->hash);
+	sha256(cert->der, state->hash);
 	pubkey_hash(&cert->key, state->root_spki_hash);
 	state->not_before_s = cert->not_before_s;
 	state->not_after_s = cert->not_after_s;
@@ -192,7 +192,7 @@ static bool known_issuer(struct trust *trust, const struct cert *leaf, const str
 	for (size_t i = 0; i < n; i++) {
 		if (untrusted[i].len > LIMIT_CERT_BYTES)
 			continue;
-		SHA256(untrusted[i].ptr, untrusted[i].len, hash);
+		sha256(untrusted[i], hash);
 		if (trust_cache_find(trust->cache, hash, &wanted, ret_issuer) == CACHE_KEY_ID &&
 		    within(ret_issuer, now_s))
 			return true;

@@ -1,10 +1,11 @@
 /* trust_search.c - see trust_search.h. */
 #include "trust_search.h"
 
-#include <openssl/sha.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "base/sha.h"
 
 #define CAS_MAX (LIMIT_CHAIN_DEPTH - 2) /* between leaf and anchor */
 #define VERIFICATIONS_MAX 24            /* for one leaf; an honest chain of five takes three */
@@ -180,7 +181,7 @@ static void gather(struct search *s, const struct blob *untrusted, size_t n)
 			note(s, RANK_MALFORMED, why.reason, "certificate %zu: %s", i + 1, why.detail);
 			continue;
 		}
-		SHA256(untrusted[i].ptr, untrusted[i].len, m->hash);
+		sha256(untrusted[i], m->hash);
 		m->on_path = false;
 		s->n += !is_anchor(s->trust, m->hash);
 	}

@@ -201,16 +201,19 @@ enum reason users_check_labels(const struct users *users, const char *file, cons
 
 /* --- verification --- */
 
-static void cache_digest(const struct users *users, const char *user, const char *password, uint8_t out[DIGEST_BYTES])
+/* False when memory is short: then `out` is whatever it was, and no key into the cache. */
+static bool cache_digest(const struct users *users, const char *user, const char *password, uint8_t out[DIGEST_BYTES])
 {
 	uint8_t input[LIMIT_NAME_CHARS + 1 + PASSWORD_CHARS_MAX];
 	size_t name_len = strlen(user) + 1, password_len = strlen(password);
 	unsigned len = 0;
+	bool made;
 
 	memcpy(input, user, name_len); /* with its NUL: no pair reads like another */
 	memcpy(input + name_len, password, password_len);
-	HMAC(EVP_sha256(), users->key, sizeof(users->key), input, name_len + password_len, out, &len);
+	made = HMAC(EVP_sha256(), users->key, sizeof(users->key), input, name_len + password_len, out, &len) != NULL;
 	OPENSSL_cleanse(input, sizeof(input));
+	return made;
 }
 
 static size_t cache_slot(const uint8_t digest[DIGEST_BYTES])
@@ -258,13 +261,10 @@ static bool hash_fits(const char *password, const char *hash)
 static bool password_fits(struct users *users, const struct user *user, const char *password)
 {
 	uint8_t digest[DIGEST_BYTES];
-	bool fits;
+	bool made = cache_digest(users, user->name, password, digest), cached = made && cache_has(users, digest);
+	bool fits = cached || hash_fits(password, user->hash);
 
-	cache_digest(users, user->name, password, digest);
-	if (cache_has(users, digest))
-		return true;
-	fits = hash_fits(password, user->hash);
-	if (fits)
+	if (fits && made && !cached)
 		cache_put(users, digest);
 	OPENSSL_cleanse(digest, sizeof(digest));
 	return fits;

@@ -67,6 +67,10 @@ static const struct key listener_keys[] = {
 	{ "connections", KEY_UNSIGNED, offsetof(struct listener_options, connections), .fallback = "2000", .min = 1,
 	  .max = 100000 },
 	{ "idle_s", KEY_UNSIGNED, offsetof(struct listener_options, idle_s), .fallback = "60", .min = 1, .max = 86400 },
+	{ "per_address", KEY_UNSIGNED, offsetof(struct listener_options, per_address), .fallback = "500", .min = 0,
+	  .max = 100000 },
+	{ "handshakes_s", KEY_UNSIGNED, offsetof(struct listener_options, handshakes_s), .fallback = "100", .min = 0,
+	  .max = 100000 },
 };
 
 static const struct key admin_keys[] = {
@@ -291,8 +295,11 @@ static enum reason read_home(const json_t *root, const struct place *top, struct
 
 	if (alone == NULL)
 		return fault_set(f, REASON_NO_MEMORY, "configuration");
-	if (json_object_get(root, "home") != NULL)
-		json_object_set(alone, "home", json_object_get(root, "home"));
+	if (json_object_get(root, "home") != NULL &&
+	    json_object_set(alone, "home", json_object_get(root, "home")) != 0) {
+		json_decref(alone);
+		return fault_set(f, REASON_NO_MEMORY, "configuration");
+	}
 	reason = keys_read(alone, &home, 1, top, &choice, f);
 	json_decref(alone);
 	config->quickstart = choice == 1;

@@ -3,12 +3,12 @@
  *
  * Spec: RFC 5280 sections 4.2.1.13 and 4.2.2.1, RFC 2585 section 4 (media types), RFC 9110 section 13 (conditions).
  */
-#include <openssl/sha.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/sha.h"
 #include "base/text.h"
 #include "issuer.h"
 #include "va/va.h"
@@ -18,9 +18,9 @@
 
 void etag_of(struct blob bytes, char out[ETAG_CHARS])
 {
-	uint8_t hash[SHA256_DIGEST_LENGTH];
+	uint8_t hash[32];
 
-	SHA256(bytes.ptr, bytes.len, hash);
+	sha256(bytes, hash);
 	out[0] = '"';
 	text_hex(BLOB(hash, 16), out + 1, ETAG_CHARS - 1);
 	memcpy(out + ETAG_CHARS - 2, "\"", 2);

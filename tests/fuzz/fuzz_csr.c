@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "csr.h"
+#include "failing.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -27,7 +28,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	inside(der, csr.evidence);
 	inside(der, csr.challenge);
 	inside(der, csr.continuity);
-	if (claims.n != 1 || csr.n_ekus > LIMIT_EKUS || pubkey_check(&csr.key, NULL) != REASON_OK)
+	if (claims.n != 1 || csr.n_ekus > LIMIT_EKUS ||
+	    (pubkey_check(&csr.key, NULL) != REASON_OK && !failing_happened()))
 		abort();
 	inside(der, claims.item[0].message);
 	inside(der, claims.item[0].signature);

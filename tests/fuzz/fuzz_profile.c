@@ -1,8 +1,7 @@
-/* fuzz_profile.c - a profile file and a users file: an operator's mistakes, never a crash. */
+/* fuzz_profile.c - a profile file: an operator's mistakes, never a crash. */
 #include <assert.h>
 
 #include "profile.h"
-#include "users.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -10,7 +9,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static const char *const issuers[] = { "attested", "unattested", "idevid", NULL };
 	struct profile *profile = NULL;
-	struct users *users = NULL;
 	struct fault f = { 0 };
 	static bool ready;
 
@@ -23,9 +21,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	} else {
 		assert(profile == NULL && f.detail[0] != '\0');
 	}
-	if (users_parse("users.json", BLOB(data, len), &users, &f) != REASON_OK)
-		assert(users == NULL);
 	profile_free(profile);
-	users_free(users);
 	return 0;
 }

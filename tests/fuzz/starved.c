@@ -1,0 +1,55 @@
+/*
+ * starved.c - every fuzz target once with all the memory it asks for, then with memory that runs out.
+ *
+ * A target's own entry is compiled under the name fuzz_input. libFuzzer gets one failing allocation an input, chosen by
+ * the input's bytes, so that a finding comes again with its file alone; the replay of the corpus walks through all.
+ */
+#include <stddef.h>
+#include <stdint.h>
+
+#include "failing.h"
+
+int fuzz_input(const uint8_t *data, size_t len);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+static void starve(const uint8_t *data, size_t len, unsigned long n, enum failing_mode mode)
+{
+	failing_start(n, mode);
+	fuzz_input(data, len);
+	failing_stop();
+}
+
+#ifdef ASSAY_FUZZ
+static void starve_some(const uint8_t *data, size_t len, unsigned long asked)
+{
+	uint32_t hash = 2166136261U; /* FNV-1a */
+
+	for (size_t i = 0; i < len; i++)
+		hash = (hash ^ data[i]) * 16777619U;
+	starve(data, len, 1 + (hash >> 1) % asked, (hash & 1) != 0 ? FAILING_ONCE : FAILING_FROM);
+}
+#else
+#define ALL_MAX 2000 /* an input that asks for more is walked in steps */
+
+static void starve_some(const uint8_t *data, size_t len, unsigned long asked)
+{
+	unsigned long step = asked / ALL_MAX + 1;
+
+	for (unsigned long n = 1; n <= asked; n += step) {
+		starve(data, len, n, FAILING_ONCE);
+		starve(data, len, n, FAILING_FROM);
+	}
+}
+#endif
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	unsigned long asked;
+
+	failing_start(0, FAILING_ONCE);
+	fuzz_input(data, len);
+	asked = failing_stop();
+	if (asked > 0)
+		starve_some(data, len, asked);
+	return 0;
+}
