@@ -1,6 +1,9 @@
 """Conformance A and B: TLS, who may connect, HTTP behaviour. Names carry the requirement's number."""
 
+import os
+import pathlib
 import re
+import signal
 import socket
 import ssl
 import subprocess
@@ -93,6 +96,70 @@ def test_7_sessions_resume(assay, version, tmp_path):
     assert re.search("^New, ", first.stdout, re.M)
     again = s_client(assay, version, "-ign_eof", "-sess_in", file, send=get)
     assert re.search("^Reused, ", again.stdout, re.M)
+
+
+def process_of(assay, role):
+    """The id of this instance's process of a role; None while there is none."""
+    config = str(assay.home / "assay.json")
+    for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes().decode().split("\0")
+        except OSError:
+            continue
+        if config in words and "--role" in words and words[words.index("--role") + 1] == role:
+            return int(folder.name)
+    return None
+
+
+def tls_12(assay, identity=None, session=None, context=None):
+    """(socket, context) of a new TLS 1.2 connection, whose session is complete once the handshake is."""
+    if context is None:
+        context = ssl.create_default_context(cafile=assay.cacert)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        if identity:
+            context.load_cert_chain(*identity)
+    plain = socket.create_connection(("127.0.0.1", assay.port), timeout=20)
+    return context.wrap_socket(plain, server_hostname="127.0.0.1", session=session), context
+
+
+def try_tls_12(assay, **options):
+    try:
+        return tls_12(assay, **options)
+    except OSError:
+        return None
+
+
+def test_7_sessions_resume_after_a_restart_of_the_ra(assay):
+    first, context = tls_12(assay)
+    session, old = first.session, process_of(assay, "ra")
+    os.kill(old, signal.SIGKILL)
+    wait_for(lambda: process_of(assay, "ra") not in (None, old))
+    connections = []
+    wait_for(lambda: connections.append(try_tls_12(assay, session=session, context=context)) or connections[-1])
+    assert connections[-1][0].session_reused
+    wait_for(lambda: assay.rig().get("nonce", "line").status == 200)
+
+
+def test_7_15_a_resumed_session_of_a_retired_rig_gets_nothing(assay):
+    identity = assay.rigs.make("rig-resumed")
+    assay.register("rig", "rig-resumed", identity[0])
+    wait_for(lambda: assay.client(identity).get("nonce", "line").status == 200)
+    first, context = tls_12(assay, identity)
+    assay.retire(identity[0])
+    wait_for(lambda: assay.client(identity).get("nonce", "line").status == 403)
+    again, _ = tls_12(assay, session=first.session, context=context)
+    assert again.session_reused
+    again.sendall(b"GET /.well-known/est/line/nonce HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert again.recv(4096).startswith(b"HTTP/1.1 403 ")
+
+
+def test_7_resumption_on_1_3_makes_a_fresh_key_exchange(assay, tmp_path):
+    """psk_dhe_ke, even for a client that would do without: what was recorded stays closed to who learns the ticket key."""
+    file = str(tmp_path / "session")
+    get = "GET /.well-known/est/csrattrs HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    s_client(assay, "-tls1_3", "-ign_eof", "-sess_out", file, send=get)
+    again = s_client(assay, "-tls1_3", "-allow_no_dhe_kex", "-ign_eof", "-sess_in", file, send=get)
+    assert re.search("^Reused, ", again.stdout, re.M) and "Server Temp Key: " in again.stdout
 
 
 def test_8_alpn(assay):

@@ -225,6 +225,7 @@ static void explains_a_value_that_is_not_allowed(void **state)
 		{ "{ 'nonce': { 'lifetime': '0s' } }", "nonce.lifetime", "\"1s\" to \"1d\"; given: \"0s\"" },
 		{ "{ 'nonce': { 'lifetime': '3d' } }", "nonce.lifetime", "given: \"3d\"" },
 		{ "{ 'stamp': 1 }", "stamp", "true, false; given: 1" },
+		{ "{ 'binding': 'code' }", "binding", "given: \"code\"" },
 	};
 
 	(void)state;
