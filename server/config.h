@@ -10,7 +10,8 @@
  *   "log_level": "info",                            debug, info, warn, error
  *   "home": "quickstart",                           only quickstart homes have it: admits a software vendor
  *   "est": { "listeners": [ { "name": "est", "address": "127.0.0.1", "port": 8443, "threads": 2,
- *                             "connections": 2000, "idle_s": 60 } ],
+ *                             "connections": 2000, "idle_s": 60,
+ *                             "per_address": 500, "handshakes_s": 100 } ],   of one address; 0: no limit
  *            "certificate": "tls/est.pem", "key": "tls/est.key",   chain, leaf first
  *            "default_label": "line", "realm": "assay", "nonce_key": "secrets/nonce.key", "deadline_ms": 10000,
  *            "ticket_key": "secrets/ticket.key" },   32 bytes, the same on all nodes; left out: derived from nonce_key
@@ -45,6 +46,7 @@ struct listener_options {
 	char *name, *address;
 	uint16_t port;
 	unsigned threads, connections, idle_s;
+	unsigned per_address, handshakes_s; /* connections open, and begun a second, of one address; 0: no limit */
 };
 
 struct config {

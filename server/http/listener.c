@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "http/doorkeeper.h"
 #include "http/listener_impl.h"
 #include "http/tls.h"
 #include "observe/log.h"
@@ -28,6 +29,7 @@ struct listener {
 	void *role;
 	struct metrics *metrics;
 	struct tls *tls;
+	struct doorkeeper *doorkeeper;
 	unsigned idle_s;
 	int fd; /* -1 once libmicrohttpd owns or has given back the socket */
 	uint16_t port;
@@ -95,6 +97,7 @@ static void count_connections(struct listener *listener, int64_t by)
 static void connection_started(struct listener *listener, struct MHD_Connection *connection, void **slot)
 {
 	const union MHD_ConnectionInfo *fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	const union MHD_ConnectionInfo *from;
 	struct connection *c = calloc(1, sizeof(*c));
 
 	*slot = c; /* NULL: its requests are refused */
@@ -102,6 +105,8 @@ static void connection_started(struct listener *listener, struct MHD_Connection 
 		return;
 	c->fd = fd->connect_fd; /* libmicrohttpd has it for every connection */
 	c->tls = listener->tls != NULL;
+	from = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	c->door = doorkeeper_entered(listener->doorkeeper, from->client_addr); /* and the address too */
 	atomic_init(&c->deadline_us, clock_mono_us() + LIMIT_FIRST_REQUEST_S * INT64_C(1000000));
 	count_connections(listener, 1);
 	pthread_mutex_lock(&listener->lock);
@@ -121,6 +126,7 @@ static void connection_closed(struct listener *listener, void **slot)
 	if (c == NULL)
 		return;
 	count_connections(listener, -1);
+	doorkeeper_left(listener->doorkeeper, c->door);
 	pthread_mutex_lock(&listener->lock);
 	if (c->prev != NULL)
 		c->prev->next = c->next;
@@ -229,6 +235,18 @@ static void drop_message(void *user, const char *fmt, va_list args)
 	(void)user, (void)fmt, (void)args; /* what strangers do to TLS is no news; what matters is counted */
 }
 
+/* Before TLS: a refused connection is closed at once and costs no handshake. */
+static enum MHD_Result accept_policy(void *user, const struct sockaddr *from, socklen_t len)
+{
+	struct listener *listener = user;
+
+	(void)len;
+	if (doorkeeper_admit(listener->doorkeeper, from, clock_mono_us()))
+		return MHD_YES;
+	atomic_fetch_add_explicit(&listener->metrics->gauge[GAUGE_CONNECTIONS_REFUSED], 1, memory_order_relaxed);
+	return MHD_NO;
+}
+
 static enum reason start_daemon(struct listener *listener, const struct listener_options *options, struct fault *f)
 {
 	unsigned flags = MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
@@ -250,8 +268,8 @@ static enum reason start_daemon(struct listener *listener, const struct listener
 	if (strchr(options->address, ':') != NULL)
 		flags |= MHD_USE_IPv6;
 	listener->daemon = MHD_start_daemon(
-		flags, 0, NULL, NULL, exchange_handler, listener, MHD_OPTION_EXTERNAL_LOGGER, drop_message, NULL,
-		MHD_OPTION_LISTEN_SOCKET, listener->fd, MHD_OPTION_THREAD_POOL_SIZE,
+		flags, 0, accept_policy, listener, exchange_handler, listener, MHD_OPTION_EXTERNAL_LOGGER, drop_message,
+		NULL, MHD_OPTION_LISTEN_SOCKET, listener->fd, MHD_OPTION_THREAD_POOL_SIZE,
 		options->threads > 1 ? options->threads : 0, MHD_OPTION_CONNECTION_LIMIT, options->connections,
 		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)LIMIT_FIRST_REQUEST_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
 		(size_t)CONNECTION_MEMORY_BYTES, MHD_OPTION_NOTIFY_COMPLETED, exchange_completed, listener,
@@ -306,6 +324,9 @@ enum reason listener_open(const struct listener_options *options, struct tls *tl
 	listener->metrics = metrics;
 	listener->tls = tls;
 	listener->idle_s = options->idle_s;
+	listener->doorkeeper = doorkeeper_new(options->per_address, options->handshakes_s);
+	if (listener->doorkeeper == NULL)
+		return fault_set(f, REASON_NO_MEMORY, "doorkeeper");
 	TRY(bind_socket(options, listener, f));
 	TRY(start_daemon(listener, options, f));
 	TRY(start_watcher(listener, f));
@@ -347,6 +368,7 @@ void listener_stop(struct listener *listener)
 		pthread_join(listener->watcher, NULL);
 	if (listener->fd >= 0)
 		close(listener->fd);
+	doorkeeper_free(listener->doorkeeper);
 	pthread_cond_destroy(&listener->changed);
 	pthread_mutex_destroy(&listener->lock);
 	free(listener);

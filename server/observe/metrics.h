@@ -47,6 +47,7 @@ enum metric_gauge {
 	GAUGE_BEAT_MS, /* clock_mono_us() / 1000 of the role's last sign of life, at least every second */
 	GAUGE_RELOADS,        /* since the start */
 	GAUGE_RELOAD_REFUSED, /* 1: files have changed to what cannot be used; the earlier ones hold */
+	GAUGE_CONNECTIONS_REFUSED, /* since the start: their address had too many, or began too many a second */
 	GAUGE_COUNT
 };
 

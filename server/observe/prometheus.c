@@ -45,6 +45,8 @@ static const struct {
 	[GAUGE_RELOADS] = { "assay_reloads", "Changed files taken up since the start.", 1 },
 	[GAUGE_RELOAD_REFUSED] = { "assay_reload_refused",
 				   "1 while changed files cannot be used and the earlier ones hold; the log says why.", 1 },
+	[GAUGE_CONNECTIONS_REFUSED] = { "assay_connections_refused",
+					"Connections refused since the start for their address's sake.", 1 },
 	[GAUGE_BEAT_MS] = { "assay_beat_seconds", "Monotonic clock at the role's last sign of life.", 0.001 },
 };
 

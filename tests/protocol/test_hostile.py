@@ -1,0 +1,86 @@
+"""Clients that mean no good: they cost the ra little, and others are served."""
+
+import os
+import re
+import socket
+import ssl
+import time
+import urllib.request
+
+import pytest
+
+from test_tls import process_of, wait_for
+
+
+def cpu_s(pid):
+    fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def dial(assay, source="127.0.0.1"):
+    return socket.create_connection(("127.0.0.1", assay.port), timeout=20, source_address=(source, 0))
+
+
+def client_hello(assay):
+    """The first flight of a real client."""
+    context = ssl.create_default_context(cafile=assay.cacert)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, outgoing, server_hostname="127.0.0.1")
+    with pytest.raises(ssl.SSLWantReadError):
+        tls.do_handshake()
+    return outgoing.read()
+
+
+@pytest.mark.parametrize("how_far", ["nothing", "half a hello", "a hello"])
+def test_who_stops_in_mid_handshake_costs_no_cpu(assay, how_far):
+    hello = client_hello(assay)
+    part = {"nothing": b"", "half a hello": hello[: len(hello) // 2], "a hello": hello}[how_far]
+    stopped = [dial(assay, "127.0.0.3") for _ in range(50)]
+    for s in stopped:
+        s.sendall(part)
+    if how_far == "a hello":
+        for s in stopped:
+            assert s.recv(1)  # the server's flight: its work is done, and it waits
+    pid = process_of(assay, "ra")
+    before, start = cpu_s(pid), time.monotonic()
+    assert assay.rig().get("nonce", "line").status == 200
+    while time.monotonic() - start < 2:  # the time over which it is measured
+        time.sleep(0.1)
+    used = cpu_s(pid) - before
+    print(f"\n50 clients stopped after {how_far}: {used * 1000:.0f} ms of CPU in 2 s")
+    assert used < 0.3
+    for s in stopped:
+        s.close()
+
+
+@pytest.mark.parametrize("garbage", [b"GET / HTTP/1.1\r\n\r\n", os.urandom(4096), b"\x16\x03\x01\xff\xff" + b"A" * 70000, b"\x80\x2e\x01\x00\x02"])
+def test_garbage_is_dropped(assay, garbage):
+    with dial(assay, "127.0.0.4") as s:
+        try:
+            s.sendall(garbage)
+            s.shutdown(socket.SHUT_WR)
+            while s.recv(4096):
+                pass
+        except OSError:
+            pass
+    assert assay.client().get("cacerts").status == 200
+
+
+def refused_count(assay):
+    context = ssl.create_default_context(cafile=assay.cacert)
+    context.load_cert_chain(assay.env["ASSAY_OPERATOR_CERT"], assay.env["ASSAY_OPERATOR_KEY"])
+    with urllib.request.urlopen(assay.env["ASSAY_ADMIN_URL"] + "/metrics", context=context) as reply:
+        found = re.search(r'^assay_connections_refused\{role="ra"\} (\d+)', reply.read().decode(), re.M)
+    return int(found.group(1))
+
+
+def test_an_address_that_begins_too_many_is_turned_away_and_others_are_not(assay):
+    """The listener's default: 100 a second, two seconds' worth at once."""
+    before = refused_count(assay)
+    opened = [dial(assay, "127.0.0.5") for _ in range(400)]
+    try:
+        assert assay.rig().get("nonce", "line").status == 200  # from 127.0.0.1
+        wait_for(lambda: refused_count(assay) - before >= 50)
+    finally:
+        for s in opened:
+            s.close()
