@@ -118,11 +118,23 @@ enum reason role_become(const struct config *config, enum role role, struct faul
 	return REASON_OK;
 }
 
+/* Under a service manager each role has been started as its own user. */
+static bool started_apart(const struct config *config)
+{
+	for (unsigned i = 0; i < ROLE_COUNT; i++) {
+		const struct passwd *user = config->user[i] == NULL ? NULL : getpwnam(config->user[i]);
+
+		if (user != NULL && user->pw_uid == geteuid())
+			return true;
+	}
+	return false;
+}
+
 uid_t role_uid(const struct config *config, enum role role)
 {
 	const struct passwd *user = NULL;
 
-	if (started_as_root && config->user[role] != NULL)
+	if (config->user[role] != NULL && (started_as_root || started_apart(config)))
 		user = getpwnam(config->user[role]);
 	if (user != NULL)
 		return user->pw_uid;

@@ -12,6 +12,21 @@
 
 #include "observe/metrics_file.h"
 
+/* In a folder that is not the role's the file has been made for it (deploy/systemd): it is emptied in place. */
+static enum reason take_file(const char *path, int *ret_fd)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd < 0)
+		return REASON_CONFIG;
+	if (ftruncate(fd, sizeof(struct metrics)) != 0) { /* never shorter: somebody may have it mapped */
+		close(fd);
+		return REASON_CONFIG;
+	}
+	*ret_fd = fd;
+	return REASON_OK;
+}
+
 /* A file of its own under a new name, then renamed: who still reads the old one keeps it whole. */
 static enum reason create_file(const char *path, int *ret_fd, struct fault *f)
 {
@@ -20,6 +35,8 @@ static enum reason create_file(const char *path, int *ret_fd, struct fault *f)
 
 	snprintf(temporary, sizeof(temporary), "%s.new", path);
 	fd = open(temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
+	if (fd < 0 && errno == EACCES && take_file(path, ret_fd) == REASON_OK)
+		return REASON_OK;
 	if (fd < 0)
 		return fault_set(f, REASON_CONFIG, "run_dir: cannot create %s: %s", temporary, strerror(errno));
 	/* counters are no secret, and admin may be another user */
@@ -44,6 +61,7 @@ enum reason metrics_open(const char *run_dir, const char *role, struct metrics *
 	close(fd);
 	if (m == MAP_FAILED)
 		return fault_set(f, REASON_NO_MEMORY, "cannot map %s: %s", path, strerror(errno));
+	memset(m, 0, sizeof(*m));
 	snprintf(m->role, sizeof(m->role), "%s", role);
 	m->version = METRICS_VERSION;
 	m->magic = METRICS_MAGIC;
