@@ -8,6 +8,8 @@
 #include "base/limits.h"
 #include "base/text.h"
 
+#define COLUMNS 64
+
 #define DER_SEQUENCE 0x30 /* also the digit 0, but base64 of a SEQUENCE begins with M */
 #define ARMOUR_BEGIN "-----BEGIN "
 
@@ -73,6 +75,25 @@ enum reason body_base64(struct blob der, struct buf *ret_text, struct fault *f)
 
 	TRY(text_base64(der, &text, f));
 	TRY(buf_append(&text, BLOB_STR("\n"), f));
+	*ret_text = text;
+	text = (struct buf){ 0 };
+	return REASON_OK;
+}
+
+enum reason body_lines(struct blob line, struct buf *ret_text, struct fault *f)
+{
+	AUTO(buf_done) struct buf text = { 0 };
+
+	while (line.len > 0 && line.ptr[line.len - 1] == '\n')
+		line.len--;
+	while (line.len > 0) {
+		size_t n = line.len < COLUMNS ? line.len : COLUMNS;
+
+		TRY(buf_append(&text, BLOB(line.ptr, n), f));
+		TRY(buf_append(&text, BLOB_STR("\n"), f));
+		line.ptr += n;
+		line.len -= n;
+	}
 	*ret_text = text;
 	text = (struct buf){ 0 };
 	return REASON_OK;

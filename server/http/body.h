@@ -12,8 +12,10 @@
 /* REASON_HTTP_BODY when empty, REASON_BASE64 when it is none of the three forms. */
 MUST_CHECK enum reason body_der(struct blob body, struct buf *ret_der, struct fault *f);
 
-/* Base64 on one line and a line feed: what libest (needs the final one) and strongSwan (refuses inner ones) both take.
- */
+/* Base64 on one line and a line feed: what strongSwan, which refuses inner ones, takes, and RFC 8951 asks for. */
 MUST_CHECK enum reason body_base64(struct blob der, struct buf *ret_text, struct fault *f);
+
+/* The same text in lines of 64. */
+MUST_CHECK enum reason body_lines(struct blob line, struct buf *ret_text, struct fault *f);
 
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "http/body.h"
 #include "http/exchange.h"
 #include "http/listener_impl.h"
 #include "observe/log.h"
@@ -116,11 +117,37 @@ static void log_reply(const struct exchange *x, int64_t took_us)
 		  reply->fault.reason == REASON_OK ? "" : reply->fault.detail, "ms", LOG_INT, took_us / 1000, NULL);
 }
 
+/* libest decodes with OpenSSL, which cuts a line of base64 of over 1,000 characters short; strongSwan takes one line
+ * alone. So lines are for those who say that they are libest. */
+static bool wants_lines(const struct exchange *x)
+{
+	static const char libest[] = "Cisco EST client";
+	const char *agent = exchange_header(x, "User-Agent");
+	bool base64 = false;
+
+	for (size_t i = 0; i < x->reply.n_headers; i++)
+		base64 = base64 || strcmp(x->reply.header[i].name, "Content-Transfer-Encoding") == 0;
+	return base64 && agent != NULL && strncmp(agent, libest, sizeof(libest) - 1) == 0;
+}
+
+static void wrap(struct reply *reply)
+{
+	struct blob line = reply->body.ptr != NULL ? buf_blob(&reply->body) : reply->fixed;
+	struct buf lines = { 0 };
+
+	if (body_lines(line, &lines, NULL) != REASON_OK)
+		return; /* short of memory: the one line is no worse */
+	buf_done(&reply->body);
+	reply->body = lines;
+}
+
 int reply_send(struct exchange *x)
 {
 	int64_t took_us = clock_mono_us() - x->began_us;
 	enum MHD_Result queued;
 
+	if (wants_lines(x))
+		wrap(&x->reply);
 	reply_finish(&x->reply, x->request);
 	queued = queue(x);
 	log_reply(x, took_us);
