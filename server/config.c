@@ -17,6 +17,7 @@
 
 static const char *const level_choices[] = { "none", "vouched", "provisioned", "native", NULL };
 static const char *const log_choices[] = { "debug", "info", "warn", "error", NULL };
+static const char *const clients_choices[] = { "any", "rigs", NULL };
 static const char *const home_choices[] = { "plant", "quickstart", NULL };
 static const char *const role_names[ROLE_COUNT] = { "ra", "ca", "va", "admin" };
 
@@ -67,6 +68,7 @@ static const struct key listener_keys[] = {
 	{ "connections", KEY_UNSIGNED, offsetof(struct listener_options, connections), .fallback = "2000", .min = 1,
 	  .max = 100000 },
 	{ "idle_s", KEY_UNSIGNED, offsetof(struct listener_options, idle_s), .fallback = "60", .min = 1, .max = 86400 },
+	{ "clients", KEY_CHOICE, offsetof(struct listener_options, clients), .fallback = "any", .choices = clients_choices },
 	{ "per_address", KEY_UNSIGNED, offsetof(struct listener_options, per_address), .fallback = "500", .min = 0,
 	  .max = 100000 },
 	{ "handshakes_s", KEY_UNSIGNED, offsetof(struct listener_options, handshakes_s), .fallback = "100", .min = 0,

@@ -11,7 +11,8 @@
  *   "home": "quickstart",                           only quickstart homes have it: admits a software vendor
  *   "est": { "listeners": [ { "name": "est", "address": "127.0.0.1", "port": 8443, "threads": 2,
  *                             "connections": 2000, "idle_s": 60,
- *                             "per_address": 500, "handshakes_s": 100 } ],   of one address; 0: no limit
+ *                             "per_address": 500, "handshakes_s": 100,       of one address; 0: no limit
+ *                             "clients": "any" } ],                          any, or rigs: rigs and RAs alone
  *            "certificate": "tls/est.pem", "key": "tls/est.key",   chain, leaf first
  *            "default_label": "line", "realm": "assay", "nonce_key": "secrets/nonce.key", "deadline_ms": 10000,
  *            "ticket_key": "secrets/ticket.key" },   32 bytes, the same on all nodes; left out: derived from nonce_key
@@ -42,10 +43,13 @@ const char *role_name(enum role role); /* "ra", "ca", "va", "admin" */
 #define CONFIG_LISTENERS_MAX 4
 #define CONFIG_VENDORS_MAX 64
 
+enum listener_clients { CLIENTS_ANY, CLIENTS_RIGS };
+
 struct listener_options {
 	char *name, *address;
 	uint16_t port;
 	unsigned threads, connections, idle_s;
+	int clients; /* enum listener_clients */
 	unsigned per_address, handshakes_s; /* connections open, and begun a second, of one address; 0: no limit */
 };
 

@@ -52,6 +52,11 @@ void exchange_known(struct exchange *x)
 	MHD_set_connection_option(x->connection, MHD_CONNECTION_OPTION_TIMEOUT, listener_idle_s(x->listener));
 }
 
+bool exchange_is_known(const struct exchange *x)
+{
+	return x->at->known;
+}
+
 void exchange_refuse(struct exchange *x, const struct fault *fault)
 {
 	reply_done(&x->reply);

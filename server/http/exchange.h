@@ -53,6 +53,7 @@ bool exchange_loopback(const struct exchange *x); /* does the client sit on this
 void exchange_binding(const struct exchange *x, struct binding *ret_binding);
 /* The client is known: its connection may idle for the listener's full time. */
 void exchange_known(struct exchange *x);
+bool exchange_is_known(const struct exchange *x);
 
 /* Refuses in begin() or run(): fills x->reply. */
 void exchange_refuse(struct exchange *x, const struct fault *fault);

@@ -30,6 +30,7 @@ struct listener {
 	struct metrics *metrics;
 	struct tls *tls;
 	struct doorkeeper *doorkeeper;
+	bool for_rigs;
 	unsigned idle_s;
 	int fd; /* -1 once libmicrohttpd owns or has given back the socket */
 	uint16_t port;
@@ -62,6 +63,11 @@ struct metrics *listener_metrics(const struct listener *listener)
 unsigned listener_idle_s(const struct listener *listener)
 {
 	return listener->idle_s;
+}
+
+bool listener_for_rigs(const struct listener *listener)
+{
+	return listener->for_rigs;
 }
 
 uint16_t listener_port(const struct listener *listener)
@@ -324,6 +330,7 @@ enum reason listener_open(const struct listener_options *options, struct tls *tl
 	listener->metrics = metrics;
 	listener->tls = tls;
 	listener->idle_s = options->idle_s;
+	listener->for_rigs = options->clients == CLIENTS_RIGS;
 	listener->doorkeeper = doorkeeper_new(options->per_address, options->handshakes_s);
 	if (listener->doorkeeper == NULL)
 		return fault_set(f, REASON_NO_MEMORY, "doorkeeper");

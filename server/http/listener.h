@@ -34,6 +34,7 @@ MUST_CHECK enum reason listener_open(const struct listener_options *options, str
 				     const struct http_app *app, void *role, struct metrics *metrics,
 				     struct listener **ret_listener, struct fault *f);
 uint16_t listener_port(const struct listener *listener);
+bool listener_for_rigs(const struct listener *listener); /* by its options: rigs and RAs alone */
 /* No new connections, requests in hand finish, new ones on open connections get 503; accepts NULL. */
 void listener_quiesce(struct listener *listener);
 /* Quiesces if that has not been done, waits for the last answer, closes and frees. Accepts NULL. */

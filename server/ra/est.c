@@ -153,6 +153,8 @@ static enum reason admit(struct ra *ra, struct exchange *x, struct enrolment *e,
 {
 	TRY(who_certificate(ra, e->rules, e->peer, &e->label->facts, e->op, &e->who, f));
 	memcpy(x->who, e->who.id, sizeof(x->who));
+	if (listener_for_rigs(x->listener) && who_lane(&e->who) != LANE_PRODUCTION)
+		return fault_set(f, REASON_CLIENT_KIND, "%s on a listener for rigs", requester_kind_name(e->who.kind));
 	if (e->who.kind != WHO_NOBODY)
 		exchange_known(x);
 	TRY(take_basic(x, e->label, e->op, &e->basic, f));
@@ -188,7 +190,7 @@ static bool authenticated(struct ra *ra, struct exchange *x, struct rules *rules
 	return true;
 }
 
-static bool est_run(void *role, struct exchange *x)
+static bool answer(void *role, struct exchange *x)
 {
 	struct ra *ra = role;
 	AUTO(rules_unrefp) struct rules *rules = ra_rules(ra);
@@ -208,6 +210,16 @@ static bool est_run(void *role, struct exchange *x)
 	default:
 		return authenticated(ra, x, rules, label);
 	}
+}
+
+/* On a listener for rigs anybody may read /cacerts, but only who has shown to be a rig keeps the connection. */
+static bool est_run(void *role, struct exchange *x)
+{
+	if (!answer(role, x))
+		return false;
+	if (listener_for_rigs(x->listener) && !exchange_is_known(x))
+		reply_header(&x->reply, "Connection", "close");
+	return true;
 }
 
 const struct http_app est_app = { .event = "est", .begin = est_begin, .run = est_run };

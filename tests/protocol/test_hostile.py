@@ -1,14 +1,20 @@
 """Clients that mean no good: they cost the ra little, and others are served."""
 
+import json
 import os
+import pathlib
 import re
 import socket
 import ssl
+import subprocess
 import time
 import urllib.request
 
 import pytest
 
+import element
+import est
+from conftest import TOP, free_ports
 from test_tls import process_of, wait_for
 
 
@@ -84,3 +90,54 @@ def test_an_address_that_begins_too_many_is_turned_away_and_others_are_not(assay
     finally:
         for s in opened:
             s.close()
+
+
+@pytest.fixture(scope="module")
+def rigs_port(assay):
+    """Another ra of the same instance, whose one listener is for rigs."""
+    config = json.loads((assay.home / "assay.json").read_text())
+    run_dir, run_of_all = assay.home / "run-rigs", pathlib.Path(config["run_dir"])
+    run_dir.mkdir()
+    (run_dir / "ca-ra.sock").symlink_to((assay.home / run_of_all) / "ca-ra.sock")
+    port = free_ports()
+    config["run_dir"] = str(run_dir)
+    config["est"]["listeners"] = [{"name": "rigs", "port": port, "clients": "rigs"}]
+    file = assay.home / "rigs.json"
+    file.write_text(json.dumps(config))
+    log = open(assay.home / "log" / "rigs.log", "w")
+    program = pathlib.Path(os.environ.get("ASSAY_BUILD", TOP / "build")) / "server" / "assayd"
+    with subprocess.Popen([program, "--config", file, "--role", "ra"], stdin=subprocess.DEVNULL, stderr=log) as ra:
+        try:
+            rig = est.Client(f"https://127.0.0.1:{port}", assay.cacert, assay.rig_identity)
+            wait_for(lambda: ra.poll() is not None or nonce_status(rig) == 200)
+            yield port
+        finally:
+            ra.terminate()
+            assert ra.wait(timeout=20) == 0, (assay.home / "log" / "rigs.log").read_text()
+
+
+def nonce_status(client):
+    try:
+        return client.get("nonce", "line").status
+    except OSError:
+        return None
+
+
+def test_a_listener_for_rigs_serves_rigs(assay, rigs_port):
+    rig = est.Client(f"https://127.0.0.1:{rigs_port}", assay.cacert, assay.rig_identity)
+    cert, _, _ = assay.enrol(client=rig)
+    assert rig.get("cacerts").headers["Connection"] is None
+    assert cert is not None
+
+
+def test_a_listener_for_rigs_keeps_nobody_else(assay, rigs_port):
+    cert, key, _ = assay.enrol()
+    device = est.Client(f"https://127.0.0.1:{rigs_port}", assay.cacert, assay.identity(cert, key))
+    reply = device.reenrol(element.csr(key))
+    assert (reply.status, reply.reason, reply.headers["Connection"]) == (403, "client_kind", "close")
+    user = est.Client(f"https://127.0.0.1:{rigs_port}", assay.cacert, userpass=assay.env["ASSAY_USERPASS"])
+    reply = user.enrol(element.csr(element.new_key()), "unattested")
+    assert (reply.status, reply.reason, reply.headers["Connection"]) == (403, "client_kind", "close")
+    nobody = est.Client(f"https://127.0.0.1:{rigs_port}", assay.cacert)
+    reply = nobody.get("cacerts")
+    assert (reply.status, reply.headers["Connection"]) == (200, "close")
