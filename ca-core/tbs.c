@@ -1,7 +1,6 @@
 /* tbs.c - see tbs.h. Read every function from its last line up: that is the order of the bytes. */
 #include "tbs.h"
 
-#include <openssl/sha.h>
 #include <string.h>
 
 #include "base/sha.h"
