@@ -30,12 +30,18 @@ static void role_signals(sigset_t *set)
 void role_prepare(void)
 {
 	const struct rlimit no_core = { 0, 0 };
+	struct rlimit files;
 	sigset_t set;
 
 	role_signals(&set);
 	sigprocmask(SIG_SETMASK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	setrlimit(RLIMIT_CORE, &no_core);
+	/* the usual 1,024 would end a listener's connections before its own limit does; nothing here uses select() */
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
 	umask(077);
 	started_as_root = geteuid() == 0;
 }

@@ -141,3 +141,26 @@ def test_a_listener_for_rigs_keeps_nobody_else(assay, rigs_port):
     nobody = est.Client(f"https://127.0.0.1:{rigs_port}", assay.cacert)
     reply = nobody.get("cacerts")
     assert (reply.status, reply.headers["Connection"]) == (200, "close")
+
+
+def test_the_limit_of_open_files_is_not_what_bounds_connections(assay):
+    shown = pathlib.Path(f"/proc/{process_of(assay, 'ra')}/limits").read_text()
+    soft, hard = re.search(r"^Max open files +(\d+) +(\d+)", shown, re.M).groups()
+    assert soft == hard
+
+
+def test_idle_connections_cost_little_and_others_are_served(assay):
+    """HOSTILE_IDLE says how many, at most 900 of the 1,000 that a quickstart's listener takes."""
+    wanted, pid = int(os.environ.get("HOSTILE_IDLE", "150")), process_of(assay, "ra")
+    context = ssl.create_default_context(cafile=assay.cacert)
+    rss = lambda: int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text()).group(1))  # noqa: E731
+    before, idle = rss(), []
+    for i in range(min(wanted, 900)):  # of the 1,000 that the listener takes
+        plain = dial(assay, f"127.0.1.{1 + i // 100}")
+        idle.append(context.wrap_socket(plain, server_hostname="127.0.0.1"))
+    grown = (rss() - before) / len(idle)
+    print(f"\n{len(idle)} idle connections: {grown:.1f} KiB each")
+    assert grown < 100
+    assert assay.rig().get("nonce", "line").status == 200
+    for s in idle:
+        s.close()
