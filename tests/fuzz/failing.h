@@ -1,9 +1,9 @@
 /*
  * failing.h - memory that runs out on purpose: the n-th allocation of a thread fails, Assay's own and those that
- * OpenSSL and jansson make for it, and with them the calls that needed it.
+ * OpenSSL makes for it, and with them the calls that needed it.
  *
  * A program that links test-failing has its malloc(), calloc(), realloc(), strdup(), strndup(), asprintf() and
- * regcomp() wrapped by the linker, and OpenSSL's and jansson's allocators replaced before main(). Nothing fails until
+ * regcomp() wrapped by the linker, and OpenSSL's allocator replaced before main(). Nothing fails until
  * failing_start() says so.
  *
  * Threads: counts and failures are each thread's own.
