@@ -21,7 +21,7 @@
 #include "role.h"
 
 #define BACKOFF_MIN_MS 50
-#define BACKOFF_MAX_MS 5000
+#define BACKOFF_MAX_MS 2000 /* a token that is back is in use again within 5 s */
 #define SETTLED_US (10 * 1000000LL) /* a role that has lived so long starts with the shortest back-off again */
 #define STOP_US (30 * 1000000LL)    /* to finish everything in hand */
 #define TICK_MS 100                 /* until every role is ready, and while one waits to be started again */

@@ -28,6 +28,8 @@ struct anchor {
 MUST_CHECK enum reason anchor_open(const char *dir, const char *stream, struct anchor *ret_anchor,
 				   struct position *ret_position, struct fault *f);
 MUST_CHECK enum reason anchor_write(struct anchor *anchor, const struct position *position, struct fault *f);
+/* The position in another stream's file, which its session may be writing; false if there is none to be had. */
+bool anchor_peek(const char *path, struct position *ret_position);
 void anchor_close(struct anchor *anchor);
 
 #endif

@@ -66,3 +66,8 @@ enum reason ledger_ready(struct ledger *ledger, struct fault *f)
 {
 	return session_ready(ledger, f);
 }
+
+uint64_t ledger_missing_row(const struct ledger *ledger)
+{
+	return ledger->missing_row;
+}

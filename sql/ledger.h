@@ -33,6 +33,9 @@ void ledger_close(struct ledger *ledger); /* accepts NULL */
 /* Connects if needed and checks schema version and anchor. */
 MUST_CHECK enum reason ledger_ready(struct ledger *ledger, struct fault *f);
 
+/* After REASON_LEDGER_BEHIND: the chain row that is not there; else 0. */
+uint64_t ledger_missing_row(const struct ledger *ledger);
+
 /* What is known of a certificate that a device presents to re-enrol. */
 struct previous {
 	/* in */

@@ -7,6 +7,8 @@
  */
 #include "session.h"
 
+#include <glob.h>
+
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -301,6 +303,7 @@ static enum reason find_position(struct ledger *ledger, struct fault *f)
 	if (known->seq > 0 && (last < 0 || result_int(result, 0, 0) != (int64_t)known->seq ||
 			       !blob_equal(result_blob(result, 0, 1), BLOB_OF(known->hash)))) {
 		(void)went_behind(ledger, "");
+		ledger->missing_row = known->seq;
 		return fault_set(&ledger->behind_fault, REASON_LEDGER_BEHIND,
 				 "chain %s/%s: row %llu of anchor %s is not in this database: it went back in time",
 				 ledger->node, ledger->stream, (unsigned long long)known->seq, ledger->anchor.path);
@@ -309,6 +312,48 @@ static enum reason find_position(struct ledger *ledger, struct fault *f)
 		return REASON_OK;
 	known->seq = (uint64_t)result_int(result, last, 0) - 1;
 	return session_advance(ledger, result_blob(result, last, 1), f);
+}
+
+/* One row of another stream of this node, named by its anchor file. */
+static enum reason find_other(struct ledger *ledger, const char *path, struct fault *f)
+{
+	AUTO(params_done) struct params params = { 0 };
+	AUTO(result_freep) PGresult *result = NULL;
+	const char *stream = strrchr(path, '/') + sizeof("/chain.") - 1;
+	struct position known;
+
+	if (!anchor_peek(path, &known) || known.seq == 0)
+		return REASON_OK;
+	param_text(&params, ledger->node);
+	param_text(&params, stream);
+	param_int8(&params, (int64_t)known.seq);
+	TRY(session_call(ledger, STMT_POSITION, &params, &result, f));
+	if (PQntuples(result) > 0 && result_int(result, 0, 0) == (int64_t)known.seq &&
+	    blob_equal(result_blob(result, 0, 1), BLOB_OF(known.hash)))
+		return REASON_OK;
+	(void)went_behind(ledger, "");
+	ledger->missing_row = known.seq;
+	return fault_set(&ledger->behind_fault, REASON_LEDGER_BEHIND,
+			 "chain %s/%s: row %llu of anchor %s is not in this database: it went back in time",
+			 ledger->node, stream, (unsigned long long)known.seq, path);
+}
+
+/* A ledger that lost rows of any stream has gone back in time for all: what one lets sign, another has to record. */
+static enum reason find_others(struct ledger *ledger, struct fault *f)
+{
+	enum reason reason = REASON_OK;
+	char pattern[512];
+	glob_t files;
+
+	snprintf(pattern, sizeof(pattern), "%.*schain.*",
+		 (int)(strrchr(ledger->anchor.path, '/') + 1 - ledger->anchor.path), ledger->anchor.path);
+	if (glob(pattern, GLOB_NOSORT, NULL, &files) != 0)
+		return REASON_OK;
+	for (size_t i = 0; i < files.gl_pathc && reason == REASON_OK; i++)
+		if (strcmp(files.gl_pathv[i], ledger->anchor.path) != 0)
+			reason = find_other(ledger, files.gl_pathv[i], f);
+	globfree(&files);
+	return reason;
 }
 
 static enum reason void_lost(struct ledger *ledger, struct fault *f)
@@ -378,6 +423,7 @@ static enum reason set_up(struct ledger *ledger, bool several, struct fault *f)
 	TRY(check_settings(ledger, several, f));
 	TRY(lock_stream(ledger, f));
 	TRY(find_position(ledger, f));
+	TRY(find_others(ledger, f));
 	return void_lost(ledger, f);
 }
 

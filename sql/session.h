@@ -48,6 +48,7 @@ struct ledger {
 	bool prepared[STMT_COUNT];
 	int64_t tried_us; /* last attempt to connect */
 	bool behind;      /* sticky */
+	uint64_t missing_row;
 	struct fault behind_fault;
 	struct anchor anchor;
 	struct position position; /* last row known to be durable */

@@ -39,11 +39,28 @@ static enum reason add(struct buf *list, const char *fault, struct fault *f)
 	return buf_append(list, BLOB_STR("\""), f);
 }
 
+/* What does not mend itself is said in full. */
+static enum reason add_alarms(const char *run_dir, struct buf *list, struct fault *f)
+{
+	char text[200];
+	int64_t value;
+
+	if (metrics_read_gauge(run_dir, "ca", GAUGE_PIN_REFUSED, &value) && value == 1)
+		TRY(add(list, "ca: the token refused the PIN, which is not tried again: correct it, then restart", f));
+	if (!metrics_read_gauge(run_dir, "ca", GAUGE_LEDGER_MISSING_ROW, &value) || value == 0)
+		return REASON_OK;
+	snprintf(text, sizeof(text),
+		 "ca: the ledger went back in time, chain row %lld is missing: nothing is signed",
+		 (long long)value);
+	return add(list, text, f);
+}
+
 enum reason ready_list(const struct admin *admin, int64_t now_us, struct buf *list, struct fault *f)
 {
 	const char *run_dir = admin->config->run_dir;
 	int64_t value;
 
+	TRY(add_alarms(run_dir, list, f));
 	if (view_fresh(admin->view, now_us, NULL) != REASON_OK)
 		TRY(add(list, "ca: no fresh view from it", f));
 	for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++)

@@ -172,6 +172,7 @@ static int open_and_serve(struct ca *ca)
 	if (n == N_PARTS) {
 		status = serve(ca);
 	} else {
+		metrics_gauge(ca->metrics, GAUGE_PIN_REFUSED, fault.reason == REASON_TOKEN_PIN);
 		status = role_start_failed(&fault);
 		n++; /* the one that failed is half made */
 	}

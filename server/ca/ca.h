@@ -77,9 +77,18 @@ struct issue {
 
 /* Serials between intent and record in this process, and who waits for them. */
 #define INFLIGHT_BUCKETS 1024
+#define ORPHANS_MAX 4096 /* more than can be in hand */
+struct serial {
+	uint8_t bytes[LIMIT_SERIAL_BYTES];
+	size_t len;
+};
 struct inflight {
 	pthread_mutex_t lock;
 	struct issue *bucket[INFLIGHT_BUCKETS];
+	/* Intents that this process gave up and could not void: voided before the next intent, or a retry would wait
+	 * for them for ever. */
+	size_t n_orphans;
+	struct serial orphan[ORPHANS_MAX];
 };
 
 struct policy_known {
@@ -91,6 +100,7 @@ struct policy_known {
 /* Of the intend station's one thread. */
 struct intend_room {
 	bool checked;     /* clock and anchor have been looked at since the last trouble */
+	bool told_behind; /* the alarm has been given: the ledger went back in time */
 	bool voided;      /* what an earlier process left unsigned has been voided */
 	int64_t newest_s; /* newest wall time known to be in the ledger */
 	int64_t policies_hour; /* in which policies_new were announced */
@@ -135,6 +145,8 @@ MUST_CHECK enum reason issue_new(struct ca *ca, enum issue_kind kind, unsigned l
 void issue_enrolled(struct ca *ca, struct issue *issue, bool repeated, struct blob certificate);
 void issue_refused(struct ca *ca, struct issue *issue, const struct fault *fault);
 void issue_finished(struct ca *ca, struct issue *issue); /* nothing to say */
+/* Answers everybody who waits, as issue_refused() does, while the issue goes on: a retry finds what becomes of it. */
+void issue_later(struct ca *ca, struct issue *issue, const struct fault *fault);
 void send_refusal(struct channel *asker, uint64_t frame_id, const struct fault *fault);
 void issue_pass(struct ca *ca, unsigned station, struct issue *issue); /* on to a later station: there is always room */
 struct issuer *ca_issuer(const struct ca *ca, const char *name);       /* NULL if there is none */
@@ -148,6 +160,9 @@ void inflight_add(struct inflight *table, struct issue *issue);
 MUST_CHECK bool inflight_wait(struct inflight *table, struct blob serial, struct issue *waiter);
 /* Takes the issue out; its waiters, linked by next_waiter, are the caller's. */
 struct issue *inflight_remove(struct inflight *table, struct issue *issue);
+struct issue *inflight_take_waiters(struct inflight *table, struct issue *issue); /* it stays in */
+void orphan_add(struct inflight *table, struct blob serial);
+MUST_CHECK bool orphan_take(struct inflight *table, struct serial *ret_serial);
 
 /* reenrol.c: the rules of re-enrolment, pure: completes the grant from what the ledger knows, or refuses */
 MUST_CHECK enum reason reenrol_complete(struct grant *grant, const struct previous *previous,

@@ -10,6 +10,7 @@
 void inflight_init(struct inflight *table)
 {
 	memset(table->bucket, 0, sizeof(table->bucket));
+	table->n_orphans = 0;
 	pthread_mutex_init(&table->lock, NULL);
 }
 
@@ -55,6 +56,17 @@ bool inflight_wait(struct inflight *table, struct blob serial, struct issue *wai
 	return issue != NULL;
 }
 
+struct issue *inflight_take_waiters(struct inflight *table, struct issue *issue)
+{
+	struct issue *waiters;
+
+	pthread_mutex_lock(&table->lock);
+	waiters = issue->waiters;
+	issue->waiters = NULL;
+	pthread_mutex_unlock(&table->lock);
+	return waiters;
+}
+
 struct issue *inflight_remove(struct inflight *table, struct issue *issue)
 {
 	struct issue **at = bucket_of(table, BLOB(issue->serial, issue->serial_len));
@@ -69,4 +81,28 @@ struct issue *inflight_remove(struct inflight *table, struct issue *issue)
 	issue->waiters = NULL;
 	pthread_mutex_unlock(&table->lock);
 	return waiters;
+}
+
+void orphan_add(struct inflight *table, struct blob serial)
+{
+	pthread_mutex_lock(&table->lock);
+	if (table->n_orphans < ORPHANS_MAX) { /* beyond: the next start voids them */
+		struct serial *orphan = &table->orphan[table->n_orphans++];
+
+		memcpy(orphan->bytes, serial.ptr, serial.len);
+		orphan->len = serial.len;
+	}
+	pthread_mutex_unlock(&table->lock);
+}
+
+bool orphan_take(struct inflight *table, struct serial *ret_serial)
+{
+	bool there;
+
+	pthread_mutex_lock(&table->lock);
+	there = table->n_orphans > 0;
+	if (there)
+		*ret_serial = table->orphan[--table->n_orphans];
+	pthread_mutex_unlock(&table->lock);
+	return there;
 }

@@ -78,7 +78,7 @@ static void send_enrolled(const struct issue *issue, bool repeated, struct blob 
 {
 	AUTO(buf_done) struct buf body = { 0 };
 
-	if (encode_enrolled(repeated, serial, certificate, &body) == REASON_OK)
+	if (issue->asker != NULL && encode_enrolled(repeated, serial, certificate, &body) == REASON_OK)
 		(void)!channel_send(issue->asker, FRAME_ENROLLED, issue->frame_id, buf_blob(&body));
 }
 
@@ -143,6 +143,22 @@ void issue_refused(struct ca *ca, struct issue *issue, const struct fault *fault
 		waiter = next;
 	}
 	refuse_one(ca, issue, fault);
+}
+
+void issue_later(struct ca *ca, struct issue *issue, const struct fault *fault)
+{
+	struct issue *waiter = inflight_take_waiters(&ca->inflight, issue);
+
+	while (waiter != NULL) {
+		struct issue *next = waiter->next_waiter;
+
+		refuse_one(ca, waiter, fault);
+		waiter = next;
+	}
+	if (issue->asker != NULL)
+		send_refusal(issue->asker, issue->frame_id, fault);
+	channel_unref(issue->asker);
+	issue->asker = NULL;
 }
 
 void issue_pass(struct ca *ca, unsigned station, struct issue *issue)

@@ -80,6 +80,22 @@ static enum reason void_leftovers(struct ca *ca, struct fault *f)
 	return REASON_OK;
 }
 
+/* What this process gave up while the ledger did not take it. */
+static enum reason void_orphans(struct ca *ca, struct fault *f)
+{
+	struct serial orphan;
+
+	while (orphan_take(&ca->inflight, &orphan)) {
+		enum reason reason = ledger_void(ca->intend, BLOB(orphan.bytes, orphan.len), "given up", f);
+
+		if (reason == REASON_OK)
+			continue;
+		orphan_add(&ca->inflight, BLOB(orphan.bytes, orphan.len));
+		return reason == REASON_LEDGER_REFUSED ? REASON_OK : reason; /* refused: others' claims go on */
+	}
+	return REASON_OK;
+}
+
 static enum reason check_clock(struct ca *ca, struct fault *f)
 {
 	struct intend_room *room = ca->room;
@@ -104,9 +120,20 @@ static enum reason prepare(struct ca *ca, struct fault *f)
 		return fault_set(f, REASON_TOKEN_AWAY, "the token failed; the role is being started again");
 	TRY(ledger_ready(ca->intend, f));
 	TRY(void_leftovers(ca, f));
+	TRY(void_orphans(ca, f));
 	TRY(check_clock(ca, f));
 	ca->room->checked = true;
 	return record_policies(ca, f);
+}
+
+/* Once: it stays so until an operator has looked and starts the ca anew. */
+static void alarm_behind(struct ca *ca, const struct fault *fault)
+{
+	if (ca->room->told_behind)
+		return;
+	ca->room->told_behind = true;
+	metrics_gauge(ca->metrics, GAUGE_LEDGER_MISSING_ROW, (int64_t)ledger_missing_row(ca->intend));
+	log_fault(LOG_ERROR, "ledger_behind", fault);
 }
 
 enum reason intend_prepare(struct ca *ca, struct fault *f)
@@ -114,6 +141,8 @@ enum reason intend_prepare(struct ca *ca, struct fault *f)
 	enum reason reason = prepare(ca, f);
 	bool ready = reason == REASON_OK;
 
+	if (reason == REASON_LEDGER_BEHIND)
+		alarm_behind(ca, f);
 	if (ready != atomic_exchange(&ca->ledger_ready, ready)) {
 		if (ready)
 			log_event(LOG_INFO, "ready", NULL);

@@ -2,7 +2,7 @@
  * record.c - the last station: signatures become durable in one commit, and only then are certificates answered.
  *
  * With the ledger away the batch is tried again until it is back, for the signatures have been made and must be on
- * record; whoever waits is answered by the ra's deadline meanwhile, and a retry joins the waiters. A signature whose
+ * record; whoever waits is told at once to come back, and finds the certificate then. A signature whose
  * record the stop of the role cuts off is void after the next start: its intent is there, its signature is not.
  */
 #include <errno.h>
@@ -14,15 +14,17 @@
 
 #define RETRY_MS 200
 
-/* Something that was not signed: its intent is void from now on, as far as the ledger can be told. */
-static void void_failed(struct ca *ca, struct issue *issue)
+/* An intent that gets no signature, or whose signature the ledger does not take, is void from now on. */
+static void give_up(struct ca *ca, struct issue *issue, const struct fault *why)
 {
+	struct blob serial = BLOB(issue->serial, issue->serial_len);
 	struct fault fault = { 0 };
 
-	if (ledger_void(ca->record, BLOB(issue->serial, issue->serial_len), reason_info(issue->fault.reason)->name,
-			&fault) != REASON_OK)
-		log_fault(LOG_WARN, "void_later", &fault); /* the next start does it */
-	issue_refused(ca, issue, &issue->fault);
+	if (ledger_void(ca->record, serial, reason_info(why->reason)->name, &fault) != REASON_OK) {
+		log_fault(LOG_WARN, "void_later", &fault);
+		orphan_add(&ca->inflight, serial);
+	}
+	issue_refused(ca, issue, why);
 }
 
 static void pause_ms(long ms)
@@ -33,12 +35,15 @@ static void pause_ms(long ms)
 		;
 }
 
-static enum reason record_until_there(struct ca *ca, struct signed_row *rows, size_t n, struct fault *f)
+static enum reason record_until_there(struct ca *ca, struct issue **issues, struct signed_row *rows, size_t n,
+				      struct fault *f)
 {
 	enum reason reason = ledger_record(ca->record, rows, n, f);
 
 	if (reason == REASON_LEDGER_AWAY)
 		log_fault(LOG_ERROR, "record_waits", f);
+	for (size_t i = 0; reason == REASON_LEDGER_AWAY && i < n; i++)
+		issue_later(ca, issues[i], f);
 	while (reason == REASON_LEDGER_AWAY && !atomic_load(&ca->stopping)) {
 		pause_ms(RETRY_MS);
 		reason = ledger_record(ca->record, rows, n, f);
@@ -58,6 +63,8 @@ static void answer(struct ca *ca, struct issue *issue, enum reason verdict)
 		reason = signed_assemble(buf_blob(&issue->tbs), buf_blob(&issue->tail), &certificate, &fault);
 	if (reason == REASON_OK)
 		issue_enrolled(ca, issue, false, buf_blob(&certificate));
+	else if (verdict == REASON_LEDGER_REFUSED)
+		give_up(ca, issue, &fault);
 	else
 		issue_refused(ca, issue, &fault);
 }
@@ -71,7 +78,7 @@ static void record_signed(struct ca *ca, struct issue **signed_ones, size_t n)
 	for (size_t i = 0; i < n; i++)
 		rows[i] = (struct signed_row){ .serial = BLOB(signed_ones[i]->serial, signed_ones[i]->serial_len),
 					       .tail = buf_blob(&signed_ones[i]->tail) };
-	reason = record_until_there(ca, rows, n, &fault);
+	reason = record_until_there(ca, signed_ones, rows, n, &fault);
 	for (size_t i = 0; i < n; i++)
 		if (reason == REASON_OK)
 			answer(ca, signed_ones[i], rows[i].verdict);
@@ -90,7 +97,7 @@ void station_record(void *role, unsigned thread, struct job **batch, size_t n)
 		struct issue *issue = (struct issue *)batch[i];
 
 		if (issue->fault.reason != REASON_OK)
-			void_failed(ca, issue);
+			give_up(ca, issue, &issue->fault);
 		else
 			signed_ones[n_signed++] = issue;
 	}

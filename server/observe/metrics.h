@@ -48,6 +48,8 @@ enum metric_gauge {
 	GAUGE_RELOADS,        /* since the start */
 	GAUGE_RELOAD_REFUSED, /* 1: files have changed to what cannot be used; the earlier ones hold */
 	GAUGE_CONNECTIONS_REFUSED, /* since the start: their address had too many, or began too many a second */
+	GAUGE_LEDGER_MISSING_ROW, /* the ledger has gone back in time: the chain row that is missing */
+	GAUGE_PIN_REFUSED,        /* 1: the token refused the PIN, which is not tried again */
 	GAUGE_COUNT
 };
 
