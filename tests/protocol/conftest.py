@@ -13,7 +13,37 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
+import conformance  # noqa: E402
 from instance import TOP, Assay, free_ports, run  # noqa: E402, F401 (tests take these from here)
+
+DEVICE = {"who": ["device"], "new_key": "evidence", "same_key": True}
+ELEMENT = "urn:assay:element:{element}"
+
+# Labels that no quickstart has, for what the shipped ones cannot show.
+PROFILES = {
+    "agree": ("line", {
+        "family": "agree", "key_usage": ["digitalSignature", "keyAgreement"],
+        "san": [{"uri": ELEMENT}, {"dns": "{element}.example.org"}], "reenrol": {**DEVICE, "new_key": "no"},
+    }),
+    "brief": ("line", {"family": "brief", "validity": "2s", "reenrol": {**DEVICE, "expired_grace": "1d"}}),
+    "gate": ("unattested", {"family": "gate", "enrol": {"who": ["ra"], "evidence": False}}),
+    "long": ("idevid", {"family": "long", "validity": "30y"}),
+    "rekey": ("field", {"reenrol": {**DEVICE, "same_key": False}}),
+    "second": ("line", {"family": "second", "enrol": {"who": ["device"], "evidence": True}}),
+}  # fmt: skip
+
+
+def pytest_addoption(parser):
+    parser.addoption("--write-conformance", action="store_true", help="write tests/conformance.md anew")
+
+
+def pytest_configure(config):
+    config.pluginmanager.register(conformance.Results(), "conformance")
+
+
+def pytest_collection_modifyitems(items):
+    """The table comes when everything else has been."""
+    items.sort(key=lambda item: item.path.name == "test_conformance_table.py")
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +55,8 @@ def assay():
         try:
             instance.start()
             instance.add_profile("bound", "line", binding="required")
+            for label, (like, changes) in PROFILES.items():
+                instance.add_profile(label, like, **changes)
             instance.with_test_rigs()
         except AssertionError as e:
             pytest.exit(f"no instance to test: {e}", returncode=1)  # once, not once a test

@@ -517,6 +517,8 @@ def _(c):
     return c.client.reenrol(csr(c.key))
 
 
+@pytest.mark.item(10, 12, 20, 24, 31, 32, 34, 37, 40, 82, 84, 85)
+@pytest.mark.pitfall(14)
 @pytest.mark.parametrize("send, status, reason", ROWS)
 def test_bad_input(assay, send, status, reason):
     case = Case(assay)

@@ -27,6 +27,8 @@ def openssl_verify(assay, cert):
     run("openssl", "verify", "-x509_strict", "-purpose", "sslclient", "-CAfile", assay.cacerts_file(), cert)
 
 
+@pytest.mark.item(18, 25, 31, 36)
+@pytest.mark.pitfall(1, 15)
 @pytest.mark.parametrize("place", ["plain", "label first"])
 def test_strongswan_enrols_with_a_password_and_renews_with_the_certificate(assay, folder, place):
     """pki --estca and --est: its URL takes a label before .well-known."""

@@ -153,6 +153,7 @@ def test_46_required_and_given(assay, one_issued):
     enrol(assay, client, challenge(value), label="bound").certificate()
 
 
+@pytest.mark.pitfall(23)
 def test_47_48_tls_exporter_right_and_the_connection_closes(assay, one_issued):
     client, value = exporter_client(assay, assay.rig_identity)
     reply = enrol(assay, client, challenge(value))
