@@ -174,6 +174,22 @@ static void answers_are_one_line_with_a_line_feed(void **state)
 	buf_done(&text);
 }
 
+static void lines_of_64_hold_the_same_text(void **state)
+{
+	uint8_t der[100] = { 0x30 }; /* 136 characters: two whole lines and eight */
+	AUTO(buf_done) struct buf text = { 0 };
+	AUTO(buf_done) struct buf lines = { 0 };
+
+	(void)state;
+	assert_int_equal(body_base64(BLOB_OF(der), &text, NULL), REASON_OK);
+	assert_int_equal(body_lines(buf_blob(&text), &lines, NULL), REASON_OK);
+	assert_int_equal(lines.len, 136 + 3);
+	assert_memory_equal(lines.ptr, text.ptr, 64);
+	assert_memory_equal(lines.ptr + 65, text.ptr + 64, 64);
+	assert_memory_equal(lines.ptr + 130, text.ptr + 128, 9);
+	assert_true(lines.ptr[64] == '\n' && lines.ptr[129] == '\n' && lines.ptr[138] == '\n');
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -181,6 +197,7 @@ int main(void)
 		cmocka_unit_test(detail_is_for_the_log_alone),
 		cmocka_unit_test(retry_after_is_an_integer_and_only_where_a_retry_helps),
 		cmocka_unit_test(success_keeps_its_body_and_type),
+		cmocka_unit_test(lines_of_64_hold_the_same_text),
 		cmocka_unit_test(a_status_of_its_own_stands),
 		cmocka_unit_test(headers_are_bounded),
 		cmocka_unit_test(takes_base64_pem_and_der),
