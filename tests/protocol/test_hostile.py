@@ -9,6 +9,7 @@ import socket
 import ssl
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 
@@ -166,4 +167,51 @@ def test_idle_connections_cost_little_and_others_are_served(assay):
     assert grown < 100
     assert assay.rig().get("nonce", "line").status == 200
     for s in idle:
+        s.close()
+
+
+def drip(s, head, drop, until):
+    """Sends head at once, then one byte a second of drop; gives when the server had let go, None if it never did."""
+    s.settimeout(1)
+    start = time.monotonic()
+    try:
+        s.sendall(head)
+        while time.monotonic() - start < until:
+            try:
+                if s.recv(4096) == b"":
+                    return time.monotonic() - start
+            except TimeoutError:
+                pass
+            s.sendall(drop)
+    except OSError:
+        return time.monotonic() - start
+    return None
+
+
+ENROL_HEAD = (
+    b"POST /.well-known/est/line/simpleenroll HTTP/1.1\r\nHost: localhost\r\n"
+    b"Content-Type: application/pkcs10\r\nContent-Length: 4000\r\n\r\n"
+)
+SLOW = {  # what is sent at once, what then each second, and within how many seconds the server lets go
+    "headers": (b"GET /.well-known/est/cacerts HTTP/1.1\r\nHost: localhost\r\nX-Slow: ", b"a", 15),
+    "a body": (ENROL_HEAD, b"A", 30),
+    "a body that stops": (ENROL_HEAD + b"MIIB", b"", 30),
+}
+
+
+def test_the_slow_are_let_go_and_others_are_served(assay):
+    """Each byte starts libmicrohttpd's own timeout again; ours, for the whole, does not move."""
+    context = ssl.create_default_context(cafile=assay.cacert)
+    context.load_cert_chain(*assay.rig_identity)
+    kinds = [kind for kind in SLOW for _ in range(5)]
+    slow = [context.wrap_socket(dial(assay), server_hostname="127.0.0.1") for _ in kinds]
+    with ThreadPoolExecutor(len(slow)) as pool:
+        let_go = [pool.submit(drip, s, *SLOW[kind][:2], SLOW[kind][2] + 10) for s, kind in zip(slow, kinds)]
+        while not all(f.done() for f in let_go):
+            assert assay.rig().get("nonce", "line").status == 200
+            wait([f for f in let_go if not f.done()], timeout=2)
+    for kind, future in zip(kinds, let_go):
+        took = future.result()
+        assert took is not None and took < SLOW[kind][2] + 3, (kind, took)
+    for s in slow:
         s.close()
