@@ -4,6 +4,7 @@
 #include "shift.h"
 
 #include <openssl/x509_vfy.h>
+#include <openssl/x509v3.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -154,6 +155,8 @@ static bool sort_certs(struct plan *plan, STACK_OF(X509) * certs, struct trouble
 	for (int i = 0; i < sk_X509_num(certs); i++) {
 		X509 *cert = sk_X509_value(certs, i);
 
+		(void)X509_check_purpose(cert, -1,
+					 0); /* OpenSSL reads extensions at first use: here, before the threads */
 		if (self_issued(cert)) {
 			roots++;
 			if (X509_STORE_add_cert(plan->trust, cert) != 1)
