@@ -46,7 +46,7 @@ MUST_CHECK enum reason config_check(const struct config *config, struct fault *f
 /* Every port of the configuration is free; the fault names the key and the port. */
 MUST_CHECK enum reason config_check_ports(const struct config *config, struct fault *f);
 
-/* supervise.c: `assayd` without --role: starts the four, restarts those that die (back-off 50 ms to 5 s), stops them in
+/* supervise.c: `assayd` without --role: starts the four, restarts those that die (back-off 50 ms to 2 s), stops them in
  * the order ra, va, admin, ca. It parses only the command line and the configuration. */
 int supervise(const char *self, const char *config_path, const struct config *config);
 
