@@ -50,6 +50,11 @@
 #define LIMIT_NONCE_BYTES_MAX 64
 #define LIMIT_NONCE_OWN_BYTES 16 /* 4 of time and 12 of MAC are the least we give */
 
+/* OCSP */
+#define LIMIT_OCSP_REQUEST_BYTES 8192 /* sixteen CertIDs with SHA-512 and a signature */
+#define LIMIT_OCSP_IDS 16 /* certificates in one request; RFC 5019 clients send one */
+#define LIMIT_OCSP_NONCE_BYTES 128 /* RFC 9654 section 2.1 */
+
 /* Between the roles */
 #define LIMIT_FRAME_BYTES (128 * 1024) /* one grant with its evidence, or 2,000 revocations */
 #define LIMIT_FRAME_OWN_BYTES (16 * 1024 * 1024) /* what the ca itself sends: a CRL of 400,000 entries */
