@@ -29,6 +29,8 @@ enum frame_type {
 	FRAME_CRL_ASK = 5,  /* va -> ca: issuer name */
 	FRAME_CRL = 6,      /* ca -> va: issuer name, number, CRL DER */
 	FRAME_POLICY = 7,   /* ra -> ca: hash and description of the policy it loaded */
+	FRAME_OPERATE = 8,  /* admin -> ca: struct operate, see operate.h */
+	FRAME_OPERATED = 9, /* ca -> admin: struct operated */
 };
 
 struct frame {
