@@ -18,6 +18,7 @@
 static const char *const level_choices[] = { "none", "vouched", "provisioned", "native", NULL };
 static const char *const log_choices[] = { "debug", "info", "warn", "error", NULL };
 static const char *const clients_choices[] = { "any", "rigs", NULL };
+static const char *const seccomp_choices[] = { "required", "wanted", "off", NULL }; /* enum seccomp_mode */
 static const char *const home_choices[] = { "plant", "quickstart", NULL };
 static const char *const role_names[ROLE_COUNT] = { "ra", "ca", "va", "admin" };
 
@@ -45,6 +46,7 @@ static const struct key top_keys[] = {
 	{ .name = "issuers", .kind = KEY_SECTION, .required = true },
 	{ .name = "token", .kind = KEY_SECTION, .required = true },
 	{ .name = "ledger", .kind = KEY_SECTION, .required = true },
+	{ .name = "confinement", .kind = KEY_SECTION },
 	{ .name = "roles", .kind = KEY_SECTION },
 };
 
@@ -58,6 +60,12 @@ static const struct key est_keys[] = {
 	{ "ticket_key", KEY_PATH, offsetof(struct config, est.ticket_key), .required = false },
 	{ "deadline_ms", KEY_UNSIGNED, offsetof(struct config, est.deadline_ms), .fallback = "10000", .min = 100,
 	  .max = 600000 },
+	{ "rig_under_way", KEY_UNSIGNED, offsetof(struct config, est.rig_under_way), .fallback = "512", .min = 0,
+	  .max = 100000 },
+	{ "device_under_way", KEY_UNSIGNED, offsetof(struct config, est.device_under_way), .fallback = "4", .min = 0,
+	  .max = 100000 },
+	{ "user_under_way", KEY_UNSIGNED, offsetof(struct config, est.user_under_way), .fallback = "16", .min = 0,
+	  .max = 100000 },
 };
 
 static const struct key listener_keys[] = {
@@ -99,6 +107,12 @@ static const struct key token_keys[] = {
 	{ "label", KEY_TEXT, offsetof(struct config, token.token_label), .required = true },
 	{ "pin_file", KEY_PATH, offsetof(struct config, token.pin_file), .required = true },
 	{ "sessions", KEY_UNSIGNED, offsetof(struct config, token.sessions), .fallback = "4", .min = 1, .max = 64 },
+	{ "network", KEY_BOOL, offsetof(struct config, token_network), .required = false },
+};
+
+static const struct key confinement_keys[] = {
+	{ "seccomp", KEY_CHOICE, offsetof(struct config, confinement.seccomp), .fallback = "required",
+	  .choices = seccomp_choices },
 };
 
 struct ledger_keys {
@@ -317,6 +331,7 @@ static enum reason read_all(const json_t *root, const struct place *top, struct 
 	TRY(read_section(root, "status", status_keys, COUNT(status_keys), top, config, f));
 	TRY(read_section(root, "trust", trust_keys, COUNT(trust_keys), top, config, f));
 	TRY(read_section(root, "token", token_keys, COUNT(token_keys), top, config, f));
+	TRY(read_section(root, "confinement", confinement_keys, COUNT(confinement_keys), top, config, f));
 	TRY(read_ledger(root, top, config, f));
 	TRY(read_listeners(root, top, config, f));
 	TRY(read_evidence(root, top, config, f));

@@ -15,6 +15,8 @@
  *                             "clients": "any" } ],                          any, or rigs: rigs and RAs alone
  *            "certificate": "tls/est.pem", "key": "tls/est.key",   chain, leaf first
  *            "default_label": "line", "realm": "assay", "nonce_key": "secrets/nonce.key", "deadline_ms": 10000,
+ *            "rig_under_way": 512,    requests of one rig or RA at once, on all connections; 0: no limit
+ *            "device_under_way": 4, "user_under_way": 16,    of one device or vendor's element; user or address
  *            "ticket_key": "secrets/ticket.key" },   32 bytes, the same on all nodes; left out: derived from nonce_key
  *   "admin":  { "address": "127.0.0.1", "port": 8444, "certificate": "...", "key": "...", "clients":
  * "trust/operators.pem" }, "status": { "address": "127.0.0.1", "port": 8445, "url": "http://127.0.0.1:8445" }, "trust":
@@ -22,10 +24,12 @@
  * "format": "assay.1.1", "name": "acme", "roots": "vendors/acme.pem", "software": false } ], "profiles": "profiles",
  * "users": "users.json", "root": "ca/root.pem", "issuers": [ { "name": "attested", "certificate": "ca/attested.pem",
  * "key": "attested", "level_min": "vouched", "level_max": "native", "validity_max": "10y", "hourly_max": 100000 } ],
- *   "token": { "module": "/usr/lib/softhsm/libsofthsm2.so", "label": "assay", "pin_file": "secrets/pin", "sessions": 4
- * }, "ledger": { "writer": "host=... dbname=... user=assay_ca", "reader": "...", "retry_window": "7d" }, "roles": {
- * "ra": { "user": "assay-ra" }, "ca": {...}, "va": {...}, "admin": {...} }   users to become when started as root; left
- * out: stay who started it
+ *   "token": { "module": "/usr/lib/softhsm/libsofthsm2.so", "label": "assay", "pin_file": "secrets/pin", "sessions": 4,
+ *              "network": false },                       true: the module speaks to an HSM over the network
+ *   "confinement": { "seccomp": "required" },            system calls of a role: required (a kernel that cannot ends
+ * the role), wanted (then it goes on and says so) or off "ledger": { "writer": "host=... dbname=... user=assay_ca",
+ * "reader": "...", "retry_window": "7d" }, "roles": { "ra": { "user": "assay-ra" }, "ca": {...}, "va": {...}, "admin":
+ * {...} }   users to become when started as root; left out: stay who started it
  * }
  *
  * Owns:    every string; config_free() frees all.
@@ -49,9 +53,11 @@ struct listener_options {
 	char *name, *address;
 	uint16_t port;
 	unsigned threads, connections, idle_s;
-	int clients; /* enum listener_clients */
+	int clients;                        /* enum listener_clients */
 	unsigned per_address, handshakes_s; /* connections open, and begun a second, of one address; 0: no limit */
 };
+
+enum seccomp_mode { SECCOMP_REQUIRED, SECCOMP_WANTED, SECCOMP_OFF };
 
 struct config {
 	char *path, *node, *state_dir, *run_dir;
@@ -62,6 +68,7 @@ struct config {
 		size_t n_listeners;
 		char *certificate, *key, *default_label, *realm, *nonce_key, *ticket_key; /* ticket_key may be NULL */
 		unsigned deadline_ms;
+		unsigned rig_under_way, device_under_way, user_under_way; /* requests at once; 0: no limit */
 	} est;
 	struct {
 		char *address, *certificate, *key, *clients;
@@ -81,6 +88,10 @@ struct config {
 	struct issuer_options issuer[LIMIT_ISSUERS];
 	size_t n_issuers;
 	struct hsm_options token;
+	bool token_network; /* the module reaches its token over the network */
+	struct {
+		int seccomp; /* enum seccomp_mode */
+	} confinement;
 	struct {
 		char *writer, *reader;
 		unsigned retry_window_s;

@@ -70,6 +70,11 @@ bool listener_for_rigs(const struct listener *listener)
 	return listener->for_rigs;
 }
 
+unsigned listener_door(const struct exchange *x)
+{
+	return x->at->door;
+}
+
 uint16_t listener_port(const struct listener *listener)
 {
 	return listener->port;
@@ -90,7 +95,8 @@ void listener_leave(struct listener *listener)
 {
 	pthread_mutex_lock(&listener->lock);
 	listener->n_requests--;
-	pthread_cond_broadcast(&listener->changed);
+	if (listener->stopping) /* else the watcher would be woken by every request, to walk over all connections */
+		pthread_cond_broadcast(&listener->changed);
 	pthread_mutex_unlock(&listener->lock);
 }
 

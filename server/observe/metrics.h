@@ -18,7 +18,7 @@
 #define METRICS_OPS 16 /* EST operations and internal ones, see metrics.c's table of names */
 #define METRICS_STATIONS 8
 #define METRICS_BUCKETS 16 /* of latency: 1 ms * 2^i, the last is +Inf; the first is 0.5 ms */
-#define METRICS_GAUGES 16
+#define METRICS_GAUGES 32
 
 enum metric_op {
 	OP_CACERTS,
@@ -47,7 +47,10 @@ enum metric_gauge {
 	GAUGE_BEAT_MS, /* clock_mono_us() / 1000 of the role's last sign of life, at least every second */
 	GAUGE_RELOADS,        /* since the start */
 	GAUGE_RELOAD_REFUSED, /* 1: files have changed to what cannot be used; the earlier ones hold */
-	GAUGE_CONNECTIONS_REFUSED, /* since the start: their address had too many, or began too many a second */
+	GAUGE_CONNECTIONS_REFUSED,  /* since the start: their address had too many, or began too many a second */
+	GAUGE_CONNECTIONS_RATIONED, /* since the start: strangers began too many a second, all together */
+	GAUGE_CONNECTIONS_FULL,     /* since the start: as many were open as may be */
+	GAUGE_UNDER_WAY,            /* enrolments from admission to answer */
 	GAUGE_LEDGER_MISSING_ROW, /* the ledger has gone back in time: the chain row that is missing */
 	GAUGE_PIN_REFUSED,        /* 1: the token refused the PIN, which is not tried again */
 	GAUGE_COUNT

@@ -7,7 +7,7 @@
 #include "observe/metrics.h"
 
 #define METRICS_MAGIC 0x61737379U /* "assy" */
-#define METRICS_VERSION 1U
+#define METRICS_VERSION 2U
 
 /* Fails when the role never started, or left a file of another version. */
 MUST_CHECK enum reason metrics_map(const char *run_dir, const char *role, const struct metrics **ret_metrics);

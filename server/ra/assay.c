@@ -13,7 +13,7 @@
 #include "ra/ra.h"
 
 /* The station has a thread of its own, for a slow hash must not hold up those who came with a certificate. */
-static enum reason check_password(struct enrolment *e, struct fault *f)
+static enum reason check_password(struct ra *ra, struct enrolment *e, struct fault *f)
 {
 	enum reason reason = policy_user(e->rules->policy, e->basic->user, e->basic->password, &e->who, f);
 
@@ -21,7 +21,8 @@ static enum reason check_password(struct enrolment *e, struct fault *f)
 	free(e->basic);
 	e->basic = NULL;
 	TRY(reason);
-	return policy_may(e->label->profile, e->op, &e->who, f);
+	TRY(policy_may(e->label->profile, e->op, &e->who, f));
+	return enrolment_count(ra, e, f);
 }
 
 static void password_one(struct ra *ra, struct enrolment *e)
@@ -29,7 +30,7 @@ static void password_one(struct ra *ra, struct enrolment *e)
 	struct reply reply;
 	struct fault f;
 
-	if (check_password(e, &f) != REASON_OK) {
+	if (check_password(ra, e, &f) != REASON_OK) {
 		enrolment_refuse(ra, e, &f);
 	} else if (e->op == EST_NONCE) {
 		if (nonce_reply(ra, e->label, &e->who, e->nonce_len, &reply, &f) == REASON_OK)

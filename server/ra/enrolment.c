@@ -1,6 +1,7 @@
 /*
  * enrolment.c - the life of an enrolment, and the deadline that answers for it when it takes too long.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,9 +27,48 @@ void enrolment_free(struct enrolment *e)
 	evidence_free(e->evidence);
 	buf_done(&e->csr_der);
 	buf_done(&e->body);
+	underway_leave(e->place);
 	peer_unref(e->peer);
 	rules_unref(e->rules);
 	free(e);
+}
+
+static enum reason count_as(struct ra *ra, struct enrolment *e, const char *id, unsigned most, struct fault *f)
+{
+	struct underway_place *place;
+
+	TRY(underway_enter(ra->underway, id, most, &place, f));
+	underway_leave(e->place);
+	e->place = place;
+	return REASON_OK;
+}
+
+/* An element with its vendor's certificate has a key of its own, as a device has; a user may stand for many. */
+static unsigned most_of(const struct ra *ra, enum requester_kind kind)
+{
+	switch (kind) {
+	case WHO_RIG:
+	case WHO_RA:
+		return ra->config->est.rig_under_way;
+	case WHO_DEVICE:
+	case WHO_VENDOR:
+		return ra->config->est.device_under_way;
+	default:
+		return ra->config->est.user_under_way;
+	}
+}
+
+enum reason enrolment_count(struct ra *ra, struct enrolment *e, struct fault *f)
+{
+	return count_as(ra, e, e->who.id, most_of(ra, e->who.kind), f);
+}
+
+enum reason enrolment_count_address(struct ra *ra, struct enrolment *e, unsigned door, struct fault *f)
+{
+	char id[32];
+
+	snprintf(id, sizeof(id), "address:%u", door);
+	return count_as(ra, e, id, ra->config->est.user_under_way, f);
 }
 
 void deadlines_init(struct deadlines *deadlines)
@@ -111,6 +151,7 @@ void enrolment_finish(struct ra *ra, struct enrolment *e, struct reply *reply)
 	memcpy(reply->who, e->who.id, sizeof(reply->who));
 	if (atomic_load(&e->bound))
 		close_after(reply);
+	underway_leave(TAKE(e->place)); /* before the client can send its next */
 	if (x != NULL) {
 		exchange_answer(x, reply);
 	} else {
@@ -162,6 +203,7 @@ static void set_gauges(struct ra *ra, int64_t now_us)
 
 	metrics_gauge(ra->metrics, GAUGE_BEAT_MS, now_us / 1000);
 	metrics_gauge(ra->metrics, GAUGE_VIEW_AGE_MS, view_age_us(ra->view, now_us) / 1000);
+	metrics_gauge(ra->metrics, GAUGE_UNDER_WAY, underway_count(ra->underway));
 	metrics_gauge(ra->metrics, GAUGE_READY, channel != NULL && fresh);
 	channel_unref(channel);
 }

@@ -166,7 +166,9 @@ static enum reason admit(struct ra *ra, struct exchange *x, struct enrolment *e,
 		TRY(nonce_request(x->method == HTTP_POST ? buf_blob(&e->body) : (struct blob){ 0 }, &e->nonce_len, f));
 	else if (e->body.len == 0)
 		return fault_set(f, REASON_HTTP_BODY, "empty body");
-	return REASON_OK;
+	if (e->basic != NULL)
+		return enrolment_count_address(ra, e, listener_door(x), f);
+	return e->op == EST_NONCE ? REASON_OK : enrolment_count(ra, e, f);
 }
 
 static bool authenticated(struct ra *ra, struct exchange *x, struct rules *rules, const struct label *label)

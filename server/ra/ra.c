@@ -120,7 +120,8 @@ static enum reason open_channel(struct ra *ra, struct fault *f)
 	int error;
 
 	ra->view = view_new();
-	if (ra->view == NULL)
+	ra->underway = underway_new();
+	if (ra->view == NULL || ra->underway == NULL)
 		return fault_set(f, REASON_NO_MEMORY, "view");
 	snprintf(path, sizeof(path), "%s/ca-ra.sock", ra->config->run_dir);
 	TRY(channel_connect(path, &ra_channel_events, ra, &ra->ca, f));
@@ -164,6 +165,7 @@ static void ra_close(struct ra *ra)
 	stop_keeper(ra);
 	line_close(ra->line);
 	channel_client_close(ra->ca); /* `down` ends the enrolments that nobody waits for */
+	underway_free(ra->underway);
 	tls_free(ra->tls);
 	view_free(ra->view);
 	nonce_key_free(ra->nonce_key);
@@ -180,7 +182,8 @@ static enum reason ra_open(struct ra *ra, struct fault *f)
 	TRY(open_rules(ra, f));
 	TRY(open_line(ra, f));
 	TRY(open_channel(ra, f));
-	return open_listeners(ra, f);
+	TRY(open_listeners(ra, f));
+	return seal_role(ra->config, ROLE_RA, false, f);
 }
 
 int ra_run(const struct config *config, struct metrics *metrics)

@@ -25,6 +25,7 @@
 #include "nonce.h"
 #include "policy.h"
 #include "ra/rules.h"
+#include "ra/underway.h"
 
 enum ra_station { STATION_PASSWORD, STATION_ASSAY, STATION_CHANNEL, STATION_COUNT };
 enum ra_lane { LANE_PRODUCTION, LANE_FIELD, LANE_OTHER };
@@ -57,6 +58,7 @@ struct enrolment {
 	struct binding binding;
 	atomic_bool bound; /* its binding has served: the connection closes with the answer */
 	struct buf body;
+	struct underway_place *place; /* among those of its requester */
 
 	/* from the assay station */
 	struct buf csr_der;
@@ -92,6 +94,7 @@ struct ra {
 	struct nonce_key *nonce_key;
 	struct view *view;
 	struct line *line;
+	struct underway *underway;
 	struct channel_client *ca;
 	struct channel *told; /* of the channel station: the connection on which told_policy has been announced */
 	uint8_t told_policy[32];
@@ -128,6 +131,12 @@ struct enrolment *enrolment_new(void);    /* NULL when memory is short */
 void enrolment_free(struct enrolment *e); /* accepts NULL and half-built ones */
 void deadlines_init(struct deadlines *deadlines);
 void deadlines_done(struct deadlines *deadlines);
+/*
+ * Once it is known who asks: REASON_REQUESTER_BUSY when as many of theirs are under way as may be. Who has yet to show a
+ * password counts by address till then, for anybody can name a user.
+ */
+MUST_CHECK enum reason enrolment_count(struct ra *ra, struct enrolment *e, struct fault *f);
+MUST_CHECK enum reason enrolment_count_address(struct ra *ra, struct enrolment *e, unsigned door, struct fault *f);
 /* Before the enrolment goes onto the line. */
 void enrolment_watch(struct ra *ra, struct enrolment *e);
 bool enrolment_waited_for(struct enrolment *e);
