@@ -133,6 +133,8 @@ static int run_role(const struct config *config, const char *name)
 		return role_start_failed(&fault);
 	}
 	role_confine(config, role);
+	if (seal_start(config, false, &fault) != REASON_OK)
+		return role_start_failed(&fault);
 	return runs[role](config, metrics);
 }
 

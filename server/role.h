@@ -40,6 +40,13 @@ uid_t role_uid(const struct config *config, enum role role);
  * the role runs. */
 void role_confine(const struct config *config, enum role role);
 
+/* seccomp.c: before any thread: what nobody here ever does ends the process, and, but for the supervisor, running another
+ * program. Inherited by what is started. */
+MUST_CHECK enum reason seal_start(const struct config *config, bool runs_programs, struct fault *f);
+/* The same, when everything is open, over every thread: only what the role goes on doing. `network`: it begins
+ * connections over the network, as a ca with a token or a ledger there. */
+MUST_CHECK enum reason seal_role(const struct config *config, enum role role, bool network, struct fault *f);
+
 /* check.c: everything that the configuration names is there and fits together: profiles, users, trust lists,
  * certificates. */
 MUST_CHECK enum reason config_check(const struct config *config, struct fault *f);

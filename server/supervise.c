@@ -323,6 +323,7 @@ static enum reason begin(struct supervisor *s, struct fault *f)
 	TRY(config_check_ports(s->config, f));
 	forget_metrics(s);
 	TRY(metrics_open(s->config->run_dir, "supervisor", &s->metrics, f));
+	TRY(seal_start(s->config, true, f));
 	metrics_gauge(s->metrics, GAUGE_UP_SINCE_S, clock_wall_s());
 	wanted_signals(&set);
 	sigprocmask(SIG_SETMASK, &set, NULL);

@@ -26,6 +26,9 @@ struct ledger_options {
 	unsigned retry_window_s; /* how long a repeated enrolment gets the same certificate */
 };
 
+/* Whether this connection string leads over a network, and not to a Unix socket of this machine. */
+MUST_CHECK bool ledger_over_network(const char *conninfo);
+
 /* Does not need PostgreSQL to be there yet. */
 MUST_CHECK enum reason ledger_open(const struct ledger_options *options, const char *stream, struct ledger **ret_ledger,
                                    struct fault *f);

@@ -108,7 +108,8 @@ static enum reason admin_open(struct admin *admin, struct fault *f)
 	TRY(operators_load(config->admin.clients, admin->lists = 1, &admin->operators, f));
 	TRY(open_channel(admin, f));
 	TRY(tls_open(config->admin.certificate, config->admin.key, &admin->tls, f));
-	return listener_open(&options, admin->tls, &admin_app, admin, admin->metrics, &admin->listener, f);
+	TRY(listener_open(&options, admin->tls, &admin_app, admin, admin->metrics, &admin->listener, f));
+	return seal_role(config, ROLE_ADMIN, false, f);
 }
 
 static enum reason reload(void *role, struct fault *f)

@@ -130,6 +130,18 @@ static void close_news(struct ca *ca)
 	news_close(ca->news);
 }
 
+/* Last: modules are loaded, sockets listen, threads run. */
+static enum reason open_seal(struct ca *ca, struct fault *f)
+{
+	return seal_role(ca->config, ROLE_CA,
+			 ca->config->token_network || ledger_over_network(ca->config->ledger.writer), f);
+}
+
+static void close_seal(struct ca *ca)
+{
+	(void)ca; /* it holds until the process ends */
+}
+
 /* Opened in this order, closed in reverse; a close accepts what its open left half made. */
 static const struct part {
 	enum reason (*open)(struct ca *ca, struct fault *f);
@@ -144,6 +156,7 @@ static const struct part {
 	{ open_watch, close_watch },
 	{ open_news, close_news },
 	{ desk_open, desk_close },
+	{ open_seal, close_seal },
 	/* clang-format on */
 };
 #define N_PARTS (sizeof(parts) / sizeof(parts[0]))

@@ -182,7 +182,8 @@ static enum reason ra_open(struct ra *ra, struct fault *f)
 	TRY(open_rules(ra, f));
 	TRY(open_line(ra, f));
 	TRY(open_channel(ra, f));
-	return open_listeners(ra, f);
+	TRY(open_listeners(ra, f));
+	return seal_role(ra->config, ROLE_RA, false, f);
 }
 
 int ra_run(const struct config *config, struct metrics *metrics)

@@ -57,7 +57,8 @@ static enum reason va_open(struct va *va, struct fault *f)
 
 	TRY(open_status(va, f));
 	TRY(open_channel(va, f));
-	return listener_open(&options, NULL, &status_app, va, va->metrics, &va->listener, f);
+	TRY(listener_open(&options, NULL, &status_app, va, va->metrics, &va->listener, f));
+	return seal_role(va->config, ROLE_VA, false, f);
 }
 
 static void va_close(struct va *va)

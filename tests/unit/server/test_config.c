@@ -55,6 +55,7 @@ static void the_example_is_good(void **state)
 	if (config_parse(buf_blob(&example), "/etc/assay/assay.json", &c, &f) != REASON_OK)
 		fail_msg("%s", f.detail);
 	assert_string_equal(c->node, "n1");
+	assert_int_equal(c->confinement.seccomp, SECCOMP_REQUIRED); /* left out */
 	assert_string_equal(c->state_dir, "/etc/assay/state"); /* relative to the file */
 	assert_string_equal(c->token.module, "/usr/lib/softhsm/libsofthsm2.so");
 	assert_int_equal(c->est.listener[0].port, 8443);
@@ -108,6 +109,10 @@ static void every_mistake_names_its_key_and_what_is_allowed(void **state)
 		{ "\"name\": \"unattested\"", "\"name\": \"attested\"", { "issuers[1].name", "issuers[0]" } },
 		{ "\"retry_window\": \"7d\"", "\"retry_window\": \"5s\"", { "ledger.retry_window", "\"5s\"" } },
 		{ "\"sessions\": 4", "\"sessions\": 65", { "token.sessions", "is 65", "from 1 to 64" } },
+		{ "\"sessions\": 4", "\"sessions\": 4, \"network\": 1", { "token.network", "is 1", "true or false" } },
+		{ "\"users\": \"users.json\"",
+		  "\"users\": \"users.json\", \"confinement\": { \"seccomp\": \"maybe\" }",
+		  { "confinement.seccomp", "\"maybe\"", "required, wanted, off" } },
 		{ "\"roots\": \"vendor/root.pem\"",
 		  "\"roots\": \"vendor/root.pem\", \"software\": true",
 		  { "evidence[0].software", "quickstart" } },
