@@ -25,6 +25,8 @@
 #define SETTLED_US (10 * 1000000LL) /* a role that has lived so long starts with the shortest back-off again */
 #define STOP_US (30 * 1000000LL)    /* to finish everything in hand */
 #define TICK_MS 100                 /* until every role is ready, and while one waits to be started again */
+#define ORPHANS_US (10 * 1000000LL) /* for the roles of a supervisor that was killed to be gone */
+#define PORTS_US 500000             /* for their ports to be free */
 
 struct child {
 	enum role role;
@@ -68,9 +70,12 @@ static void exec_role(const struct supervisor *s, enum role role, pid_t parent)
 	};
 	sigset_t none;
 
-	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	/* Without us it ends at once, as in a crash, which loses nothing: an orderly end would keep the next start
+	 * waiting for ports, sockets and streams of the ledger. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent) /* it died before it could be watched */
 		_exit(EXIT_FAILURE);
+	fcntl(s->lock_fd, F_SETFD, 0); /* see lock_alone() */
 	sigemptyset(&none);
 	sigaddset(&none, SIGHUP); /* one that comes before the role listens waits for it */
 	sigprocmask(SIG_SETMASK, &none, NULL);
@@ -284,7 +289,34 @@ static enum reason make_folder(const struct config *config, const char *key, con
 	return REASON_OK;
 }
 
-/* run_dir, and in it the lock that lives as long as this process. */
+static void pause_a_little(void)
+{
+	const struct timespec t = { .tv_nsec = 10 * 1000000L };
+
+	nanosleep(&t, NULL);
+}
+
+/*
+ * Two locks on one file: fcntl's is the supervisor's alone, flock's is its roles' as well, who inherit the descriptor.
+ * Who finds the first one taken is refused at once; who finds only the second waits for roles to end whose supervisor
+ * was killed.
+ */
+static bool lock_alone(int fd)
+{
+	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	int64_t until_us = clock_mono_us() + ORPHANS_US;
+
+	if (fcntl(fd, F_SETLK, &whole) != 0)
+		return false;
+	while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+		if (clock_mono_us() > until_us)
+			return false;
+		pause_a_little();
+	}
+	return true;
+}
+
+/* run_dir, and in it the lock that lives as long as this process and its roles. */
 static enum reason lock_run_dir(struct supervisor *s, struct fault *f)
 {
 	const char *dir = s->config->run_dir;
@@ -297,11 +329,24 @@ static enum reason lock_run_dir(struct supervisor *s, struct fault *f)
 	if (s->lock_fd < 0)
 		return fault_set(f, REASON_CONFIG, "%s: run_dir: cannot make %s: %s", s->config->path, path,
 				 strerror(errno));
-	if (flock(s->lock_fd, LOCK_EX | LOCK_NB) != 0)
+	if (!lock_alone(s->lock_fd))
 		return fault_set(f, REASON_CONFIG, "another assayd runs already on run_dir %s: stop it first", dir);
 	if (ftruncate(s->lock_fd, 0) != 0 || dprintf(s->lock_fd, "%d\n", (int)getpid()) < 0)
 		return fault_set(f, REASON_CONFIG, "%s: %s", path, strerror(errno));
 	return REASON_OK;
+}
+
+/* A process that ends lets go of its descriptors one by one: the lock may be free before the ports are. */
+static enum reason find_ports_free(const struct config *config, struct fault *f)
+{
+	int64_t until_us = clock_mono_us() + PORTS_US;
+	enum reason reason = config_check_ports(config, f);
+
+	while (reason != REASON_OK && clock_mono_us() < until_us) {
+		pause_a_little();
+		reason = config_check_ports(config, f);
+	}
+	return reason;
 }
 
 /* Counters of an earlier run would say "ready" for roles that are not there. */
@@ -320,7 +365,7 @@ static enum reason begin(struct supervisor *s, struct fault *f)
 	sigset_t set;
 
 	TRY(lock_run_dir(s, f));
-	TRY(config_check_ports(s->config, f));
+	TRY(find_ports_free(s->config, f));
 	forget_metrics(s);
 	TRY(metrics_open(s->config->run_dir, "supervisor", &s->metrics, f));
 	TRY(seal_start(s->config, true, f));
