@@ -26,6 +26,8 @@ struct post {
 	struct waiting lane[LINE_LANES_MAX];
 	unsigned n_lanes, n_jobs;
 	unsigned turn, credit; /* the lane whose turn it is, and how many jobs it still may take in this round */
+	unsigned n_idle;       /* threads that wait for work */
+	bool waking;           /* one of them has been woken and has not looked yet: it will see what is put meanwhile */
 	bool closing;
 	unsigned n_threads;
 	struct hand *hands;
@@ -76,18 +78,38 @@ static struct job *take_one(struct post *post)
 	return lane_pop(&post->lane[post->turn]);
 }
 
+/*
+ * Whether a thread has to be woken, under the lock; if so, the caller signals. One at a time: who is on its way takes
+ * all that came before it looked, so that batches are large and no two threads wake for one job.
+ */
+static bool must_wake(struct post *post)
+{
+	if (post->n_jobs == 0 || post->n_idle == 0 || post->waking)
+		return false;
+	post->waking = true;
+	return true;
+}
+
 /* Waits for work; 0 when the post is closing and nothing waits any more. */
 static size_t take_batch(struct post *post, struct job **batch)
 {
 	size_t n = 0;
+	bool wake;
 
 	pthread_mutex_lock(&post->lock);
-	while (post->n_jobs == 0 && !post->closing)
+	while (post->n_jobs == 0 && !post->closing) {
+		post->n_idle++;
 		pthread_cond_wait(&post->some, &post->lock);
+		post->n_idle--;
+		post->waking = false;
+	}
 	while (post->n_jobs > 0 && n < post->station.batch)
 		batch[n++] = take_one(post);
 	atomic_store_explicit(&post->metrics->depth, post->n_jobs, memory_order_relaxed);
+	wake = must_wake(post); /* more than one batch holds */
 	pthread_mutex_unlock(&post->lock);
+	if (wake)
+		pthread_cond_signal(&post->some);
 	return n;
 }
 
@@ -126,7 +148,7 @@ static void *hand_run(void *arg)
 bool line_put(struct line *line, unsigned station, unsigned lane, struct job *job)
 {
 	struct post *post = &line->posts[station];
-	bool taken;
+	bool taken, wake = false;
 
 	assert(station < line->n && lane < post->n_lanes);
 	job->entered_us = clock_mono_us();
@@ -136,9 +158,11 @@ bool line_put(struct line *line, unsigned station, unsigned lane, struct job *jo
 		lane_push(&post->lane[lane], job);
 		post->n_jobs++;
 		atomic_store_explicit(&post->metrics->depth, post->n_jobs, memory_order_relaxed);
-		pthread_cond_signal(&post->some);
+		wake = must_wake(post);
 	}
 	pthread_mutex_unlock(&post->lock);
+	if (wake)
+		pthread_cond_signal(&post->some);
 	if (!taken)
 		atomic_fetch_add_explicit(&post->metrics->refused, 1, memory_order_relaxed);
 	return taken;
