@@ -1,0 +1,156 @@
+"""A private instance of Assay: a quickstart home of its own, its daemon and its PostgreSQL."""
+
+import contextlib
+import hashlib
+import json
+import os
+import pathlib
+import shlex
+import shutil
+import signal
+import ssl
+import subprocess
+import tempfile
+import time
+import urllib.request
+
+from .machine import Trouble, family_cpu_us, free_ports, say
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("ASSAY_BUILD", TOP / "build")).resolve()
+PROGRAMS = ("assay-load", "assay-floor")
+START_S = 60
+
+
+def kept_folder():
+    """Where an instance stays with --keep: one a user and build folder."""
+    name = hashlib.sha256(str(BUILD).encode()).hexdigest()[:8]
+    return pathlib.Path(tempfile.gettempdir(), f"assay-bench-{os.getuid()}-{name}")
+
+
+def build_programs():
+    """quickstart has configured and built the daemon; this adds what only a benchmark needs."""
+    done = subprocess.run(["ninja", "-C", BUILD, *PROGRAMS], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise SystemExit(f"bench/run: the build failed:\n{done.stdout}{done.stderr}")
+
+
+class Instance:
+    def __init__(self, keep):
+        self.keep = keep
+        self.folder = kept_folder() if keep else pathlib.Path(tempfile.mkdtemp(prefix="assay-bench-"))
+        self.folder.mkdir(exist_ok=True)
+        self.folder.chmod(0o755)  # PostgreSQL's user has to pass
+        self.home = self.folder / "home"
+        self.environ = {**os.environ, "ASSAY_HOME": str(self.home), "ASSAY_BUILD": str(BUILD)}
+        if not (self.home / "port_base").exists():
+            self.environ["ASSAY_PORT_BASE"] = str(free_ports())
+        else:
+            self.environ.pop("ASSAY_PORT_BASE", None)
+        self.child = None
+
+    def quickstart(self, *arguments):
+        done = subprocess.run([TOP / "deploy" / "quickstart", *arguments], env=self.environ, capture_output=True, text=True)
+        if done.returncode != 0:
+            raise SystemExit(f"bench/run: quickstart failed:\n{done.stdout}{done.stderr}")
+
+    def __enter__(self):
+        say(f"building, and starting a private instance in {self.home}")
+        self.quickstart()
+        build_programs()
+        shown = subprocess.run(
+            ["bash", "-c", f"set -a; . {shlex.quote(str(self.home / 'env'))}; env -0"],
+            env=self.environ, capture_output=True, text=True, check=True,
+        ).stdout
+        self.env = dict(entry.split("=", 1) for entry in shown.split("\0") if entry)
+        self.config_file = self.home / "assay.json"
+        self.config_text = self.config_file.read_text()
+        if "(deleted)" in os.readlink(f"/proc/{self.daemon_pid()}/exe"):
+            say("the daemon has been built anew: starting it again")
+            self.restart()
+        return self
+
+    def __exit__(self, *_):
+        if self.keep:
+            say(f"the instance goes on; stop it with: ASSAY_HOME={self.home} {TOP / 'deploy' / 'quickstart'} stop")
+            return
+        self.quickstart("stop")
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    # ---- processes ----
+
+    def daemon_pid(self):
+        return int((self.home / "assayd.pid").read_text())
+
+    def postmaster_pid(self):
+        return int((self.home / "postgres" / "data" / "postmaster.pid").read_text().splitlines()[0])
+
+    def roles(self):
+        """Process id by role."""
+        found = {}
+        children = pathlib.Path("/proc", str(self.daemon_pid()), "task", str(self.daemon_pid()), "children")
+        for pid in children.read_text().split():
+            words = pathlib.Path("/proc", pid, "cmdline").read_bytes().split(b"\0")
+            if b"--role" in words:
+                found[words[words.index(b"--role") + 1].decode()] = int(pid)
+        return found
+
+    def cpu_us(self):
+        """Per part, microseconds on a processor so far."""
+        return {"assayd": family_cpu_us(self.daemon_pid()), "postgres": family_cpu_us(self.postmaster_pid())}
+
+    # ---- the daemon under another configuration ----
+
+    def stop_daemon(self):
+        pid = self.daemon_pid()
+        os.kill(pid, signal.SIGTERM)
+        deadline = time.monotonic() + START_S
+        while pathlib.Path("/proc", str(pid), "exe").exists():
+            if self.child is not None:
+                self.child.poll()
+            try:
+                os.readlink(f"/proc/{pid}/exe")
+            except OSError:
+                break  # gone, or a zombie that nobody reaps
+            if time.monotonic() > deadline:
+                raise SystemExit("bench/run: assayd does not stop")
+            time.sleep(0.05)
+
+    def start_daemon(self, environ):
+        with open(self.home / "log" / "assayd.log", "ab") as log:
+            self.child = subprocess.Popen(
+                [BUILD / "server" / "assayd", "--config", self.config_file], env={**self.env, **environ},
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            )
+        (self.home / "assayd.pid").write_text(f"{self.child.pid}\n")
+        deadline = time.monotonic() + START_S
+        while not self.ready():
+            if self.child.poll() is not None or time.monotonic() > deadline:
+                raise Trouble(f"assayd does not start; its log: {self.home / 'log' / 'assayd.log'}")
+            time.sleep(0.1)
+
+    def ready(self):
+        context = ssl.create_default_context(cafile=self.env["ASSAY_CACERT"])
+        context.load_cert_chain(self.env["ASSAY_OPERATOR_CERT"], self.env["ASSAY_OPERATOR_KEY"])
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
+        try:
+            return opener.open(self.env["ASSAY_ADMIN_URL"] + "/readyz", timeout=5).status == 200
+        except OSError:
+            return False
+
+    def restart(self, change=lambda config: None, environ={}):
+        config = json.loads(self.config_text)
+        change(config)
+        self.stop_daemon()
+        self.config_file.write_text(json.dumps(config, indent=2) + "\n")
+        self.start_daemon(environ)
+
+    @contextlib.contextmanager
+    def altered(self, change=lambda config: None, environ={}):
+        """The daemon with a changed configuration or environment, for a while."""
+        try:
+            self.restart(change, environ)
+            yield
+        finally:
+            self.config_file.write_text(self.config_text)
+            self.restart()

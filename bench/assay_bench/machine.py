@@ -1,0 +1,94 @@
+"""The machine: what it is, who takes how much of its processors."""
+
+import os
+import pathlib
+import platform
+import socket
+import random
+import sys
+import time
+
+TICK_US = 1e6 / os.sysconf("SC_CLK_TCK")
+CPUCLOCK_SCHED = 2  # of the kernel's clock ids: exact time on a processor, all threads, ended ones too
+
+
+class Trouble(Exception):
+    """A figure cannot be measured; the text says why."""
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def describe():
+    model = "unknown processor"
+    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            model = line.split(":", 1)[1].strip()
+            break
+    memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{model}, {os.cpu_count()} cores, {memory_gib:.0f} GiB, {platform.platform()}"
+
+
+def free_ports(count=3):
+    for base in random.sample(range(21000, 32000, 10), 100):
+        sockets = [socket.socket() for _ in range(count)]
+        try:
+            for offset, s in enumerate(sockets):
+                s.bind(("127.0.0.1", base + offset))
+            return base
+        except OSError:
+            continue
+        finally:
+            for s in sockets:
+                s.close()
+    raise Trouble(f"no {count} free ports in a row between 21000 and 32000")
+
+
+def stat_fields(pid):
+    """What follows the name in /proc/<pid>/stat: state, parent, ..."""
+    return pathlib.Path("/proc", str(pid), "stat").read_text().rsplit(")", 1)[1].split()
+
+
+def family(root):
+    """The process and all below it."""
+    parent_of = {}
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            parent_of[int(entry)] = int(stat_fields(entry)[1])
+        except OSError:
+            continue  # it has ended
+    found = {root}
+    while True:
+        more = {pid for pid, parent in parent_of.items() if parent in found} - found
+        if not more:
+            return found
+        found |= more
+
+
+def process_cpu_us(pid):
+    """Its own, to the nanosecond, and its ended children's, to the tick."""
+    try:
+        own = time.clock_gettime_ns(~pid << 3 | CPUCLOCK_SCHED) / 1000
+        fields = stat_fields(pid)
+        return own + (int(fields[13]) + int(fields[14])) * TICK_US
+    except OSError:
+        return 0.0
+
+
+def family_cpu_us(root):
+    """A child that ends goes over into its parent's account, so that nothing is lost between two readings."""
+    return sum(map(process_cpu_us, family(root)))
+
+
+def family_memory_kib(root):
+    """Proportional set size: what they share counts once. PostgreSQL's processes may be another user's: 0 then."""
+    total = 0
+    for pid in family(root):
+        try:
+            for line in pathlib.Path("/proc", str(pid), "smaps_rollup").read_text().splitlines():
+                if line.startswith("Pss:"):
+                    total += int(line.split()[1])
+        except OSError:
+            continue
+    return total

@@ -1,0 +1,109 @@
+"""bench/run - what an attested enrolment costs on this machine, measured on a private instance that it makes itself.
+
+CPU is the operating system's own account (nanoseconds on a processor) of all roles of assayd and of every PostgreSQL
+process; the load driver's is apart. The database is as durable as in production: fsync and synchronous_commit on.
+"""
+
+import argparse
+import dataclasses
+import datetime
+import json
+import pathlib
+import subprocess
+
+from . import line, table
+from .instance import TOP, Instance
+from .machine import Trouble, describe, say
+
+
+@dataclasses.dataclass(frozen=True)
+class Measurement:
+    name: str
+    measure: callable  # bench -> figures
+    gives: tuple  # names of figures
+    needs: tuple = ()  # measurements whose figures it uses
+
+
+MEASUREMENTS = (
+    Measurement("floor", line.floor, ("floor_us",)),
+    Measurement("line", line.line, ("line64_rate", "line64_p99_ms", "line64_cpu_us", "line64_ratio_floor"), ("floor",)),
+    Measurement("connect", line.connect, ("connect_full_cpu_us", "connect_resumed_cpu_us")),
+)
+NAMES = [m.name for m in MEASUREMENTS]
+
+
+class Bench:
+    """What the measurements share."""
+
+    def __init__(self, instance, quick):
+        self.instance, self.quick = instance, quick
+        self.figures, self.series, self.absent = {}, {}, {}
+
+    def scale(self, quick, full):
+        return quick if self.quick else full
+
+    def run(self, measurement):
+        missing = [name for name in measurement.needs if name in self.absent_measurements()]
+        try:
+            if missing:
+                raise Trouble(f"it needs {', '.join(missing)}")
+            self.figures |= measurement.measure(self)
+        except Trouble as trouble:
+            table.heading(f"{measurement.name}: not measured: {trouble}")
+            for name in measurement.gives:
+                if name not in self.figures:
+                    self.absent.setdefault(name, str(trouble))
+
+    def absent_measurements(self):
+        return {m.name for m in MEASUREMENTS if any(name in self.absent for name in m.gives)}
+
+
+def wanted(only):
+    """In the order of the table, with what they need."""
+    names = set(only or NAMES)
+    for m in reversed(MEASUREMENTS):
+        if m.name in names:
+            names |= set(m.needs)
+    return [m for m in MEASUREMENTS if m.name in names]
+
+
+def parse_options():
+    parser = argparse.ArgumentParser(
+        prog="bench/run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="smaller numbers, under 90 s")
+    parser.add_argument("--json", metavar="FILE", help="write the figures there")
+    parser.add_argument("--only", metavar="NAME,...", help=f"of {', '.join(NAMES)} (and what they need)")
+    parser.add_argument("--keep", action="store_true", help="use the instance that the last run with --keep left "
+                        "(started again if the daemon has been rebuilt), and leave it running")
+    options = parser.parse_args()
+    options.only = options.only.split(",") if options.only else None
+    unknown = set(options.only or ()) - set(NAMES)
+    if unknown:
+        parser.error(f"--only takes names of {', '.join(NAMES)}; not known: {', '.join(sorted(unknown))}")
+    return options
+
+
+def report(bench):
+    commit = subprocess.run(["git", "-C", TOP, "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip()
+    return {
+        "machine": describe(),
+        "commit": commit,
+        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "quick": bench.quick,
+        "figures": bench.figures,
+        "series": bench.series,
+    }
+
+
+def main():
+    options = parse_options()
+    with Instance(options.keep) as instance:
+        bench = Bench(instance, options.quick)
+        for measurement in wanted(options.only):
+            bench.run(measurement)
+        table.figures(bench.figures, bench.absent)
+        if options.json:
+            pathlib.Path(options.json).write_text(json.dumps(report(bench), indent=1) + "\n")
+            say(f"written: {options.json}")
+    return 0
