@@ -4,12 +4,14 @@
  *
  * On a connection of its own, so that a long list of revocations holds up neither intents nor heartbeats.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <openssl/evp.h>
 
 #include "base/clock.h"
 #include "ca/ca.h"
+#include "channel/message.h"
 
 static enum reason entries_of(const struct revocation_row *rows, size_t n, struct revoked_entry **ret_entries,
 			      struct fault *f)
@@ -75,11 +77,13 @@ void station_status(void *role, unsigned thread, struct job **batch, size_t n)
 static enum reason encode(const struct issue *issue, struct buf *body, struct fault *f)
 {
 	AUTO(buf_done) struct buf crl = { 0 };
+	struct message_crl message;
 
 	TRY(signed_assemble(buf_blob(&issue->tbs), buf_blob(&issue->tail), &crl, f));
-	TRY(pack_text(body, issuer_name(issue->issuer), f));
-	TRY(pack_u64(body, issue->crl_number, f));
-	return pack_bytes(body, buf_blob(&crl), f);
+	snprintf(message.issuer, sizeof(message.issuer), "%s", issuer_name(issue->issuer));
+	message.number = issue->crl_number;
+	message.der = buf_blob(&crl);
+	return message_crl_encode(&message, body, f);
 }
 
 void crl_signed(struct ca *ca, struct issue *issue)

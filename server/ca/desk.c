@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "ca/ca.h"
+#include "channel/message.h"
 #include "observe/log.h"
 #include "role.h"
 
@@ -43,44 +44,29 @@ static enum reason take_enrol(struct ca *ca, struct channel *channel, const stru
 	return REASON_OK;
 }
 
-/* It goes into the ledger as text: what PostgreSQL would not take must not wait there in front of every intent. */
-static bool is_plain(const char *text)
-{
-	for (; *text != '\0'; text++)
-		if (*text < ' ' || *text > '~')
-			return false;
-	return true;
-}
-
-/* Body: hash, description. There is no answer: grants that name the policy come behind it on the same line. */
+/* There is no answer: grants that name the policy come behind it on the same line. */
 static enum reason take_policy(struct ca *ca, struct channel *channel, const struct frame *frame, struct fault *f)
 {
-	struct pack_reader r = { .left = frame->body };
-	struct blob hash = pack_get_bytes(&r);
+	struct message_policy policy;
 	struct issue *issue;
-	char what[256];
 
-	pack_get_text(&r, what, sizeof(what));
-	if (!pack_done(&r) || hash.len != 32 || !is_plain(what))
-		return fault_set(f, REASON_CHANNEL_FRAME, "policy of %zu bytes", frame->body.len);
+	TRY(message_policy_decode(frame->body, &policy, f));
 	TRY(issue_new(ca, ISSUE_POLICY, LANE_OWN, channel, frame->id, &issue, f));
-	memcpy(issue->policy_hash, hash.ptr, hash.len);
-	snprintf(issue->policy_what, sizeof(issue->policy_what), "%s", what);
+	memcpy(issue->policy_hash, policy.hash, sizeof(policy.hash));
+	snprintf(issue->policy_what, sizeof(issue->policy_what), "%s", policy.what);
 	put(ca, CA_INTEND, issue);
 	return REASON_OK;
 }
 
-/* Body: the issuer's name. */
 static enum reason take_crl_ask(struct ca *ca, struct channel *channel, const struct frame *frame, struct fault *f)
 {
-	struct pack_reader r = { .left = frame->body };
 	char name[LIMIT_PROFILE_CHARS + 1];
 	struct issuer *issuer;
 	struct issue *issue;
 
-	pack_get_text(&r, name, sizeof(name));
+	TRY(message_crl_ask_decode(frame->body, name, f));
 	issuer = ca_issuer(ca, name);
-	if (!pack_done(&r) || issuer == NULL)
+	if (issuer == NULL)
 		return fault_set(f, REASON_CHANNEL_FRAME, "CRL of an unknown issuer");
 	if (issue_new(ca, ISSUE_CRL, LANE_OWN, channel, frame->id, &issue, f) != REASON_OK) {
 		refuse(channel, frame, f);

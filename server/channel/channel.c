@@ -15,9 +15,8 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#define FRAME_VERSION 1
-#define LENGTH_BYTES 4
-#define AFTER_LENGTH_BYTES 10 /* version, type, id */
+#include "channel/split.h"
+
 #define READ_BYTES ((size_t)64 * 1024)
 #define KEEP_BYTES ((size_t)1024 * 1024) /* a buffer that a burst has made larger is given back */
 #define SEND_TIMEOUT_S 5
@@ -75,12 +74,10 @@ void channel_unref(struct channel *channel)
 
 static enum reason append_frame(struct buf *b, enum frame_type type, uint64_t id, struct blob body)
 {
-	TRY(buf_reserve(b,
-			b->len + LENGTH_BYTES + AFTER_LENGTH_BYTES + body.len > b->cap
-				? (b->len + LENGTH_BYTES + AFTER_LENGTH_BYTES + body.len) * 2
-				: b->cap,
-			NULL));
-	TRY(pack_u32(b, (uint32_t)(AFTER_LENGTH_BYTES + body.len), NULL));
+	size_t need = b->len + FRAME_LENGTH_BYTES + FRAME_HEAD_BYTES + body.len;
+
+	TRY(buf_reserve(b, need > b->cap ? need * 2 : b->cap, NULL));
+	TRY(pack_u32(b, (uint32_t)(FRAME_HEAD_BYTES + body.len), NULL));
 	TRY(pack_u8(b, FRAME_VERSION, NULL));
 	TRY(pack_u8(b, (uint8_t)type, NULL));
 	TRY(pack_u64(b, id, NULL));
@@ -91,7 +88,7 @@ bool channel_send(struct channel *channel, enum frame_type type, uint64_t id, st
 {
 	bool sent = false;
 
-	if (body.len > LIMIT_FRAME_OWN_BYTES - AFTER_LENGTH_BYTES)
+	if (body.len > LIMIT_FRAME_OWN_BYTES - FRAME_HEAD_BYTES)
 		return false;
 	pthread_mutex_lock(&channel->lock);
 	if (!channel->down && !channel->draining &&
@@ -174,30 +171,16 @@ static void *write_run(void *arg)
 /* Gives every whole frame in `in` to the events and keeps the rest; false if one is malformed. */
 static bool take_frames(struct channel *channel, struct buf *in)
 {
-	struct pack_reader r = { .left = buf_blob(in) };
+	struct blob left = buf_blob(in);
+	struct frame frame;
+	enum split split;
 
-	while (r.left.len >= LENGTH_BYTES) {
-		struct pack_reader ahead = r;
-		size_t len = pack_get_u32(&ahead);
-		struct frame frame;
-
-		if (len < AFTER_LENGTH_BYTES || len > channel->frame_max)
-			return false;
-		if (ahead.left.len < len)
-			break;
-		if (pack_get_u8(&ahead) != FRAME_VERSION)
-			return false;
-		frame.type = (enum frame_type)pack_get_u8(&ahead);
-		frame.id = pack_get_u64(&ahead);
-		frame.body = BLOB(ahead.left.ptr, len - AFTER_LENGTH_BYTES);
+	while ((split = frame_split(&left, channel->frame_max, &frame)) == SPLIT_FRAME)
 		channel->events->frame(channel->user, channel, &frame);
-		r.left.ptr += LENGTH_BYTES + len;
-		r.left.len -= LENGTH_BYTES + len;
-	}
-	if (r.left.len > 0)
-		memmove(in->ptr, r.left.ptr, r.left.len);
-	in->len = r.left.len;
-	return true;
+	if (left.len > 0)
+		memmove(in->ptr, left.ptr, left.len);
+	in->len = left.len;
+	return split == SPLIT_WAIT;
 }
 
 static void read_frames(struct channel *channel)

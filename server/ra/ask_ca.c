@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "channel/message.h"
 #include "http/body.h"
 #include "observe/log.h"
 #include "pkcs7.h"
@@ -85,14 +86,15 @@ static void away(struct ra *ra, struct enrolment *e, const char *detail)
 static bool tell_policy(const struct ra *ra, struct channel *channel, const uint8_t hash[32])
 {
 	AUTO(buf_done) struct buf body = { 0 };
-	char what[200]; /* the ca takes no longer one */
+	struct message_policy message;
 	struct fault f;
 
-	snprintf(what, sizeof(what), "profiles of %s", ra->config->profiles);
-	for (char *p = what; *p != '\0'; p++)
+	memcpy(message.hash, hash, sizeof(message.hash));
+	snprintf(message.what, sizeof(message.what), "profiles of %s", ra->config->profiles);
+	for (char *p = message.what; *p != '\0'; p++)
 		if (*p < ' ' || *p > '~') /* a folder may be called anything; the ca takes plain text */
 			*p = '?';
-	if (pack_bytes(&body, BLOB(hash, 32), &f) == REASON_OK && pack_text(&body, what, &f) == REASON_OK)
+	if (message_policy_encode(&message, &body, &f) == REASON_OK)
 		return channel_send(channel, FRAME_POLICY, 0, buf_blob(&body));
 	log_fault(LOG_ERROR, "policy", &f);
 	return false;

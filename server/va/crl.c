@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "channel/message.h"
 #include "observe/log.h"
 #include "va/va.h"
 
@@ -26,7 +27,7 @@ static bool send_ask(struct channel *channel, const char *issuer)
 	AUTO(buf_done) struct buf body = { 0 };
 	struct fault f;
 
-	if (pack_text(&body, issuer, &f) != REASON_OK) {
+	if (message_crl_ask_encode(issuer, &body, &f) != REASON_OK) {
 		log_fault(LOG_ERROR, "crl_ask", &f);
 		return false;
 	}
@@ -141,26 +142,20 @@ static void keep(struct va *va, struct status *s, struct buf *crl, uint64_t numb
 
 static enum reason take_crl(struct va *va, struct blob body, struct fault *f)
 {
-	struct pack_reader r = { .left = body };
-	char name[LIMIT_PROFILE_CHARS + 1];
 	AUTO(buf_done) struct buf crl = { 0 };
-	uint64_t number;
-	struct blob der;
+	struct message_crl message;
 	struct status *s;
 	int64_t this_s = 0, half_s = 0;
 
-	pack_get_text(&r, name, sizeof(name));
-	number = pack_get_u64(&r);
-	der = pack_get_bytes(&r);
-	s = status_of(va, name);
-	if (!pack_done(&r) || s == NULL)
-		return fault_set(f, REASON_CHANNEL_FRAME,
-				 "CRL frame is malformed, or of an issuer that is not configured");
-	TRY(read_dates(der, &this_s, &half_s, f));
-	TRY(buf_copy(der, &crl, f));
-	keep(va, s, &crl, number, this_s, half_s);
-	log_event(LOG_INFO, "crl", "issuer", LOG_STR, name, "number", LOG_INT, (int64_t)number, "bytes", LOG_INT,
-		  (int64_t)der.len, NULL);
+	TRY(message_crl_decode(body, &message, f));
+	s = status_of(va, message.issuer);
+	if (s == NULL)
+		return fault_set(f, REASON_CHANNEL_FRAME, "CRL of an issuer that is not configured");
+	TRY(read_dates(message.der, &this_s, &half_s, f));
+	TRY(buf_copy(message.der, &crl, f));
+	keep(va, s, &crl, message.number, this_s, half_s);
+	log_event(LOG_INFO, "crl", "issuer", LOG_STR, s->name, "number", LOG_INT, (int64_t)message.number, "bytes",
+		  LOG_INT, (int64_t)message.der.len, NULL);
 	return REASON_OK;
 }
 

@@ -17,6 +17,8 @@ assay_fuzz_target(chain LIBS ca-core)
 # Between the roles
 assay_fuzz_target(frame LIBS server-core)
 assay_fuzz_target(answer LIBS server-roles)
+assay_fuzz_target(stream LIBS server-core)
+assay_fuzz_target(message LIBS server-core)
 # What operators write
 assay_fuzz_target(config LIBS server-core)
 assay_fuzz_target(profile LIBS policy)
