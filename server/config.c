@@ -111,6 +111,8 @@ static const struct key token_keys[] = {
 };
 
 static const struct key confinement_keys[] = {
+	{ "sign_timeout_ms", KEY_UNSIGNED, offsetof(struct config, sign_timeout_ms), .fallback = "20000", .min = 1000,
+	  .max = 600000 },
 	{ "seccomp", KEY_CHOICE, offsetof(struct config, confinement.seccomp), .fallback = "required",
 	  .choices = seccomp_choices },
 };

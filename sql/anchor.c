@@ -47,6 +47,11 @@ enum reason anchor_open(const char *dir, const char *stream, struct anchor *ret_
 	if (anchor.fd < 0)
 		return fault_set(f, REASON_CONFIG, "cannot open anchor %s: %s", anchor.path, strerror(errno));
 	n = pread(anchor.fd, line, sizeof(line), 0);
+	if (n == 0 && anchor_write(&anchor, &position, f) != REASON_OK) {
+		close(anchor.fd);
+		unlink(anchor.path); /* else half a line could be left */
+		return REASON_LEDGER_AWAY;
+	}
 	if (n != 0 && (n != (ssize_t)sizeof(line) || !parse_line(line, &position))) {
 		close(anchor.fd);
 		return fault_set(f, REASON_CONFIG, "anchor %s is damaged: compare with table chain, then remove it",
@@ -62,16 +67,24 @@ enum reason anchor_write(struct anchor *anchor, const struct position *position,
 	char line[LINE_BYTES + 1], hex[65];
 	int64_t now_us = clock_mono_us();
 
+	anchor->failed = true;
 	text_hex(BLOB_OF(position->hash), hex, sizeof(hex));
 	snprintf(line, sizeof(line), "%020" PRIu64 " %s\n", position->seq, hex);
 	if (pwrite(anchor->fd, line, LINE_BYTES, 0) != LINE_BYTES)
 		return fault_set(f, REASON_LEDGER_AWAY, "cannot write anchor %s: %s", anchor->path, strerror(errno));
-	if (now_us - anchor->synced_us < SYNC_EVERY_US)
-		return REASON_OK;
-	if (fdatasync(anchor->fd) != 0)
-		return fault_set(f, REASON_LEDGER_AWAY, "cannot sync anchor %s: %s", anchor->path, strerror(errno));
-	anchor->synced_us = now_us;
+	if (now_us - anchor->synced_us >= SYNC_EVERY_US) {
+		if (fdatasync(anchor->fd) != 0)
+			return fault_set(f, REASON_LEDGER_AWAY, "cannot sync anchor %s: %s", anchor->path,
+					 strerror(errno));
+		anchor->synced_us = now_us;
+	}
+	anchor->failed = false;
 	return REASON_OK;
+}
+
+enum reason anchor_mend(struct anchor *anchor, const struct position *position, struct fault *f)
+{
+	return anchor->failed ? anchor_write(anchor, position, f) : REASON_OK;
 }
 
 static bool read_line(const char *path, char line[LINE_BYTES])

@@ -34,8 +34,8 @@ enum { LANE_LINE, LANE_FIELD, LANE_OWN, LANES };                /* enrolments, r
 #define CA_POLICIES_HOURLY 32 /* new ones among them in one hour: each is a row for ever */
 #define CA_PENDING_TRIES 3 /* how often a claim whose intent has just left the line is asked for again */
 #define CA_CLOCK_SKEW_S 5  /* how far nodes' clocks may be apart */
-#define CA_CRL_VALIDITY_S (24 * 3600)       /* of a CRL; the va asks for a new one long before */
-#define CA_SIGN_TIMEOUT_US (20 * 1000000LL) /* a token that takes longer hangs: network HSMs answer in milliseconds */
+#define CA_CRL_VALIDITY_S (24 * 3600) /* of a CRL; the va asks for a new one long before */
+#define CA_CRL_BACKDATE_S (5 * 60)    /* thisUpdate lies so far back: a relying party's clock may be behind ours */
 
 enum issue_kind {
 	ISSUE_CERTIFICATE, /* a grant of the ra's */
@@ -101,6 +101,7 @@ struct policy_known {
 struct intend_room {
 	bool checked;     /* clock and anchor have been looked at since the last trouble */
 	bool told_behind; /* the alarm has been given: the ledger went back in time */
+	enum reason told; /* why it is not ready, as the log has it */
 	bool voided;      /* what an earlier process left unsigned has been voided */
 	int64_t newest_s; /* newest wall time known to be in the ledger */
 	int64_t policies_hour; /* in which policies_new were announced */

@@ -52,8 +52,8 @@ static enum reason build(struct ca *ca, struct issue *issue, struct fault *f)
 	reason = entries_of(rows, n, &entries, f);
 	free(rows);
 	if (reason == REASON_OK)
-		reason = issuer_build_crl(issue->issuer, issue->crl_number, now_s, now_s + CA_CRL_VALIDITY_S, entries,
-					  n, &issue->tbs, f);
+		reason = issuer_build_crl(issue->issuer, issue->crl_number, now_s - CA_CRL_BACKDATE_S,
+					  now_s + CA_CRL_VALIDITY_S, entries, n, &issue->tbs, f);
 	free(entries);
 	return reason == REASON_OK ? intend_crl(ca, issue, f) : reason;
 }

@@ -139,16 +139,15 @@ static void alarm_behind(struct ca *ca, const struct fault *fault)
 enum reason intend_prepare(struct ca *ca, struct fault *f)
 {
 	enum reason reason = prepare(ca, f);
-	bool ready = reason == REASON_OK;
+	bool ready = reason == REASON_OK, was_ready = atomic_exchange(&ca->ledger_ready, ready);
 
 	if (reason == REASON_LEDGER_BEHIND)
 		alarm_behind(ca, f);
-	if (ready != atomic_exchange(&ca->ledger_ready, ready)) {
-		if (ready)
-			log_event(LOG_INFO, "ready", NULL);
-		else
-			log_fault(LOG_ERROR, "not_ready", f);
-	}
+	if (ready && !was_ready)
+		log_event(LOG_INFO, "ready", NULL);
+	if (!ready && (was_ready || reason != ca->room->told))
+		log_fault(LOG_ERROR, "not_ready", f);
+	ca->room->told = reason;
 	if (!ready)
 		ca->room->checked = false;
 	return reason;

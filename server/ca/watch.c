@@ -25,12 +25,12 @@ struct watch {
 
 static void look(struct ca *ca)
 {
-	int64_t now_us = clock_mono_us();
+	int64_t now_us = clock_mono_us(), timeout_us = ca->config->sign_timeout_ms * 1000LL;
 
 	for (unsigned i = 0; i < ca->config->token.sessions; i++) {
 		int64_t since_us = atomic_load(&ca->signing_since_us[i]);
 
-		if (since_us == 0 || now_us - since_us < CA_SIGN_TIMEOUT_US)
+		if (since_us == 0 || now_us - since_us < timeout_us)
 			continue;
 		log_event(LOG_ERROR, "token_hangs", "session", LOG_INT, (int64_t)i, "ms", LOG_INT,
 			  (now_us - since_us) / 1000, NULL);

@@ -27,6 +27,7 @@ SHIM = BUILD / "tests" / "fault" / "shim" / "libassay_p11_shim.so"
 VERIFY_CHAIN = TOP / "tests" / "integration" / "sql" / "verify_chain.py"
 ROLES = ("ra", "ca", "va", "admin")
 DEADLINE_MS = 4000
+SIGN_TIMEOUT_MS = 4000  # of the token; longer than what a test lets it take
 
 # Modes of the shim, in the order of its enum.
 PASS, FAIL_BEFORE, FAIL_AFTER, CRASH_BEFORE, CRASH_AFTER, GARBAGE, SESSION_LOST = range(7)
@@ -110,6 +111,7 @@ class Plant(Assay):
         config = json.loads(file.read_text())
         config["token"]["module"] = str(SHIM)
         config["est"]["deadline_ms"] = DEADLINE_MS
+        config["token"]["sign_timeout_ms"] = SIGN_TIMEOUT_MS
         if changes:
             changes(config)
         file.write_text(json.dumps(config, indent=2))
@@ -179,6 +181,10 @@ class Plant(Assay):
         pid = self.wait_pid(role)
         os.kill(pid, signal.SIGKILL)
         return pid
+
+    def kill_supervisor(self):
+        self.daemon.kill()
+        self.daemon.wait()
 
     @contextlib.contextmanager
     def stopped(self, role):
@@ -255,6 +261,22 @@ class Plant(Assay):
             yield
         finally:
             self.superuser_sql(f"drop trigger fault on {table}")
+
+    @contextlib.contextmanager
+    def holding(self, table):
+        """Every insert into one table waits until this ends, without a lock that could time out."""
+        self.superuser_sql(
+            f"""create table if not exists fault_hold (); create or replace function fault_held() returns trigger
+            language plpgsql security definer as $$ begin
+            while exists (select from pg_class where relname = 'fault_hold') loop perform pg_sleep(0.01); end loop;
+            return null; end $$;
+            create trigger fault_held before insert on {table} for each statement execute function fault_held()"""
+        )
+        try:
+            yield
+        finally:
+            self.superuser_sql("drop table fault_hold")
+            self.superuser_sql(f"drop trigger fault_held on {table}")
 
     def superuser_sql(self, statement):
         return self.sql(statement, self.env["ASSAY_DATABASE_URL"].replace("assay_read", "postgres"))

@@ -71,6 +71,7 @@ def test_an_insert_of_the_record_fails(plant, table):
     csr, _, chip = plant.request()
     with plant.failing(table, times=1):
         assert_refused(send(plant, csr))
+        assert [(signed, void) for _, signed, void, _ in plant.certificates_of(chip)] == [(False, True)], "void at once"
     rows = assert_one_in_the_end(plant, csr, chip)
     assert [void for _, signed, void, _ in rows if not signed] == [True] * (len(rows) - 1), rows
     plant.account()

@@ -254,6 +254,17 @@ static void ask_crl(uint64_t id)
 	buf_done(&body);
 }
 
+/* Good to a relying party whose clock is minutes behind, and for a day. */
+static void assert_dates(const X509_CRL *crl)
+{
+	int days, seconds;
+
+	assert_int_equal(ASN1_TIME_diff(&days, &seconds, X509_CRL_get0_lastUpdate(crl), NULL), 1);
+	assert_true(days == 0 && seconds >= 5 * 60 && seconds < 10 * 60);
+	assert_int_equal(ASN1_TIME_diff(&days, &seconds, NULL, X509_CRL_get0_nextUpdate(crl)), 1);
+	assert_true(days == 1 ? seconds == 0 : seconds > 23 * 3600);
+}
+
 static void a_crl_is_signed_and_a_revocation_is_in_it_and_in_every_view(void **state)
 {
 	struct plant *plant = *state;
@@ -269,6 +280,7 @@ static void a_crl_is_signed_and_a_revocation_is_in_it_and_in_every_view(void **s
 	crl = crl_of(peer_answer(&va, 1), &number);
 	assert_int_equal(X509_CRL_verify(crl, X509_get0_pubkey(plant->attested)), 1);
 	assert_int_equal(sk_X509_REVOKED_num(X509_CRL_get_REVOKED(crl)), -1);
+	assert_dates(crl);
 	X509_CRL_free(crl);
 	text_hex(BLOB(e.serial, e.serial_len), hex, sizeof(hex));
 	world_sql(plant->world, "select revoke('\\x%s', 1, 'test')", hex);
