@@ -39,7 +39,6 @@ void role_prepare(void)
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* a log that may not grow is an error to write(), not an end */
 	setrlimit(RLIMIT_CORE, &no_core);
-	signal(SIGXFSZ, SIG_IGN); /* a log that may not grow is an error to write(), not an end */
 	/* the usual 1,024 would end a listener's connections before its own limit does; nothing here uses select() */
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
 		files.rlim_cur = files.rlim_max;
@@ -120,14 +119,11 @@ static enum reason become(const struct passwd *user, struct fault *f)
 		return fault_set(f, REASON_STOPPING, "the supervisor has ended");
 	return REASON_OK;
 }
-	pid_t parent = getppid();
 
 enum reason role_become(const struct config *config, enum role role, struct fault *f)
 {
 	struct passwd *user;
 
-	if (parent_death_signal != 0 && getppid() != parent)
-		return fault_set(f, REASON_STOPPING, "the supervisor has ended");
 	if (started_as_root && config->user[role] != NULL) {
 		TRY(find_user(config, role, &user, f));
 		TRY(become(user, f));
