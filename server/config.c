@@ -81,6 +81,10 @@ static const struct key listener_keys[] = {
 	  .max = 100000 },
 	{ "handshakes_s", KEY_UNSIGNED, offsetof(struct listener_options, handshakes_s), .fallback = "100", .min = 0,
 	  .max = 100000 },
+	{ "reserve", KEY_UNSIGNED, offsetof(struct listener_options, reserve), .fallback = "200", .min = 0,
+	  .max = 100000 },
+	{ "strangers_s", KEY_UNSIGNED, offsetof(struct listener_options, strangers_s), .fallback = "1000", .min = 0,
+	  .max = 100000 },
 };
 
 static const struct key admin_keys[] = {

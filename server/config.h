@@ -12,6 +12,8 @@
  *   "est": { "listeners": [ { "name": "est", "address": "127.0.0.1", "port": 8443, "threads": 2,
  *                             "connections": 2000, "idle_s": 60,
  *                             "per_address": 500, "handshakes_s": 100,       of one address; 0: no limit
+ *                             "reserve": 200,   of `connections`, for addresses that rigs have shown themselves from
+ *                             "strangers_s": 1000,   begun a second of all other addresses together; 0: no limit
  *                             "clients": "any" } ],                          any, or rigs: rigs and RAs alone
  *            "certificate": "tls/est.pem", "key": "tls/est.key",   chain, leaf first
  *            "default_label": "line", "realm": "assay", "nonce_key": "secrets/nonce.key", "deadline_ms": 10000,
@@ -56,6 +58,7 @@ struct listener_options {
 	unsigned threads, connections, idle_s;
 	int clients;                        /* enum listener_clients */
 	unsigned per_address, handshakes_s; /* connections open, and begun a second, of one address; 0: no limit */
+	unsigned reserve, strangers_s;      /* http/doorkeeper.h */
 };
 
 enum seccomp_mode { SECCOMP_REQUIRED, SECCOMP_WANTED, SECCOMP_OFF };

@@ -12,17 +12,26 @@
 
 #define KEY_BYTES 16
 
-struct doorkeeper {
-	unsigned connections, per_s;
-	uint8_t key[KEY_BYTES];
-	pthread_mutex_t lock; /* of the slots */
-	struct slot {
-		unsigned open;
-		int64_t paid_until_us; /* each beginning moves it on by 1/per_s; it may be a burst ahead of the clock */
-	} slot[DOORKEEPER_SLOTS];
+struct bucket {
+	int64_t paid_until_us; /* each beginning moves it on by 1/per_s; it may be a burst ahead of the clock */
 };
 
-struct doorkeeper *doorkeeper_new(unsigned connections, unsigned per_s)
+struct slot {
+	unsigned open, rigs;      /* connections; those on which a rig has shown itself */
+	int64_t vouched_until_us; /* no stranger till then, or while `rigs` is not 0 */
+	struct bucket bucket;
+};
+
+struct doorkeeper {
+	struct doorkeeper_limits limits;
+	uint8_t key[KEY_BYTES];
+	pthread_mutex_t lock; /* of all below */
+	unsigned open;
+	struct bucket strangers;
+	struct slot slot[DOORKEEPER_SLOTS];
+};
+
+struct doorkeeper *doorkeeper_new(const struct doorkeeper_limits *limits)
 {
 	struct doorkeeper *keeper = calloc(1, sizeof(*keeper));
 
@@ -30,8 +39,9 @@ struct doorkeeper *doorkeeper_new(unsigned connections, unsigned per_s)
 		free(keeper);
 		return NULL;
 	}
-	keeper->connections = connections;
-	keeper->per_s = per_s;
+	keeper->limits = *limits;
+	if (keeper->limits.reserve > limits->all / 2)
+		keeper->limits.reserve = limits->all / 2;
 	pthread_mutex_init(&keeper->lock, NULL);
 	return keeper;
 }
@@ -65,27 +75,48 @@ static unsigned slot_of(const struct doorkeeper *keeper, const struct sockaddr *
 	return (unsigned)(mac[0] | mac[1] << 8) & (DOORKEEPER_SLOTS - 1);
 }
 
-static bool pay(struct slot *slot, unsigned per_s, int64_t now_us)
+static bool may_pay(const struct bucket *bucket, unsigned per_s, int64_t now_us)
 {
-	int64_t from_us = slot->paid_until_us > now_us ? slot->paid_until_us : now_us;
-
-	if (per_s == 0)
-		return true;
-	if (from_us - now_us > DOORKEEPER_BURST_S * INT64_C(1000000))
-		return false;
-	slot->paid_until_us = from_us + 1000000 / per_s;
-	return true;
+	return per_s == 0 || bucket->paid_until_us - now_us <= DOORKEEPER_BURST_S * INT64_C(1000000);
 }
 
-bool doorkeeper_admit(struct doorkeeper *keeper, const struct sockaddr *from, int64_t now_us)
+static void pay(struct bucket *bucket, unsigned per_s, int64_t now_us)
+{
+	int64_t from_us = bucket->paid_until_us > now_us ? bucket->paid_until_us : now_us;
+
+	if (per_s != 0)
+		bucket->paid_until_us = from_us + 1000000 / per_s;
+}
+
+/* Nothing is paid by who is turned away: an address in a storm of its own does not use up the others' share. */
+static enum door admit(struct doorkeeper *keeper, struct slot *slot, int64_t now_us)
+{
+	const struct doorkeeper_limits *limits = &keeper->limits;
+	bool stranger = slot->rigs == 0 && now_us >= slot->vouched_until_us;
+
+	if (limits->per_address != 0 && slot->open >= limits->per_address)
+		return DOOR_ADDRESS;
+	if (!may_pay(&slot->bucket, limits->per_address_s, now_us))
+		return DOOR_ADDRESS;
+	if (limits->all != 0 && keeper->open >= limits->all - (stranger ? limits->reserve : 0))
+		return DOOR_FULL;
+	if (stranger && !may_pay(&keeper->strangers, limits->strangers_s, now_us))
+		return DOOR_STRANGERS;
+	pay(&slot->bucket, limits->per_address_s, now_us);
+	if (stranger)
+		pay(&keeper->strangers, limits->strangers_s, now_us);
+	return DOOR_OPEN;
+}
+
+enum door doorkeeper_admit(struct doorkeeper *keeper, const struct sockaddr *from, int64_t now_us)
 {
 	struct slot *slot = &keeper->slot[slot_of(keeper, from)];
-	bool admitted;
+	enum door door;
 
 	pthread_mutex_lock(&keeper->lock);
-	admitted = (keeper->connections == 0 || slot->open < keeper->connections) && pay(slot, keeper->per_s, now_us);
+	door = admit(keeper, slot, now_us);
 	pthread_mutex_unlock(&keeper->lock);
-	return admitted;
+	return door;
 }
 
 unsigned doorkeeper_entered(struct doorkeeper *keeper, const struct sockaddr *from)
@@ -93,14 +124,29 @@ unsigned doorkeeper_entered(struct doorkeeper *keeper, const struct sockaddr *fr
 	unsigned slot = slot_of(keeper, from);
 
 	pthread_mutex_lock(&keeper->lock);
+	keeper->open++;
 	keeper->slot[slot].open++;
 	pthread_mutex_unlock(&keeper->lock);
 	return slot;
 }
 
-void doorkeeper_left(struct doorkeeper *keeper, unsigned slot)
+void doorkeeper_vouch(struct doorkeeper *keeper, unsigned slot)
 {
 	pthread_mutex_lock(&keeper->lock);
-	keeper->slot[slot].open--;
+	keeper->slot[slot].rigs++;
+	pthread_mutex_unlock(&keeper->lock);
+}
+
+void doorkeeper_left(struct doorkeeper *keeper, unsigned number, bool vouched, int64_t now_us)
+{
+	struct slot *slot = &keeper->slot[number];
+
+	pthread_mutex_lock(&keeper->lock);
+	keeper->open--;
+	slot->open--;
+	if (vouched) {
+		slot->rigs--;
+		slot->vouched_until_us = now_us + DOORKEEPER_VOUCHED_S * INT64_C(1000000);
+	}
 	pthread_mutex_unlock(&keeper->lock);
 }

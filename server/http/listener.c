@@ -3,26 +3,21 @@
  */
 #include "http/listener.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netdb.h>
-#include <netinet/tcp.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/clock.h"
+#include "http/acceptor.h"
 #include "http/doorkeeper.h"
 #include "http/listener_impl.h"
 #include "http/tls.h"
 #include "observe/log.h"
 
 #define CONNECTION_MEMORY_BYTES (32 * 1024) /* headers, and one piece of a body */
-#define BACKLOG 256
-#define WATCH_US 500000 /* how often overdue connections are looked for */
+#define PENDING_MAX 64                      /* of a thread: admitted, and not yet counted by the doorkeeper */
+#define WATCH_US 500000                     /* how often overdue connections are looked for */
 
 struct listener {
 	const struct http_app *app;
@@ -32,7 +27,7 @@ struct listener {
 	struct doorkeeper *doorkeeper;
 	bool for_rigs;
 	unsigned idle_s;
-	int fd; /* -1 once libmicrohttpd owns or has given back the socket */
+	struct acceptor *acceptor; /* NULL once newcomers are not taken any more */
 	uint16_t port;
 	struct MHD_Daemon *daemon;
 	pthread_t watcher;
@@ -78,6 +73,14 @@ unsigned listener_door(const struct exchange *x)
 uint16_t listener_port(const struct listener *listener)
 {
 	return listener->port;
+}
+
+void listener_vouch(struct exchange *x)
+{
+	if (x->at->vouched)
+		return;
+	x->at->vouched = true;
+	doorkeeper_vouch(x->listener->doorkeeper, x->at->door);
 }
 
 bool listener_enter(struct listener *listener)
@@ -138,7 +141,7 @@ static void connection_closed(struct listener *listener, void **slot)
 	if (c == NULL)
 		return;
 	count_connections(listener, -1);
-	doorkeeper_left(listener->doorkeeper, c->door);
+	doorkeeper_left(listener->doorkeeper, c->door, c->vouched, clock_mono_us());
 	pthread_mutex_lock(&listener->lock);
 	if (c->prev != NULL)
 		c->prev->next = c->next;
@@ -200,41 +203,6 @@ static void *watch(void *user)
 	return NULL;
 }
 
-static enum reason bind_socket(const struct listener_options *options, struct listener *listener, struct fault *f)
-{
-	struct addrinfo hints = { .ai_flags = AI_NUMERICHOST | AI_PASSIVE, .ai_socktype = SOCK_STREAM }, *found = NULL;
-	struct sockaddr_storage bound;
-	socklen_t bound_len = sizeof(bound);
-	char port[8], text[8];
-	int error, on = 1, fd;
-
-	snprintf(port, sizeof(port), "%u", options->port);
-	error = getaddrinfo(options->address, port, &hints, &found);
-	if (error != 0)
-		return fault_set(f, REASON_CONFIG,
-				 "listener \"%.32s\": address \"%.48s\" is not an IPv4 or IPv6 address: %s",
-				 options->name, options->address, gai_strerror(error));
-	fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd >= 0) {
-		(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	}
-	if (fd < 0 || bind(fd, found->ai_addr, found->ai_addrlen) != 0 || listen(fd, BACKLOG) != 0 ||
-	    getsockname(fd, (struct sockaddr *)&bound, &bound_len) != 0) {
-		error = errno;
-		freeaddrinfo(found);
-		if (fd >= 0)
-			close(fd);
-		return fault_set(f, REASON_CONFIG, "listener \"%.32s\": cannot listen on %.48s port %u: %s",
-				 options->name, options->address, options->port, strerror(error));
-	}
-	freeaddrinfo(found);
-	listener->fd = fd;
-	if (getnameinfo((struct sockaddr *)&bound, bound_len, NULL, 0, text, sizeof(text), NI_NUMERICSERV) == 0)
-		listener->port = (uint16_t)strtoul(text, NULL, 10);
-	return REASON_OK;
-}
-
 /* Paths are decoded by route.c, which knows what may be in them; a NUL from "%00" would cut them short here. */
 static size_t keep_escapes(void *user, struct MHD_Connection *connection, char *text)
 {
@@ -247,21 +215,38 @@ static void drop_message(void *user, const char *fmt, va_list args)
 	(void)user, (void)fmt, (void)args; /* what strangers do to TLS is no news; what matters is counted */
 }
 
-/* Before TLS: a refused connection is closed at once and costs no handshake. */
-static enum MHD_Result accept_policy(void *user, const struct sockaddr *from, socklen_t len)
+static void count_refused(struct listener *listener, enum door door)
+{
+	static const enum metric_gauge gauge[] = {
+		[DOOR_ADDRESS] = GAUGE_CONNECTIONS_REFUSED,
+		[DOOR_STRANGERS] = GAUGE_CONNECTIONS_RATIONED,
+		[DOOR_FULL] = GAUGE_CONNECTIONS_FULL,
+	};
+
+	atomic_fetch_add_explicit(&listener->metrics->gauge[gauge[door]], 1, memory_order_relaxed);
+}
+
+/* Before TLS: a refused connection is closed at once and costs no handshake. libmicrohttpd closes what it cannot take.
+ */
+static void take(void *user, int fd, const struct sockaddr *from, socklen_t len)
 {
 	struct listener *listener = user;
+	enum door door = doorkeeper_admit(listener->doorkeeper, from, clock_mono_us());
 
-	(void)len;
-	if (doorkeeper_admit(listener->doorkeeper, from, clock_mono_us()))
-		return MHD_YES;
-	atomic_fetch_add_explicit(&listener->metrics->gauge[GAUGE_CONNECTIONS_REFUSED], 1, memory_order_relaxed);
-	return MHD_NO;
+	if (door != DOOR_OPEN)
+		acceptor_refuse(fd);
+	else if (MHD_add_connection(listener->daemon, fd, from, len) != MHD_YES)
+		door = DOOR_FULL;
+	if (door != DOOR_OPEN)
+		count_refused(listener, door);
 }
 
 static enum reason start_daemon(struct listener *listener, const struct listener_options *options, struct fault *f)
 {
-	unsigned flags = MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+	unsigned flags =
+		MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | MHD_USE_NO_LISTEN_SOCKET;
+	unsigned connections =
+		options->connections + PENDING_MAX * options->threads; /* the doorkeeper's limit comes first */
 	struct MHD_OptionItem tls[] = {
 		{ MHD_OPTION_HTTPS_MEM_CERT, 0, NULL },
 		{ MHD_OPTION_HTTPS_MEM_KEY, 0, NULL },
@@ -277,16 +262,13 @@ static enum reason start_daemon(struct listener *listener, const struct listener
 	} else {
 		tls[0] = tls[3];
 	}
-	if (strchr(options->address, ':') != NULL)
-		flags |= MHD_USE_IPv6;
 	listener->daemon = MHD_start_daemon(
-		flags, 0, accept_policy, listener, exchange_handler, listener, MHD_OPTION_EXTERNAL_LOGGER, drop_message,
-		NULL, MHD_OPTION_LISTEN_SOCKET, listener->fd, MHD_OPTION_THREAD_POOL_SIZE,
-		options->threads > 1 ? options->threads : 0, MHD_OPTION_CONNECTION_LIMIT, options->connections,
-		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)LIMIT_FIRST_REQUEST_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-		(size_t)CONNECTION_MEMORY_BYTES, MHD_OPTION_NOTIFY_COMPLETED, exchange_completed, listener,
-		MHD_OPTION_NOTIFY_CONNECTION, notify_connection, listener, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes,
-		NULL, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
+		flags, 0, NULL, NULL, exchange_handler, listener, MHD_OPTION_EXTERNAL_LOGGER, drop_message, NULL,
+		MHD_OPTION_THREAD_POOL_SIZE, options->threads > 1 ? options->threads : 0, MHD_OPTION_CONNECTION_LIMIT,
+		connections, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)LIMIT_FIRST_REQUEST_S,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY_BYTES, MHD_OPTION_NOTIFY_COMPLETED,
+		exchange_completed, listener, MHD_OPTION_NOTIFY_CONNECTION, notify_connection, listener,
+		MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
 	if (listener->daemon == NULL)
 		return fault_set(f, REASON_CONFIG,
 				 "listener \"%.32s\" on %.48s port %u does not start: check threads (%u), "
@@ -313,7 +295,6 @@ static struct listener *listener_new(void)
 
 	if (listener == NULL)
 		return NULL;
-	listener->fd = -1;
 	pthread_mutex_init(&listener->lock, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -337,29 +318,30 @@ enum reason listener_open(const struct listener_options *options, struct tls *tl
 	listener->tls = tls;
 	listener->idle_s = options->idle_s;
 	listener->for_rigs = options->clients == CLIENTS_RIGS;
-	listener->doorkeeper = doorkeeper_new(options->per_address, options->handshakes_s);
+	listener->doorkeeper = doorkeeper_new(&(struct doorkeeper_limits){ .per_address = options->per_address,
+									   .per_address_s = options->handshakes_s,
+									   .all = options->connections,
+									   .reserve = options->reserve,
+									   .strangers_s = options->strangers_s });
 	if (listener->doorkeeper == NULL)
 		return fault_set(f, REASON_NO_MEMORY, "doorkeeper");
-	TRY(bind_socket(options, listener, f));
+	TRY(acceptor_open(options->name, options->address, options->port, &listener->acceptor, f));
+	listener->port = acceptor_port(listener->acceptor);
 	TRY(start_daemon(listener, options, f));
 	TRY(start_watcher(listener, f));
+	TRY(acceptor_start(listener->acceptor, take, listener, f));
 	*ret_listener = TAKE(listener);
 	return REASON_OK;
 }
 
 void listener_quiesce(struct listener *listener)
 {
-	bool first;
-
 	if (listener == NULL)
 		return;
 	pthread_mutex_lock(&listener->lock);
-	first = !listener->stopping;
 	listener->stopping = true;
 	pthread_mutex_unlock(&listener->lock);
-	/* libmicrohttpd gives the socket back, for us to close */
-	if (first && listener->daemon != NULL)
-		listener->fd = MHD_quiesce_daemon(listener->daemon);
+	acceptor_stop(TAKE(listener->acceptor));
 }
 
 void listener_stop(struct listener *listener)
@@ -379,8 +361,6 @@ void listener_stop(struct listener *listener)
 	pthread_mutex_unlock(&listener->lock);
 	if (listener->watching)
 		pthread_join(listener->watcher, NULL);
-	if (listener->fd >= 0)
-		close(listener->fd);
 	doorkeeper_free(listener->doorkeeper);
 	pthread_cond_destroy(&listener->changed);
 	pthread_mutex_destroy(&listener->lock);

@@ -36,6 +36,8 @@ MUST_CHECK enum reason listener_open(const struct listener_options *options, str
 uint16_t listener_port(const struct listener *listener);
 /* A number for the client's address (an IPv6 client's /64); by chance others may share it. */
 unsigned listener_door(const struct exchange *x);
+/* A rig has shown itself: its address is no stranger to the doorkeeper. */
+void listener_vouch(struct exchange *x);
 bool listener_for_rigs(const struct listener *listener); /* by its options: rigs and RAs alone */
 /* No new connections, requests in hand finish, new ones on open connections get 503; accepts NULL. */
 void listener_quiesce(struct listener *listener);

@@ -15,6 +15,7 @@ struct connection {
 	bool tls;
 	bool asked_peer; /* peer has been looked for */
 	bool known;      /* may idle for long */
+	bool vouched;    /* a rig has shown itself on it */
 	unsigned door;   /* the doorkeeper's slot of its address */
 	struct peer *peer;
 	struct tls_keys *keys; /* the server's certificate of this connection; NULL without TLS */

@@ -157,6 +157,8 @@ static enum reason admit(struct ra *ra, struct exchange *x, struct enrolment *e,
 		return fault_set(f, REASON_CLIENT_KIND, "%s on a listener for rigs", requester_kind_name(e->who.kind));
 	if (e->who.kind != WHO_NOBODY)
 		exchange_known(x);
+	if (who_lane(&e->who) == LANE_PRODUCTION)
+		listener_vouch(x);
 	TRY(take_basic(x, e->label, e->op, &e->basic, f));
 	if (e->basic != NULL)
 		TRY(view_fresh(ra->view, clock_mono_us(), f));

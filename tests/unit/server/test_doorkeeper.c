@@ -1,4 +1,5 @@
-/* test_doorkeeper.c - is one address held to its connections and beginnings, and another left alone? */
+/* test_doorkeeper.c - is one address held to its connections and beginnings, are strangers held together, and is
+ * another left alone? */
 #include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -35,7 +36,7 @@ static struct sockaddr_in stranger(struct doorkeeper *keeper, unsigned slot)
 		struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(0x0a000000 + i) };
 		unsigned other = doorkeeper_entered(keeper, (struct sockaddr *)&a);
 
-		doorkeeper_left(keeper, other);
+		doorkeeper_left(keeper, other, false, S);
 		if (other != slot)
 			return a;
 	}
@@ -45,36 +46,36 @@ static struct sockaddr_in stranger(struct doorkeeper *keeper, unsigned slot)
 
 static void an_address_has_so_many_connections(void **state)
 {
-	struct doorkeeper *keeper = doorkeeper_new(3, 0);
+	struct doorkeeper *keeper = doorkeeper_new(&(struct doorkeeper_limits){ .per_address = 3 });
 	struct sockaddr_in from = v4("192.0.2.1"), other;
 	unsigned slot = 0;
 
 	(void)state;
 	for (int i = 0; i < 3; i++) {
-		assert_true(doorkeeper_admit(keeper, (struct sockaddr *)&from, S));
+		assert_int_equal(doorkeeper_admit(keeper, (struct sockaddr *)&from, S), DOOR_OPEN);
 		slot = doorkeeper_entered(keeper, (struct sockaddr *)&from);
 	}
-	assert_false(doorkeeper_admit(keeper, (struct sockaddr *)&from, S));
+	assert_int_equal(doorkeeper_admit(keeper, (struct sockaddr *)&from, S), DOOR_ADDRESS);
 	other = stranger(keeper, slot);
-	assert_true(doorkeeper_admit(keeper, (struct sockaddr *)&other, S));
-	doorkeeper_left(keeper, slot);
-	assert_true(doorkeeper_admit(keeper, (struct sockaddr *)&from, S));
+	assert_int_equal(doorkeeper_admit(keeper, (struct sockaddr *)&other, S), DOOR_OPEN);
+	doorkeeper_left(keeper, slot, false, S);
+	assert_int_equal(doorkeeper_admit(keeper, (struct sockaddr *)&from, S), DOOR_OPEN);
 	doorkeeper_free(keeper);
 }
 
 static void an_address_begins_so_many_a_second(void **state)
 {
-	struct doorkeeper *keeper = doorkeeper_new(0, 10);
+	struct doorkeeper *keeper = doorkeeper_new(&(struct doorkeeper_limits){ .per_address_s = 10 });
 	struct sockaddr_in from = v4("192.0.2.1");
 	unsigned admitted = 0;
 
 	(void)state;
-	while (doorkeeper_admit(keeper, (struct sockaddr *)&from, 100 * S))
+	while (doorkeeper_admit(keeper, (struct sockaddr *)&from, 100 * S) == DOOR_OPEN)
 		admitted++;
 	assert_int_equal(admitted, 10 * DOORKEEPER_BURST_S + 1);
-	assert_true(doorkeeper_admit(keeper, (struct sockaddr *)&from, 100 * S + S / 10));
-	assert_false(doorkeeper_admit(keeper, (struct sockaddr *)&from, 100 * S + S / 10));
-	for (admitted = 0; doorkeeper_admit(keeper, (struct sockaddr *)&from, 200 * S); admitted++)
+	assert_int_equal(doorkeeper_admit(keeper, (struct sockaddr *)&from, 100 * S + S / 10), DOOR_OPEN);
+	assert_int_equal(doorkeeper_admit(keeper, (struct sockaddr *)&from, 100 * S + S / 10), DOOR_ADDRESS);
+	for (admitted = 0; doorkeeper_admit(keeper, (struct sockaddr *)&from, 200 * S) == DOOR_OPEN; admitted++)
 		;
 	assert_int_equal(admitted, 10 * DOORKEEPER_BURST_S + 1); /* a long rest saves up no more than a burst */
 	doorkeeper_free(keeper);
@@ -82,7 +83,7 @@ static void an_address_begins_so_many_a_second(void **state)
 
 static void ipv6_counts_by_its_site_and_mapped_ipv4_as_ipv4(void **state)
 {
-	struct doorkeeper *keeper = doorkeeper_new(1, 0);
+	struct doorkeeper *keeper = doorkeeper_new(&(struct doorkeeper_limits){ .per_address = 1 });
 	struct sockaddr_in6 one = v6("2001:db8::1"), same = v6("2001:db8::ffff:2"), mapped = v6("::ffff:192.0.2.1");
 	struct sockaddr_in four = v4("192.0.2.1");
 
@@ -96,14 +97,111 @@ static void ipv6_counts_by_its_site_and_mapped_ipv4_as_ipv4(void **state)
 
 static void without_limits_everybody_may(void **state)
 {
-	struct doorkeeper *keeper = doorkeeper_new(0, 0);
+	struct doorkeeper *keeper = doorkeeper_new(&(struct doorkeeper_limits){ 0 });
 	struct sockaddr_in from = v4("192.0.2.1");
 
 	(void)state;
 	for (int i = 0; i < 10000; i++) {
-		assert_true(doorkeeper_admit(keeper, (struct sockaddr *)&from, S));
+		assert_int_equal(doorkeeper_admit(keeper, (struct sockaddr *)&from, S), DOOR_OPEN);
 		(void)doorkeeper_entered(keeper, (struct sockaddr *)&from);
 	}
+	doorkeeper_free(keeper);
+}
+
+/* Each from an address of its own. */
+static enum door stranger_comes(struct doorkeeper *keeper, int64_t now_us)
+{
+	static uint32_t last = 0x0b000000;
+	struct sockaddr_in from = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(++last) };
+	enum door door = doorkeeper_admit(keeper, (struct sockaddr *)&from, now_us);
+
+	if (door == DOOR_OPEN)
+		(void)doorkeeper_entered(keeper, (struct sockaddr *)&from);
+	return door;
+}
+
+static void strangers_leave_room_for_rigs(void **state)
+{
+	struct doorkeeper *keeper = doorkeeper_new(&(struct doorkeeper_limits){ .all = 10, .reserve = 3 });
+	struct sockaddr_in rig = v4("192.0.2.1");
+	unsigned slot = doorkeeper_entered(keeper, (struct sockaddr *)&rig);
+
+	(void)state;
+	doorkeeper_vouch(keeper, slot);
+	for (int i = 0; i < 6; i++)
+		assert_int_equal(stranger_comes(keeper, S), DOOR_OPEN);
+	assert_int_equal(stranger_comes(keeper, S), DOOR_FULL);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(doorkeeper_admit(keeper, (struct sockaddr *)&rig, S), DOOR_OPEN);
+		(void)doorkeeper_entered(keeper, (struct sockaddr *)&rig);
+	}
+	assert_int_equal(doorkeeper_admit(keeper, (struct sockaddr *)&rig, S), DOOR_FULL);
+	doorkeeper_free(keeper);
+}
+
+static void an_address_stays_known_for_a_while_after_its_last_rig(void **state)
+{
+	struct doorkeeper *keeper = doorkeeper_new(&(struct doorkeeper_limits){ .all = 4, .reserve = 2 });
+	struct sockaddr_in rig = v4("192.0.2.1");
+	unsigned slot = doorkeeper_entered(keeper, (struct sockaddr *)&rig);
+	const int64_t until_us = 5 * S + DOORKEEPER_VOUCHED_S * S;
+
+	(void)state;
+	doorkeeper_vouch(keeper, slot);
+	doorkeeper_left(keeper, slot, true, 5 * S);
+	assert_int_equal(stranger_comes(keeper, S), DOOR_OPEN);
+	assert_int_equal(stranger_comes(keeper, S), DOOR_OPEN);
+	assert_int_equal(stranger_comes(keeper, S), DOOR_FULL);
+	assert_int_equal(doorkeeper_admit(keeper, (struct sockaddr *)&rig, until_us - 1), DOOR_OPEN);
+	assert_int_equal(doorkeeper_admit(keeper, (struct sockaddr *)&rig, until_us), DOOR_FULL);
+	doorkeeper_free(keeper);
+}
+
+static void a_reserve_is_never_more_than_half(void **state)
+{
+	struct doorkeeper *keeper = doorkeeper_new(&(struct doorkeeper_limits){ .all = 4, .reserve = 200 });
+
+	(void)state;
+	assert_int_equal(stranger_comes(keeper, S), DOOR_OPEN);
+	assert_int_equal(stranger_comes(keeper, S), DOOR_OPEN);
+	assert_int_equal(stranger_comes(keeper, S), DOOR_FULL);
+	doorkeeper_free(keeper);
+}
+
+static void strangers_together_begin_so_many_a_second_and_rigs_as_they_like(void **state)
+{
+	struct doorkeeper *keeper = doorkeeper_new(&(struct doorkeeper_limits){ .strangers_s = 10 });
+	struct sockaddr_in rig = v4("192.0.2.1");
+	unsigned admitted = 0;
+
+	(void)state;
+	doorkeeper_vouch(keeper, doorkeeper_entered(keeper, (struct sockaddr *)&rig));
+	while (stranger_comes(keeper, 100 * S) == DOOR_OPEN)
+		admitted++;
+	assert_int_equal(admitted, 10 * DOORKEEPER_BURST_S + 1);
+	assert_int_equal(stranger_comes(keeper, 100 * S), DOOR_STRANGERS);
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(doorkeeper_admit(keeper, (struct sockaddr *)&rig, 100 * S), DOOR_OPEN);
+	assert_int_equal(stranger_comes(keeper, 100 * S), DOOR_STRANGERS);
+	assert_int_equal(stranger_comes(keeper, 100 * S + S / 10), DOOR_OPEN);
+	assert_int_equal(stranger_comes(keeper, 100 * S + S / 10), DOOR_STRANGERS);
+	doorkeeper_free(keeper);
+}
+
+/* One address in a storm is refused for its own sake and leaves the others' share alone. */
+static void who_is_turned_away_uses_nothing_up(void **state)
+{
+	struct doorkeeper *keeper =
+		doorkeeper_new(&(struct doorkeeper_limits){ .per_address_s = 1, .strangers_s = 10 });
+	struct sockaddr_in loud = v4("192.0.2.1");
+	unsigned admitted = 0;
+
+	(void)state;
+	for (int i = 0; i < 1000; i++)
+		admitted += doorkeeper_admit(keeper, (struct sockaddr *)&loud, 100 * S) == DOOR_OPEN;
+	assert_int_equal(admitted, DOORKEEPER_BURST_S + 1);
+	for (unsigned i = 0; i < 10 * DOORKEEPER_BURST_S - DOORKEEPER_BURST_S; i++)
+		assert_int_equal(stranger_comes(keeper, 100 * S), DOOR_OPEN);
 	doorkeeper_free(keeper);
 }
 
@@ -114,6 +212,11 @@ int main(void)
 		cmocka_unit_test(an_address_begins_so_many_a_second),
 		cmocka_unit_test(ipv6_counts_by_its_site_and_mapped_ipv4_as_ipv4),
 		cmocka_unit_test(without_limits_everybody_may),
+		cmocka_unit_test(strangers_leave_room_for_rigs),
+		cmocka_unit_test(an_address_stays_known_for_a_while_after_its_last_rig),
+		cmocka_unit_test(a_reserve_is_never_more_than_half),
+		cmocka_unit_test(strangers_together_begin_so_many_a_second_and_rigs_as_they_like),
+		cmocka_unit_test(who_is_turned_away_uses_nothing_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -78,14 +79,14 @@ struct world {
 	struct listener *listener;
 };
 
-static int setup(void **state)
+static int setup_idle(void **state, unsigned idle_s)
 {
 	struct world *w = calloc(1, sizeof(*w));
 	const struct listener_options options = { .name = (char *)(uintptr_t) "test",
 						  .address = (char *)(uintptr_t) "127.0.0.1",
 						  .threads = 2,
 						  .connections = 50,
-						  .idle_s = 1 };
+						  .idle_s = idle_s };
 	struct fault f;
 
 	if (w == NULL)
@@ -99,6 +100,16 @@ static int setup(void **state)
 	return 0;
 }
 
+static int setup(void **state)
+{
+	return setup_idle(state, 60);
+}
+
+static int setup_short(void **state)
+{
+	return setup_idle(state, 1);
+}
+
 static int teardown(void **state)
 {
 	struct world *w = *state;
@@ -108,15 +119,21 @@ static int teardown(void **state)
 	return 0;
 }
 
-static int dial(const struct world *w)
+static bool connects(const struct world *w, int fd)
 {
 	struct sockaddr_in to = { .sin_family = AF_INET,
 				  .sin_port = htons(listener_port(w->listener)),
 				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
 	assert_true(fd >= 0);
-	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+	return connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0;
+}
+
+static int dial(const struct world *w)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	assert_true(connects(w, fd));
 	return fd;
 }
 
@@ -317,6 +334,77 @@ static void a_taken_port_gives_a_clear_refusal(void **state)
 	assert_null(second);
 }
 
+/* Reset by the server, before connect() returns or after; false when nothing is heard for long. */
+static bool refused(const struct world *w, int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	char byte;
+
+	if (!connects(w, fd))
+		return errno == ECONNRESET;
+	return poll(&p, 1, 20000) == 1 && recv(fd, &byte, 1, 0) <= 0;
+}
+
+/* They used to wait in the kernel's backlog, and nobody told them. */
+static void newcomers_beyond_the_limit_are_refused_at_once(void **state)
+{
+	struct world *w = *state;
+	int fd[50], late;
+	char body[64];
+
+	for (int i = 0; i < 50; i++) { /* the limit; an answer shows that it is counted */
+		fd[i] = dial(w);
+		ask(fd[i], "/now");
+		assert_int_equal(hear(fd[i], body, sizeof(body)), 200);
+	}
+	for (int i = 0; i < 20; i++) {
+		late = socket(AF_INET, SOCK_STREAM, 0);
+		assert_true(refused(w, late));
+		close(late);
+	}
+	assert_int_equal(atomic_load(&w->metrics.gauge[GAUGE_CONNECTIONS_FULL]), 20);
+	ask(fd[7], "/now"); /* those that are in stay served */
+	assert_int_equal(hear(fd[7], body, sizeof(body)), 200);
+	close(fd[0]);
+	while (atomic_load(&w->metrics.gauge[GAUGE_CONNECTIONS]) == 50)
+		(void)poll(NULL, 0, 1);
+	late = dial(w);
+	ask(late, "/now");
+	assert_int_equal(hear(late, body, sizeof(body)), 200);
+	close(late);
+	for (int i = 1; i < 50; i++)
+		close(fd[i]);
+}
+
+/* A process without descriptors still tells newcomers so. */
+static void newcomers_are_refused_when_descriptors_run_out(void **state)
+{
+	struct world *w = *state;
+	int fd[3], taken[256], n = 0;
+	struct rlimit before, low;
+	char body[64];
+
+	for (int i = 0; i < 3; i++)
+		fd[i] = socket(AF_INET, SOCK_STREAM, 0); /* the clients' side, while there are some */
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	low = (struct rlimit){ 128, before.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+	while (n < 256 && (taken[n] = dup(0)) >= 0)
+		n++;
+	assert_int_equal(errno, EMFILE);
+	for (int i = 0; i < 3; i++)
+		assert_true(refused(w, fd[i]));
+	while (n > 0)
+		close(taken[--n]);
+	for (int i = 0; i < 3; i++)
+		close(fd[i]);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	fd[0] = dial(w);
+	ask(fd[0], "/now");
+	assert_int_equal(hear(fd[0], body, sizeof(body)), 200);
+	close(fd[0]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -325,7 +413,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(outlives_a_client_that_leaves_while_it_waits, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_megabyte_gets_413_and_the_connection_lives, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_body_without_end_is_cut_off, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_client_that_drips_is_shut_after_its_idle_time, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_client_that_drips_is_shut_after_its_idle_time, setup_short, teardown),
+		cmocka_unit_test_setup_teardown(newcomers_beyond_the_limit_are_refused_at_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(newcomers_are_refused_when_descriptors_run_out, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_taken_port_gives_a_clear_refusal, setup, teardown),
 	};
 
