@@ -451,6 +451,7 @@ enum reason session_ready(struct ledger *ledger, struct fault *f)
 
 	if (ledger->behind)
 		return fault_set(f, REASON_LEDGER_BEHIND, "%s", ledger->behind_fault.detail);
+	TRY(anchor_mend(&ledger->anchor, &ledger->position, f));
 	notice_closed(ledger);
 	if (ledger->conn != NULL)
 		return REASON_OK;
@@ -473,5 +474,3 @@ enum reason session_ready(struct ledger *ledger, struct fault *f)
 		return fault_set(f, REASON_LEDGER_BEHIND, "%s", ledger->behind_fault.detail);
 	return reason;
 }
-	for (size_t i = 0; i < ledger->n_tracks; i++)
-		TRY(anchor_mend(&ledger->track[i].anchor, &ledger->track[i].position, f));
