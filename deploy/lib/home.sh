@@ -15,13 +15,28 @@ home_write() { # file, mode: standard input becomes the file, atomically; HOME_C
 	fi
 }
 
+# What one role alone may read lies in a folder of its own, so that Landlock can open the folder and a file in it can be
+# replaced by renaming. Earlier homes had these elsewhere.
+home_apart() {
+	if [ -e "$ASSAY_HOME/tls/admin.key" ]; then
+		mkdir -p "$ASSAY_HOME/tls-admin"
+		mv "$ASSAY_HOME/tls/admin.pem" "$ASSAY_HOME/tls/admin.key" "$ASSAY_HOME/tls-admin"
+		HOME_CHANGED=1
+	fi
+	if [ -e "$ASSAY_HOME/users.json" ]; then
+		mv "$ASSAY_HOME/users.json" "$ASSAY_HOME/users/users.json"
+		HOME_CHANGED=1
+	fi
+}
+
 home_folders() {
 	local folder
 	mkdir -p "$ASSAY_HOME"
 	chmod 755 "$ASSAY_HOME" # the user postgres has to pass; what is secret has modes of its own
-	for folder in log run state profiles; do
+	for folder in log run state profiles users; do
 		mkdir -p "$ASSAY_HOME/$folder"
 	done
+	home_apart
 	mkdir -p -m 700 "$ASSAY_HOME/secrets" "$ASSAY_HOME/token"
 	home_write "$ASSAY_HOME/softhsm2.conf" 644 <<-END
 		directories.tokendir = $ASSAY_HOME/token
@@ -61,7 +76,7 @@ home_config() {
 		    "realm": "assay",
 		    "nonce_key": "secrets/nonce.key"
 		  },
-		  "admin": { "address": "127.0.0.1", "port": $((PORT + 1)), "certificate": "tls/admin.pem", "key": "tls/admin.key",
+		  "admin": { "address": "127.0.0.1", "port": $((PORT + 1)), "certificate": "tls-admin/admin.pem", "key": "tls-admin/admin.key",
 		             "clients": "trust/operators.pem" },
 		  "status": { "address": "127.0.0.1", "port": $((PORT + 2)), "url": "http://127.0.0.1:$((PORT + 2))" },
 		  "trust": { "rigs": "trust/rigs.pem" },
@@ -69,7 +84,7 @@ home_config() {
 		    { "format": "assay.1.1", "name": "quickstart software vendor", "roots": "vendor/root.pem", "software": true }
 		  ],
 		  "profiles": "profiles",
-		  "users": "users.json",
+		  "users": "users/users.json",
 		  "root": "ca/root.pem",
 		  "issuers": [
 		    { "name": "attested", "certificate": "ca/attested.pem", "key": "attested",
@@ -99,10 +114,10 @@ home_profiles() {
 # The password is random, kept in the clear (0600) for ASSAY_USERPASS only; the daemon sees its hash.
 home_users() {
 	local secret=$ASSAY_HOME/secrets/legacy.password hash
-	[ -s "$ASSAY_HOME/users.json" ] && [ -s "$secret" ] && return 0
+	[ -s "$ASSAY_HOME/users/users.json" ] && [ -s "$secret" ] && return 0
 	(umask 077 && openssl rand -hex 12 >"$secret")
 	hash=$(assayd --hash-password <"$secret") || die "assayd --hash-password failed"
-	home_write "$ASSAY_HOME/users.json" 600 <<-END
+	home_write "$ASSAY_HOME/users/users.json" 600 <<-END
 		[
 		  { "user": "legacy", "hash": "$hash", "names": "legacy-*", "labels": ["unattested"] }
 		]

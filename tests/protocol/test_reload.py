@@ -239,8 +239,8 @@ def test_a_tls_certificate_without_its_key_changes_nothing(assay, change):
 
 def test_the_admin_listener_takes_its_certificate_and_operators_anew(assay, change_admin):
     root, cert, key = new_server_certificate(assay)
-    change_admin.write("tls/admin.key", element.pem(key))
-    change_admin.write("tls/admin.pem", pem(cert))
+    change_admin.write("tls-admin/admin.key", element.pem(key))
+    change_admin.write("tls-admin/admin.pem", pem(cert))
     change_admin.reload()
     context = ssl.create_default_context(cafile=trusting(assay, root))
     connection = http.client.HTTPSConnection("127.0.0.1", assay.port + 1, context=context, timeout=20)

@@ -68,19 +68,20 @@ static void write_config(struct plant *plant)
 	assert_non_null(getcwd(here, sizeof(here)));
 	for (unsigned i = 0; i < 3; i++)
 		plant->port[i] = (uint16_t)free_port();
-	write_file(plant, "users.json", "[]\n");
+	make_folder(plant, "users");
+	write_file(plant, "users/users.json", "[]\n");
 	write_file(
 		plant, "assay.json",
 		"{ \"node\": \"n1\", \"home\": \"quickstart\", \"state_dir\": \"state\", \"run_dir\": \"run\","
 		"\"est\": { \"listeners\": [ { \"port\": %u } ], \"certificate\": \"tls/est.pem\", \"key\": "
 		"\"tls/est.key\","
 		"  \"default_label\": \"line\", \"nonce_key\": \"secrets/nonce.key\" },"
-		"\"admin\": { \"port\": %u, \"certificate\": \"tls/admin.pem\", \"key\": \"tls/admin.key\","
+		"\"admin\": { \"port\": %u, \"certificate\": \"tls-admin/admin.pem\", \"key\": \"tls-admin/admin.key\","
 		"  \"clients\": \"trust/operators.pem\" },"
 		"\"status\": { \"port\": %u }, \"trust\": { \"rigs\": \"trust/rigs.pem\" },"
 		"\"evidence\": [ { \"format\": \"assay.1.1\", \"name\": \"test\", \"roots\": \"vendor/root.pem\","
 		"  \"software\": true } ],"
-		"\"profiles\": \"%s/deploy/profiles\", \"users\": \"users.json\", \"root\": \"ca/root.pem\","
+		"\"profiles\": \"%s/deploy/profiles\", \"users\": \"users/users.json\", \"root\": \"ca/root.pem\","
 		"\"issuers\": [ { \"name\": \"attested\", \"certificate\": \"ca/attested.pem\", \"key\": \"attested\","
 		"  \"level_min\": \"vouched\", \"validity_max\": \"10y\" },"
 		" { \"name\": \"unattested\", \"certificate\": \"ca/unattested.pem\", \"key\": \"unattested\","
