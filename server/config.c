@@ -111,12 +111,12 @@ static const struct key token_keys[] = {
 	{ "label", KEY_TEXT, offsetof(struct config, token.token_label), .required = true },
 	{ "pin_file", KEY_PATH, offsetof(struct config, token.pin_file), .required = true },
 	{ "sessions", KEY_UNSIGNED, offsetof(struct config, token.sessions), .fallback = "4", .min = 1, .max = 64 },
+	{ "sign_timeout_ms", KEY_UNSIGNED, offsetof(struct config, sign_timeout_ms), .fallback = "20000", .min = 1000,
+	  .max = 600000 },
 	{ "network", KEY_BOOL, offsetof(struct config, token_network), .required = false },
 };
 
 static const struct key confinement_keys[] = {
-	{ "sign_timeout_ms", KEY_UNSIGNED, offsetof(struct config, sign_timeout_ms), .fallback = "20000", .min = 1000,
-	  .max = 600000 },
 	{ "seccomp", KEY_CHOICE, offsetof(struct config, confinement.seccomp), .fallback = "required",
 	  .choices = seccomp_choices },
 };

@@ -27,10 +27,11 @@
  * "users": "users.json", "root": "ca/root.pem", "issuers": [ { "name": "attested", "certificate": "ca/attested.pem",
  * "key": "attested", "level_min": "vouched", "level_max": "native", "validity_max": "10y", "hourly_max": 100000 } ],
  *   "token": { "module": "/usr/lib/softhsm/libsofthsm2.so", "label": "assay", "pin_file": "secrets/pin", "sessions": 4,
+ *              "sign_timeout_ms": 20000,                 a signature that takes longer never comes: the ca starts anew
  *              "network": false },                       true: the module speaks to an HSM over the network
  *   "confinement": { "seccomp": "required" },            system calls of a role: required (a kernel that cannot ends
- *              "sign_timeout_ms": 20000,                 a signature that takes longer never comes: the ca starts anew
- * the role), wanted (then it goes on and says so) or off "ledger": { "writer": "host=... dbname=... user=assay_ca",
+ * the role), wanted (then it goes on and says so) or off
+ *   "ledger": { "writer": "host=... dbname=... user=assay_ca",
  * "reader": "...", "retry_window": "7d" }, "roles": { "ra": { "user": "assay-ra" }, "ca": {...}, "va": {...}, "admin":
  * {...} }   users to become when started as root; left out: stay who started it
  * }
@@ -92,11 +93,11 @@ struct config {
 	struct issuer_options issuer[LIMIT_ISSUERS];
 	size_t n_issuers;
 	struct hsm_options token;
+	unsigned sign_timeout_ms; /* token.sign_timeout_ms */
 	bool token_network; /* the module reaches its token over the network */
 	struct {
 		int seccomp; /* enum seccomp_mode */
 	} confinement;
-	unsigned sign_timeout_ms; /* token.sign_timeout_ms */
 	struct {
 		char *writer, *reader;
 		unsigned retry_window_s;
