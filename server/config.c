@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "config_keys.h"
+#include "ecdsa_mb.h"
 #include "observe/log.h"
 
 #define YEAR_S (365 * UINT64_C(86400))
@@ -34,6 +35,7 @@ static const struct key top_keys[] = {
 	{ "state_dir", KEY_PATH, offsetof(struct config, state_dir), .required = true },
 	{ "run_dir", KEY_PATH, offsetof(struct config, run_dir), .required = true },
 	{ "log_level", KEY_CHOICE, offsetof(struct config, log_level), .fallback = "info", .choices = log_choices },
+	{ "multi_buffer", KEY_TEXT, offsetof(struct config, multi_buffer), .fallback = ECDSA_MB_LIBRARY },
 	{ .name = "home", .kind = KEY_SECTION },
 	{ .name = "est", .kind = KEY_SECTION, .required = true },
 	{ .name = "admin", .kind = KEY_SECTION, .required = true },
@@ -343,6 +345,10 @@ static enum reason read_all(const json_t *root, const struct place *top, struct 
 	TRY(read_evidence(root, top, config, f));
 	TRY(read_issuers(root, top, config, f));
 	TRY(read_roles(root, top, config, f));
+	if (strchr(config->multi_buffer, '/') != NULL && config->multi_buffer[0] != '/')
+		return config_refuse(top, "multi_buffer", f,
+				     "is \"%.100s\", must be off, a library's name or its absolute path",
+				     config->multi_buffer);
 	if (strlen(config->node) > 32)
 		return config_refuse(top, "node", f, "has %zu characters, must have at most 32", strlen(config->node));
 	return REASON_OK;
@@ -424,6 +430,7 @@ void config_free(struct config *config)
 	char *const texts[] = {
 		config->path,
 		config->node,
+		config->multi_buffer,
 		config->state_dir,
 		config->run_dir,
 		config->est.certificate,

@@ -8,6 +8,8 @@
  *   "node": "n1",                                   required: this node's name in the ledger's chains
  *   "state_dir": "state", "run_dir": "run",         required: anchors; sockets, metrics
  *   "log_level": "info",                            debug, info, warn, error
+ *   "multi_buffer": "libcrypto_mb.so.11",           verifies eight signatures at once where library and CPU are there: its
+ *                                                   name or absolute path; off: never
  *   "home": "quickstart",                           only quickstart homes have it: admits a software vendor
  *   "est": { "listeners": [ { "name": "est", "address": "127.0.0.1", "port": 8443, "threads": 2,
  *                             "connections": 2000, "idle_s": 60,
@@ -67,6 +69,7 @@ enum seccomp_mode { SECCOMP_REQUIRED, SECCOMP_WANTED, SECCOMP_OFF };
 struct config {
 	char *path, *node, *state_dir, *run_dir;
 	int log_level; /* enum log_level */
+	char *multi_buffer; /* library, or "off" */
 	bool quickstart;
 	struct {
 		struct listener_options listener[CONFIG_LISTENERS_MAX];

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <openssl/crypto.h>
 
+#include "ecdsa_mb.h"
 #include "observe/log.h"
 #include "oid.h"
 #include "policy.h"
@@ -116,6 +117,24 @@ static bool role_by_name(const char *name, enum role *ret_role)
 	return false;
 }
 
+/*
+ * Only the roles that verify others' signatures in number. The library is read before the role gives up its rights to
+ * read files; that it is not there is no fault.
+ */
+static void open_multi_buffer(const struct config *config, enum role role, struct metrics *metrics)
+{
+	struct fault why;
+
+	if ((role != ROLE_RA && role != ROLE_CA) || strcmp(config->multi_buffer, "off") == 0)
+		return;
+	if (ecdsa_mb_open(config->multi_buffer, &why) == REASON_OK) {
+		log_event(LOG_INFO, "multi_buffer", "library", LOG_STR, config->multi_buffer, NULL);
+		metrics_gauge(metrics, GAUGE_MULTI_BUFFER, 1);
+	} else {
+		log_event(LOG_INFO, "multi_buffer_off", "detail", LOG_STR, why.detail, NULL);
+	}
+}
+
 /* A role says what is wrong in the log, where the supervisor's reader looks. */
 static int run_role(const struct config *config, const char *name)
 {
@@ -132,6 +151,7 @@ static int run_role(const struct config *config, const char *name)
 	    role_become(config, role, &fault) != REASON_OK) {
 		return role_start_failed(&fault);
 	}
+	open_multi_buffer(config, role, metrics);
 	role_confine(config, role);
 	if (seal_start(config, false, &fault) != REASON_OK)
 		return role_start_failed(&fault);

@@ -53,6 +53,7 @@ enum metric_gauge {
 	GAUGE_UNDER_WAY,            /* enrolments from admission to answer */
 	GAUGE_LEDGER_MISSING_ROW, /* the ledger has gone back in time: the chain row that is missing */
 	GAUGE_PIN_REFUSED,        /* 1: the token refused the PIN, which is not tried again */
+	GAUGE_MULTI_BUFFER,       /* 1: signatures are verified eight at once */
 	GAUGE_COUNT
 };
 

@@ -56,6 +56,7 @@ static const struct {
 	[GAUGE_BEAT_MS] = { "assay_beat_seconds", "Monotonic clock at the role's last sign of life.", 0.001 },
 	[GAUGE_LEDGER_MISSING_ROW] = { "assay_ledger_missing_row",
 				       "The ledger went back in time: its chain row that is missing, else 0.", 1 },
+	[GAUGE_MULTI_BUFFER] = { "assay_multi_buffer", "1 when signatures are verified eight at once.", 1 },
 	[GAUGE_PIN_REFUSED] = { "assay_token_pin_refused", "1 when the token refused the PIN.", 1 },
 };
 

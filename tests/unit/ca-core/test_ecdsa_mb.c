@@ -1,0 +1,425 @@
+/*
+ * test_ecdsa_mb.c - the engine that verifies eight signatures at once says what OpenSSL says, lane by lane.
+ *
+ * Runs where the CPU has AVX-512 IFMA and the library is there ($ASSAY_CRYPTO_MB, or installed); elsewhere it says
+ * aloud that it did not run.
+ */
+#include "expect.h"
+
+#include <openssl/bn.h>
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "claims.h"
+#include "ecdsa_mb.h"
+#include "oid.h"
+
+#define LANES ECDSA_MB_LANES
+
+/* A key, a digest and r || s, made by arithmetic, so that odd ones can be made too. */
+struct made {
+	struct pubkey key;
+	uint8_t digest[32], signature[64];
+};
+
+static struct {
+	const EC_GROUP *group;
+	const BIGNUM *n;
+	BN_CTX *ctx;
+} ec;
+static const char *why_not; /* the engine is not on */
+
+static BIGNUM *bn(void)
+{
+	BIGNUM *number = BN_new();
+
+	assert_non_null(number);
+	return number;
+}
+
+static BIGNUM *random_scalar(void)
+{
+	BIGNUM *number = bn();
+
+	do
+		assert_int_equal(BN_rand_range(number, ec.n), 1);
+	while (BN_is_zero(number));
+	return number;
+}
+
+static BIGNUM *from(const uint8_t bytes[32])
+{
+	BIGNUM *number = BN_bin2bn(bytes, 32, NULL);
+
+	assert_non_null(number);
+	return number;
+}
+
+static void put(const BIGNUM *number, uint8_t out[32])
+{
+	assert_int_equal(BN_bn2binpad(number, out, 32), 32);
+}
+
+static void put_point(const EC_POINT *point, struct pubkey *ret_key)
+{
+	*ret_key = (struct pubkey){ .type = KEY_EC_P256, .bits = 256, .len = 65 };
+	assert_int_equal(EC_POINT_point2oct(ec.group, point, POINT_CONVERSION_UNCOMPRESSED, ret_key->raw, 65, ec.ctx),
+			 65);
+}
+
+/* key = d G, r = x(k G), s = (e + r d) / k: holds, whatever d, k and e are. */
+static void sign(const BIGNUM *d, const BIGNUM *k, const BIGNUM *e, struct made *made)
+{
+	EC_POINT *point = EC_POINT_new(ec.group);
+	BIGNUM *r = bn(), *s = bn(), *inverse = bn();
+
+	assert_int_equal(EC_POINT_mul(ec.group, point, d, NULL, NULL, ec.ctx), 1);
+	put_point(point, &made->key);
+	assert_int_equal(EC_POINT_mul(ec.group, point, k, NULL, NULL, ec.ctx), 1);
+	assert_int_equal(EC_POINT_get_affine_coordinates(ec.group, point, r, NULL, ec.ctx), 1);
+	assert_int_equal(BN_nnmod(r, r, ec.n, ec.ctx), 1);
+	assert_non_null(BN_mod_inverse(inverse, k, ec.n, ec.ctx));
+	assert_int_equal(BN_mod_mul(s, r, d, ec.n, ec.ctx), 1);
+	assert_int_equal(BN_mod_add(s, s, e, ec.n, ec.ctx), 1);
+	assert_int_equal(BN_mod_mul(s, s, inverse, ec.n, ec.ctx), 1);
+	put(e, made->digest);
+	put(r, made->signature);
+	put(s, made->signature + 32);
+	EC_POINT_free(point);
+	BN_free(r), BN_free(s), BN_free(inverse);
+}
+
+static void random_made(struct made *made)
+{
+	BIGNUM *d = random_scalar(), *k = random_scalar(), *e = random_scalar();
+
+	sign(d, k, e, made);
+	BN_free(d), BN_free(k), BN_free(e);
+}
+
+static struct claim claim_of(const struct made *made)
+{
+	return (struct claim){ .key = &made->key,
+			       .alg = SIG_ECDSA_SHA256,
+			       .form = SIG_FORM_RAW,
+			       .prehashed = true,
+			       .message = BLOB_OF(made->digest),
+			       .signature = BLOB_OF(made->signature),
+			       .refusal = REASON_EVIDENCE_SIGNATURE,
+			       .what = "test" };
+}
+
+/* Each as an enrolment of its own, all as one batch. */
+static void check_all(const struct made *made, size_t n, bool *ret_holds)
+{
+	struct claims **batch = calloc(n, sizeof(*batch));
+	struct fault *verdict = calloc(n, sizeof(*verdict));
+
+	assert_true(batch != NULL && verdict != NULL);
+	for (size_t i = 0; i < n; i++) {
+		batch[i] = calloc(1, sizeof(**batch));
+		assert_non_null(batch[i]);
+		assert_ok(claims_add(batch[i], claim_of(&made[i]), NULL));
+	}
+	claims_check(batch, n, verdict);
+	for (size_t i = 0; i < n; i++) {
+		ret_holds[i] = verdict[i].reason == REASON_OK;
+		free(batch[i]);
+	}
+	free(batch);
+	free(verdict);
+}
+
+/* OpenSSL alone, one at a time: claim_holds() knows no engine. */
+static void assert_agrees(const struct made *made, size_t n)
+{
+	bool *holds = calloc(n, sizeof(*holds));
+
+	assert_non_null(holds);
+	check_all(made, n, holds);
+	for (size_t i = 0; i < n; i++) {
+		struct claim claim = claim_of(&made[i]);
+
+		if (holds[i] != claim_holds(&claim))
+			fail_msg("claim %zu of %zu: the batch says %d", i, n, holds[i]);
+	}
+	free(holds);
+}
+
+static bool fill(const struct made *made, struct ecdsa_lane *lane)
+{
+	return ecdsa_lane_fill(lane, &made->key, made->digest, BLOB(made->signature, 32),
+			       BLOB(made->signature + 32, 32));
+}
+
+#define NEEDS_ENGINE()                                                                                                 \
+	do {                                                                                                           \
+		(void)state;                                                                                           \
+		if (why_not != NULL) {                                                                                 \
+			print_message("NOT RUN: %s\n", why_not);                                                       \
+			skip();                                                                                        \
+		}                                                                                                      \
+	} while (0)
+
+static void every_pattern_of_good_and_bad_comes_out_as_it_went_in(void **state)
+{
+	struct ecdsa_lane lanes[LANES];
+	struct made made;
+
+	NEEDS_ENGINE();
+	for (unsigned pattern = 0; pattern < 256; pattern++) {
+		for (unsigned i = 0; i < LANES; i++) {
+			random_made(&made);
+			assert_true(fill(&made, &lanes[i]));
+			if ((pattern >> i & 1) == 0)
+				(i % 2 == 0 ? lanes[i].digest : lanes[i].s)[pattern % 32] ^= (uint8_t)(1 << i);
+		}
+		assert_int_equal(ecdsa_mb_verify(lanes, LANES), pattern);
+		for (unsigned n = 1; n < LANES; n++)
+			assert_int_equal(ecdsa_mb_verify(lanes, n), pattern & ((1U << n) - 1));
+	}
+}
+
+static void batches_of_every_size_agree(void **state)
+{
+	struct made made[40];
+
+	NEEDS_ENGINE();
+	for (size_t n = 1; n <= N_OF(made); n++) {
+		for (size_t i = 0; i < n; i++) {
+			random_made(&made[i]);
+			if ((i + n) % 3 == 0)
+				made[i].signature[i] ^= 0x10;
+		}
+		assert_agrees(made, n);
+	}
+}
+
+/* r or s out of range, each beside seven good ones. */
+static void numbers_at_the_edges_agree(void **state)
+{
+	struct made made[LANES];
+	uint8_t edge[6][32] = { { 0 } };
+	BIGNUM *number = BN_dup(ec.n);
+
+	NEEDS_ENGINE();
+	put(number, edge[1]); /* n; edge[0] is zero */
+	assert_int_equal(BN_sub_word(number, 1), 1);
+	put(number, edge[2]);
+	assert_int_equal(BN_add_word(number, 2), 1);
+	put(number, edge[3]);
+	memset(edge[4], 0xff, 32);
+	edge[5][31] = 1;
+	for (size_t i = 0; i < N_OF(edge) * 2; i++) {
+		struct ecdsa_lane lane;
+
+		for (size_t j = 0; j < LANES; j++)
+			random_made(&made[j]);
+		memcpy(made[i % LANES].signature + i % 2 * 32, edge[i / 2], 32);
+		assert_int_equal(fill(&made[i % LANES], &lane), i / 2 == 2 || i / 2 == 5);
+		assert_agrees(made, LANES);
+	}
+	BN_free(number);
+}
+
+static void points_that_are_none_get_no_lane(void **state)
+{
+	struct made made[LANES];
+	struct ecdsa_lane lane;
+
+	NEEDS_ENGINE();
+	for (size_t i = 0; i < LANES; i++) {
+		random_made(&made[i]);
+		if (i % 4 == 0)
+			made[i].key.raw[64] ^= 1; /* off the curve */
+		else if (i % 4 == 1)
+			memset(made[i].key.raw + 1, 0, 64); /* infinity has no such encoding */
+		else if (i % 4 == 2)
+			memset(made[i].key.raw + 1, 0xff, 32); /* x beyond the field */
+		assert_int_equal(fill(&made[i], &lane), i % 4 == 3);
+	}
+	assert_agrees(made, LANES);
+}
+
+/* Where additions meet equal or opposite points: small and negative keys, a digest of zero, e = r d, e = -r d. */
+static void exceptional_additions_agree(void **state)
+{
+	struct made made[LANES * 2];
+	BIGNUM *d, *k, *e;
+
+	NEEDS_ENGINE();
+	for (unsigned i = 0; i < N_OF(made); i++) {
+		d = bn(), k = random_scalar(), e = random_scalar();
+		assert_int_equal(BN_set_word(d, i / 2 % 4 + 1), 1);
+		if (i % 2 == 1)
+			assert_int_equal(BN_sub(d, ec.n, d), 1);
+		if (i >= LANES)
+			BN_zero(e);
+		if (i == 3)
+			assert_int_equal(BN_set_word(k, 1), 1);
+		sign(d, k, e, &made[i]);
+		BN_free(d), BN_free(k), BN_free(e);
+	}
+	assert_agrees(made, N_OF(made));
+	for (unsigned i = 0; i < LANES; i++) {
+		BIGNUM *r;
+
+		d = random_scalar(), k = random_scalar(), e = random_scalar();
+		sign(d, k, e, &made[i]);
+		r = from(made[i].signature);
+		assert_int_equal(BN_mod_mul(e, r, d, ec.n, ec.ctx), 1);
+		if (i % 2 == 1) {
+			assert_int_equal(BN_sub(e, ec.n, e), 1);
+			put(e, made[i].digest); /* the sum is the point at infinity: never true */
+		} else {
+			sign(d, k, e, &made[i]);
+		}
+		BN_free(d), BN_free(k), BN_free(e), BN_free(r);
+	}
+	assert_agrees(made, LANES);
+}
+
+/* x(R) from n up: r is x - n. The key is made to fit: Q = (s R - e G) / r. */
+static void an_x_beyond_the_order_agrees(void **state)
+{
+	struct made made[LANES];
+	EC_POINT *point = EC_POINT_new(ec.group), *shift = EC_POINT_new(ec.group);
+	BIGNUM *x = BN_dup(ec.n), *r = bn();
+
+	NEEDS_ENGINE();
+	for (unsigned i = 0; i < LANES; i++) {
+		BIGNUM *s = random_scalar(), *e = random_scalar(), *inverse = bn();
+
+		do
+			assert_int_equal(BN_add_word(x, 1), 1);
+		while (EC_POINT_set_compressed_coordinates(ec.group, point, x, 0, ec.ctx) != 1);
+		assert_int_equal(BN_sub(r, x, ec.n), 1);
+		put(e, made[i].digest);
+		put(r, made[i].signature);
+		put(s, made[i].signature + 32);
+		assert_non_null(BN_mod_inverse(inverse, r, ec.n, ec.ctx));
+		assert_int_equal(EC_POINT_mul(ec.group, shift, e, NULL, NULL, ec.ctx), 1);
+		assert_int_equal(EC_POINT_invert(ec.group, shift, ec.ctx), 1);
+		assert_int_equal(EC_POINT_mul(ec.group, point, NULL, point, s, ec.ctx), 1);
+		assert_int_equal(EC_POINT_add(ec.group, point, point, shift, ec.ctx), 1);
+		assert_int_equal(EC_POINT_mul(ec.group, point, NULL, point, inverse, ec.ctx), 1);
+		put_point(point, &made[i].key);
+		if (i % 3 == 2)
+			made[i].digest[0] ^= 1;
+		BN_free(s), BN_free(e), BN_free(inverse);
+	}
+	assert_agrees(made, LANES);
+	EC_POINT_free(point), EC_POINT_free(shift), BN_free(x), BN_free(r);
+}
+
+static void flip(struct made *made, unsigned bit)
+{
+	unsigned at = bit % 512;
+
+	if (bit >= 1024)
+		made->digest[at / 16] ^= (uint8_t)(1 << at % 8);
+	else if (bit >= 512)
+		made->signature[at / 8] ^= (uint8_t)(1 << at % 8);
+	else
+		made->key.raw[1 + at / 8] ^= (uint8_t)(1 << at % 8);
+}
+
+static void random_inputs_agree(void **state)
+{
+	unsigned seed = (unsigned)time(NULL);
+	struct made made[32];
+
+	NEEDS_ENGINE();
+	print_message("seed %u\n", seed);
+	for (unsigned round = 0; round < 40; round++) {
+		for (size_t i = 0; i < N_OF(made); i++) {
+			random_made(&made[i]);
+			if (rand_r(&seed) % 2 == 0)
+				flip(&made[i], (unsigned)rand_r(&seed) % 1536);
+		}
+		assert_agrees(made, N_OF(made));
+	}
+}
+
+/* Other algorithms and forms stand among them, and the first false claim of each enrolment is its refusal. */
+static void the_first_false_claim_refuses_whoever_checks(void **state)
+{
+	struct made made[6];
+	struct claims *claims = calloc(1, sizeof(*claims));
+	struct fault verdict;
+
+	NEEDS_ENGINE();
+	assert_non_null(claims);
+	for (size_t i = 0; i < N_OF(made); i++) {
+		struct claim claim;
+
+		random_made(&made[i]);
+		claim = claim_of(&made[i]);
+		if (i == 3)
+			claim.refusal = REASON_CHAIN_SIGNATURE;
+		assert_ok(claims_add(claims, claim, NULL));
+	}
+	claims_check(&claims, 1, &verdict);
+	assert_ok(verdict.reason);
+	made[5].digest[0] ^= 1;
+	made[3].digest[0] ^= 1;
+	claims_check(&claims, 1, &verdict);
+	assert_reason(verdict.reason, REASON_CHAIN_SIGNATURE);
+	claims->item[1].message.len = 31; /* no digest of SHA-256 */
+	claims_check(&claims, 1, &verdict);
+	assert_reason(verdict.reason, REASON_EVIDENCE_SIGNATURE);
+	free(claims);
+}
+
+static void what_is_no_such_library_stays_off(void **state)
+{
+	struct fault f;
+
+	NEEDS_ENGINE();
+	ecdsa_mb_off();
+	assert_reason(ecdsa_mb_open("/nonexistent/libcrypto_mb.so", &f), REASON_CONFIG);
+	assert_reason(ecdsa_mb_open("libc.so.6", &f), REASON_CONFIG);
+	assert_false(ecdsa_mb_on());
+}
+
+static int open_engine(void **state)
+{
+	static struct fault f;
+	const char *library = getenv("ASSAY_CRYPTO_MB");
+
+	(void)state;
+	oid_init();
+	ec.group = pubkey_group(KEY_EC_P256);
+	ec.n = ec.group == NULL ? NULL : EC_GROUP_get0_order(ec.group);
+	ec.ctx = BN_CTX_new();
+	if (ecdsa_mb_open(library != NULL && library[0] != '\0' ? library : ECDSA_MB_LIBRARY, &f) != REASON_OK)
+		why_not = f.detail;
+	return ec.n == NULL || ec.ctx == NULL;
+}
+
+static int close_engine(void **state)
+{
+	(void)state;
+	BN_CTX_free(ec.ctx);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_pattern_of_good_and_bad_comes_out_as_it_went_in),
+		cmocka_unit_test(batches_of_every_size_agree),
+		cmocka_unit_test(numbers_at_the_edges_agree),
+		cmocka_unit_test(points_that_are_none_get_no_lane),
+		cmocka_unit_test(exceptional_additions_agree),
+		cmocka_unit_test(an_x_beyond_the_order_agrees),
+		cmocka_unit_test(random_inputs_agree),
+		cmocka_unit_test(the_first_false_claim_refuses_whoever_checks),
+		cmocka_unit_test(what_is_no_such_library_stays_off), /* last */
+	};
+
+	return cmocka_run_group_tests(tests, open_engine, close_engine);
+}
