@@ -2,7 +2,8 @@
  * channel.c - one connection: a reading and a writing thread over one socket, see channel.h.
  *
  * Senders copy their frame behind what waits already; the writing thread takes all of that at once and writes it in one
- * call. A peer that does not read for SEND_TIMEOUT_S loses the connection.
+ * call. Who has put a batch writes it himself, as far as the socket takes it at once, and wakes nobody. A peer that
+ * does not read for SEND_TIMEOUT_S loses the connection.
  */
 #include "channel/connection.h"
 
@@ -84,20 +85,51 @@ static enum reason append_frame(struct buf *b, enum frame_type type, uint64_t id
 	return buf_append(b, body, NULL);
 }
 
-bool channel_send(struct channel *channel, enum frame_type type, uint64_t id, struct blob body)
+bool channel_put(struct channel *channel, enum frame_type type, uint64_t id, struct blob body)
 {
-	bool sent = false;
+	bool put = false;
 
 	if (body.len > LIMIT_FRAME_OWN_BYTES - FRAME_HEAD_BYTES)
 		return false;
 	pthread_mutex_lock(&channel->lock);
 	if (!channel->down && !channel->draining &&
 	    channel->waiting.len + channel->leaving + body.len <= LIMIT_FRAME_QUEUE_BYTES) {
-		sent = append_frame(&channel->waiting, type, id, body) == REASON_OK;
-		pthread_cond_signal(&channel->some);
+		put = append_frame(&channel->waiting, type, id, body) == REASON_OK;
 	}
 	pthread_mutex_unlock(&channel->lock);
-	return sent;
+	return put;
+}
+
+/* Under the lock, while the writing thread has nothing in hand. What the socket does not take stays in front. */
+static void write_some(struct channel *channel)
+{
+	struct buf *waiting = &channel->waiting;
+	ssize_t n = send(channel->fd, waiting->ptr, waiting->len, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+	if (n <= 0)
+		return; /* full, or broken: the writing thread finds out */
+	waiting->len -= (size_t)n;
+	memmove(waiting->ptr, waiting->ptr + n, waiting->len);
+}
+
+void channel_flush(struct channel *channel)
+{
+	pthread_mutex_lock(&channel->lock);
+	if (channel->leaving == 0 && channel->waiting.len > 0 && !channel->down)
+		write_some(channel);
+	if (channel->waiting.len > 0)
+		pthread_cond_signal(&channel->some);
+	pthread_mutex_unlock(&channel->lock);
+}
+
+bool channel_send(struct channel *channel, enum frame_type type, uint64_t id, struct blob body)
+{
+	if (!channel_put(channel, type, id, body))
+		return false;
+	pthread_mutex_lock(&channel->lock);
+	pthread_cond_signal(&channel->some);
+	pthread_mutex_unlock(&channel->lock);
+	return true;
 }
 
 void channel_end(struct channel *channel)

@@ -72,6 +72,10 @@ struct channel_events {
 
 /* Copies the frame into the connection's queue; false when it is down or its queue (64 MiB) is full. */
 MUST_CHECK bool channel_send(struct channel *channel, enum frame_type type, uint64_t id, struct blob body);
+/* The same in two steps, for a batch: put as many as there are, then flush, which writes what the socket takes at once
+ * and leaves the rest to the writing thread. What has been put without a flush waits for the next. */
+MUST_CHECK bool channel_put(struct channel *channel, enum frame_type type, uint64_t id, struct blob body);
+void channel_flush(struct channel *channel);
 /* Connections given to a thread that outlives `down` are kept by reference. */
 struct channel *channel_ref(struct channel *channel);
 void channel_unref(struct channel *channel); /* accepts NULL */

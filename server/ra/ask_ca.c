@@ -1,5 +1,5 @@
 /*
- * ask_ca.c - the last station: grants go to the ca, certificates come back on the channel's reading thread.
+ * ask_ca.c - grants go to the ca, a batch at a time; certificates come back on the channel's reading thread.
  *
  * An enrolment at the ca stands in the table of those waiting, under the id of its frame. Whoever takes it out of the
  * table answers it: the answer, the end of the connection, or the sender that could not send.
@@ -106,16 +106,20 @@ static bool tell_policy(const struct ra *ra, struct channel *channel, const uint
  */
 static bool told(struct ra *ra, struct channel *channel, const uint8_t hash[32])
 {
-	if (channel == ra->told && memcmp(ra->told_policy, hash, 32) == 0)
-		return true;
-	if (!tell_policy(ra, channel, hash))
-		return false;
-	if (channel != ra->told) {
-		channel_unref(ra->told);
-		ra->told = channel_ref(channel);
+	bool done;
+
+	pthread_mutex_lock(&ra->told_lock);
+	done = channel == ra->told && memcmp(ra->told_policy, hash, 32) == 0;
+	if (!done && tell_policy(ra, channel, hash)) {
+		if (channel != ra->told) {
+			channel_unref(ra->told);
+			ra->told = channel_ref(channel);
+		}
+		memcpy(ra->told_policy, hash, 32);
+		done = true;
 	}
-	memcpy(ra->told_policy, hash, 32);
-	return true;
+	pthread_mutex_unlock(&ra->told_lock);
+	return done;
 }
 
 static void ask_one(struct ra *ra, struct channel *channel, struct enrolment *e)
@@ -138,18 +142,18 @@ static void ask_one(struct ra *ra, struct channel *channel, struct enrolment *e)
 		return;
 	}
 	id = waiting_put(&ra->waiting, e); /* before sending: from there the answer may come */
-	if (!channel_send(channel, FRAME_ENROL, id, buf_blob(&body)) && (e = waiting_take(&ra->waiting, id)) != NULL)
+	if (!channel_put(channel, FRAME_ENROL, id, buf_blob(&body)) && (e = waiting_take(&ra->waiting, id)) != NULL)
 		away(ra, e, "connection to the ca takes nothing more");
 }
 
-void station_ask_ca(void *role, unsigned thread, struct job **batch, size_t n)
+void ask_ca(struct ra *ra, struct enrolment *const *granted, size_t n)
 {
-	struct ra *ra = role;
 	struct channel *channel = channel_client_get(ra->ca);
 
-	(void)thread;
 	for (size_t i = 0; i < n; i++)
-		ask_one(ra, channel, (struct enrolment *)batch[i]);
+		ask_one(ra, channel, granted[i]);
+	if (channel != NULL)
+		channel_flush(channel);
 	channel_unref(channel);
 }
 

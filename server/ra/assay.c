@@ -130,15 +130,15 @@ static enum reason decide(struct ra *ra, struct enrolment *e, struct fault *f)
 	return policy_decide(e->rules->policy, e->label->profile, &ask, &e->grant, f);
 }
 
-static void grant_one(struct ra *ra, struct enrolment *e, const struct fault *verdict)
+/* Consumes the enrolment unless it has a grant. */
+static bool granted(struct ra *ra, struct enrolment *e, const struct fault *verdict)
 {
 	struct fault f = *verdict;
 
-	if (f.reason == REASON_OK && decide(ra, e, &f) == REASON_OK && !line_put(ra->line, STATION_CHANNEL, 0, &e->job))
-		(void)fault_set(&f, REASON_OVERLOADED, "channel station");
-	else if (f.reason == REASON_OK)
-		return;
+	if (f.reason == REASON_OK && decide(ra, e, &f) == REASON_OK)
+		return true;
 	enrolment_refuse(ra, e, &f);
+	return false;
 }
 
 void station_assay(void *role, unsigned thread, struct job **batch, size_t n)
@@ -147,7 +147,7 @@ void station_assay(void *role, unsigned thread, struct job **batch, size_t n)
 	struct enrolment *read[ASSAY_BATCH];
 	struct claims *claims[ASSAY_BATCH] = { NULL };
 	struct fault verdict[ASSAY_BATCH], f;
-	size_t n_read = 0;
+	size_t n_read = 0, n_granted = 0;
 
 	(void)thread;
 	assert(n <= ASSAY_BATCH);
@@ -164,5 +164,7 @@ void station_assay(void *role, unsigned thread, struct job **batch, size_t n)
 	}
 	claims_check(claims, n_read, verdict);
 	for (size_t i = 0; i < n_read; i++)
-		grant_one(ra, read[i], &verdict[i]);
+		if (granted(ra, read[i], &verdict[i]))
+			read[n_granted++] = read[i];
+	ask_ca(ra, read, n_granted);
 }

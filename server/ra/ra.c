@@ -23,11 +23,10 @@
 static const struct station ra_line[STATION_COUNT] = {
 	/* lanes: name, weight, cap */
 	[STATION_PASSWORD] = { "password", station_password, 1, 1, { { "user", 1, 64 } } }, /* leaves knowing who it is */
-	[STATION_ASSAY] = { "assay", station_assay, PER_CORE, ASSAY_BATCH, /* leaves with CSR, evidence verdict, grant */
+	[STATION_ASSAY] = { "assay", station_assay, PER_CORE, ASSAY_BATCH, /* leaves with a grant, which the ca has */
 			    { [LANE_PRODUCTION] = { "production", 8, 2048 },
 			      [LANE_FIELD] = { "field", 4, 1024 },
 			      [LANE_OTHER] = { "other", 1, 128 } } },
-	[STATION_CHANNEL] = { "channel", station_ask_ca, 1, CHANNEL_BATCH, { { "grant", 1, 4096 } } }, /* the ca has it */
 };
 /* clang-format on */
 
@@ -170,6 +169,7 @@ static void ra_close(struct ra *ra)
 	view_free(ra->view);
 	nonce_key_free(ra->nonce_key);
 	channel_unref(ra->told);
+	pthread_mutex_destroy(&ra->told_lock);
 	rules_unref(ra->rules);
 	pthread_mutex_destroy(&ra->rules_lock);
 	waiting_done(&ra->waiting);
@@ -198,6 +198,7 @@ int ra_run(const struct config *config, struct metrics *metrics)
 	ra->metrics = metrics;
 	metrics_gauge(metrics, GAUGE_UP_SINCE_S, clock_wall_s());
 	pthread_mutex_init(&ra->rules_lock, NULL);
+	pthread_mutex_init(&ra->told_lock, NULL);
 	deadlines_init(&ra->deadlines);
 	waiting_init(&ra->waiting);
 	if (ra_open(ra, &f) != REASON_OK) {

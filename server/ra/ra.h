@@ -27,11 +27,10 @@
 #include "ra/rules.h"
 #include "ra/underway.h"
 
-enum ra_station { STATION_PASSWORD, STATION_ASSAY, STATION_CHANNEL, STATION_COUNT };
+enum ra_station { STATION_PASSWORD, STATION_ASSAY, STATION_COUNT };
 enum ra_lane { LANE_PRODUCTION, LANE_FIELD, LANE_OTHER };
 
 #define ASSAY_BATCH 32
-#define CHANNEL_BATCH 256
 
 /* "assay-continuity-v1", the previous serial, SHA-256 of the new SubjectPublicKeyInfo */
 #define CONTINUITY_LABEL "assay-continuity-v1"
@@ -96,7 +95,8 @@ struct ra {
 	struct line *line;
 	struct underway *underway;
 	struct channel_client *ca;
-	struct channel *told; /* of the channel station: the connection on which told_policy has been announced */
+	pthread_mutex_t told_lock; /* of the two below */
+	struct channel *told; /* the connection on which told_policy has been announced */
 	uint8_t told_policy[32];
 	struct tls *tls;
 	struct listener *listener[CONFIG_LISTENERS_MAX];
@@ -148,9 +148,10 @@ void *ra_keep(void *ra); /* thread: deadlines and gauges until deadlines.closed 
 /* The stations, in the line's order. */
 void station_password(void *ra, unsigned thread, struct job **batch, size_t n);
 void station_assay(void *ra, unsigned thread, struct job **batch, size_t n);
-void station_ask_ca(void *ra, unsigned thread, struct job **batch, size_t n);
 
-/* ask_ca.c: the ca gets the policy that holds now, so that it is recorded without waiting for a grant. */
+/* ask_ca.c: consumes enrolments that have a grant, as one batch. */
+void ask_ca(struct ra *ra, struct enrolment *const *granted, size_t n);
+/* The ca gets the policy that holds now, so that it is recorded without waiting for a grant. */
 void ra_tell_policy(struct ra *ra);
 /* What comes back. */
 extern const struct channel_events ra_channel_events;

@@ -166,6 +166,42 @@ static void thousands_of_frames_go_both_ways_in_order(void **state)
 	bed_done(&b);
 }
 
+static void put_batch(struct channel *channel, struct blob body, uint64_t *id, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		assert_true(channel_put(channel, FRAME_ENROL, (*id)++, body));
+	channel_flush(channel);
+}
+
+/* The peer reads nothing at first, so that a socket takes a part of a batch, and then none. */
+static void batches_go_whole_and_in_order_whoever_writes_them(void **state)
+{
+	static uint8_t body[4000];
+	struct channel *channel;
+	uint64_t id = 0;
+	struct bed b;
+
+	(void)state;
+	bed_init(&b);
+	channel = connected(&b);
+	for (unsigned i = 0; i < 200; i++) /* one at a time: nothing is left waiting for another flush */
+		put_batch(channel, BLOB("x", 1), &id, 1), wait_frames(&b.server, id);
+	for (unsigned round = 0; round < 20; round++) {
+		b.server.blocked = true;
+		if (round % 2 == 1)
+			assert_true(channel_send(channel, FRAME_ENROL, id++, BLOB("x", 1)));
+		put_batch(channel, BLOB_OF(body), &id, 300);
+		pthread_mutex_lock(&b.server.lock);
+		b.server.blocked = false;
+		changed(&b.server);
+		wait_frames(&b.server, id);
+	}
+	assert_int_equal(b.server.disorder, 0);
+	assert_int_equal(b.server.bytes, 200 + 20 * 300 * sizeof(body) + 10);
+	channel_unref(channel);
+	bed_done(&b);
+}
+
 static void a_client_connects_again_when_the_server_is_back(void **state)
 {
 	struct fault f;
@@ -309,6 +345,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(thousands_of_frames_go_both_ways_in_order),
+		cmocka_unit_test(batches_go_whole_and_in_order_whoever_writes_them),
 		cmocka_unit_test(a_client_connects_again_when_the_server_is_back),
 		cmocka_unit_test(what_was_sent_before_the_end_arrives),
 		cmocka_unit_test(a_malformed_frame_ends_the_connection),
