@@ -38,7 +38,8 @@ const char *issuer_name(const struct issuer *issuer);
 struct blob issuer_der(const struct issuer *issuer); /* the CA certificate */
 const struct cert *issuer_cert(const struct issuer *issuer);
 
-void serial_new(int64_t now_s, uint8_t out[SERIAL_BYTES]);
+/* REASON_NO_MEMORY when the generator fails: no serial then, rather than one that can be guessed or met twice. */
+MUST_CHECK enum reason serial_new(int64_t now_s, uint8_t ret_serial[SERIAL_BYTES], struct fault *f);
 
 /*
  * The ca's own rules: end-entity only (no keyCertSign, cRLSign; no cmcRA, cmcCA, OCSPSigning, timeStamping,

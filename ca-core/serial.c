@@ -6,19 +6,17 @@
  * 4.1.2.2; CA/Browser Forum asks for 64).
  */
 #include <openssl/rand.h>
-#include <stdlib.h>
+#include <string.h>
 
 #include "issuer.h"
 
-void serial_new(int64_t now_s, uint8_t out[SERIAL_BYTES])
+enum reason serial_new(int64_t now_s, uint8_t ret_serial[SERIAL_BYTES], struct fault *f)
 {
 	uint32_t day = (uint32_t)(now_s / 86400);
+	uint8_t serial[SERIAL_BYTES] = { 1, (uint8_t)(day >> 16), (uint8_t)(day >> 8), (uint8_t)day };
 
-	out[0] = 1;
-	out[1] = (uint8_t)(day >> 16);
-	out[2] = (uint8_t)(day >> 8);
-	out[3] = (uint8_t)day;
-	/* a generator that fails must not lead to a serial that can be guessed or met twice */
-	if (RAND_bytes(out + 4, SERIAL_BYTES - 4) != 1)
-		abort();
+	if (RAND_bytes(serial + 4, sizeof(serial) - 4) != 1)
+		return fault_set(f, REASON_NO_MEMORY, "the random generator gives no serial");
+	memcpy(ret_serial, serial, sizeof(serial));
+	return REASON_OK;
 }

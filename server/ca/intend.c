@@ -110,7 +110,7 @@ static enum reason build(struct ca *ca, struct issue *issue, struct fault *f)
 	(void)ca;
 	if (issue->grant->kind == GRANT_REENROL)
 		TRY(tbs_names(buf_blob(&issue->previous.tbs), &names, f));
-	serial_new(now_s, serial);
+	TRY(serial_new(now_s, serial, f));
 	memcpy(issue->serial, serial, sizeof(serial));
 	issue->serial_len = sizeof(serial);
 	buf_done(&issue->tbs);

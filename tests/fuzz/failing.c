@@ -35,7 +35,7 @@ bool failing_happened(void)
 	return state.happened;
 }
 
-static bool fails(void)
+bool failing_now(void)
 {
 	if (!state.started)
 		return false;
@@ -65,38 +65,38 @@ __attribute__((format(printf, 3, 4))) int __wrap___asprintf_chk(char **text, int
 
 void *__wrap_malloc(size_t size)
 {
-	return fails() ? NULL : __real_malloc(size);
+	return failing_now() ? NULL : __real_malloc(size);
 }
 
 void *__wrap_calloc(size_t n, size_t size)
 {
-	return fails() ? NULL : __real_calloc(n, size);
+	return failing_now() ? NULL : __real_calloc(n, size);
 }
 
 void *__wrap_realloc(void *old, size_t size)
 {
-	return fails() ? NULL : __real_realloc(old, size);
+	return failing_now() ? NULL : __real_realloc(old, size);
 }
 
 char *__wrap_strdup(const char *text)
 {
-	return fails() ? NULL : __real_strdup(text);
+	return failing_now() ? NULL : __real_strdup(text);
 }
 
 char *__wrap_strndup(const char *text, size_t len)
 {
-	return fails() ? NULL : __real_strndup(text, len);
+	return failing_now() ? NULL : __real_strndup(text, len);
 }
 
 int __wrap_regcomp(regex_t *regex, const char *pattern, int flags)
 {
-	return fails() ? REG_ESPACE : __real_regcomp(regex, pattern, flags);
+	return failing_now() ? REG_ESPACE : __real_regcomp(regex, pattern, flags);
 }
 
 /* A failing asprintf() leaves the pointer undefined: here it gets one that nobody can free. */
 static int format_text(char **text, const char *format, va_list arguments)
 {
-	if (fails()) {
+	if (failing_now()) {
 		*text = (char *)state.asked;
 		return -1;
 	}
@@ -130,13 +130,13 @@ int __wrap___asprintf_chk(char **text, int flag, const char *format, ...)
 static void *crypto_malloc(size_t size, const char *file, int line)
 {
 	(void)file, (void)line;
-	return fails() ? NULL : __real_malloc(size);
+	return failing_now() ? NULL : __real_malloc(size);
 }
 
 static void *crypto_realloc(void *old, size_t size, const char *file, int line)
 {
 	(void)file, (void)line;
-	return fails() ? NULL : __real_realloc(old, size);
+	return failing_now() ? NULL : __real_realloc(old, size);
 }
 
 static void crypto_free(void *old, const char *file, int line)

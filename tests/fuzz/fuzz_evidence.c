@@ -1,6 +1,7 @@
 /*
  * fuzz_evidence.c - a whole AttestationBundle against a vendor's root (corpus and root: tests/fuzz/seeds.c), for the
- * key that its quote vouches for. What parses may be believed only if its signatures then hold.
+ * key that its quote vouches for. What parses may be believed only if its signatures then hold. Those of CA
+ * certificates are believed at once (believe.c).
  */
 #include <assert.h>
 #include <stdlib.h>

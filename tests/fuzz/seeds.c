@@ -14,6 +14,8 @@
 
 #define FROM 1700000000 /* the targets judge at 1750000000 */
 
+#define CHIP_SERIAL "0110200000000000000000000000000000" /* the ueid in hex: without it no evidence is believed */
+
 static const char *out_dir, *vectors_dir;
 
 static void write_file(const char *name, struct blob bytes)
@@ -97,7 +99,8 @@ static void own_chain(const struct vendor *vendor)
 
 static void evidence(const struct vendor *vendor, const char *name, EVP_PKEY *device_key, size_t n_certs)
 {
-	static const uint8_t ueid[17] = { 1, 0x10, 0x20 }, nonce[16] = { 7, 7, 7 };
+	static const uint8_t ueid[17] = { 1, 0x10, 0x20 }, /* CHIP_SERIAL */
+		nonce[16] = { 7, 7, 7 };
 	struct blob certs[] = { buf_blob(&vendor->chip_der), buf_blob(&vendor->batch_der),
 				buf_blob(&vendor->root_der) };
 	struct quote_make quote = { 0 };
@@ -147,7 +150,7 @@ int main(int argc, char **argv)
 	device_key = make_key(KEY_EC_P256);
 	spec.root.not_before_s = spec.batch.not_before_s = spec.chip.not_before_s = FROM;
 	spec.root.not_after_s = spec.batch.not_after_s = spec.chip.not_after_s = TIME_NO_EXPIRY;
-	vendor_make(&vendor, &spec, NULL);
+	vendor_make(&vendor, &spec, CHIP_SERIAL);
 	AUTO(buf_done) struct buf pem = make_pem(&vendor.root, 1);
 	write_file("vendor-root.pem", buf_blob(&pem));
 	evidence(&vendor, "corpus/evidence/whole-chain", device_key, 3);

@@ -1,8 +1,8 @@
 /*
- * starved.c - every fuzz target once with all the memory it asks for, then with memory that runs out.
+ * starved.c - every fuzz target once with all that it asks for, then with memory that runs out and calls that fail.
  *
- * A target's own entry is compiled under the name fuzz_input. libFuzzer gets one failing allocation an input, chosen by
- * the input's bytes, so that a finding comes again with its file alone; the replay of the corpus walks through all.
+ * A target's own entry is compiled under the name fuzz_input. libFuzzer gets one failing call an input, chosen by the
+ * input's bytes, so that a finding comes again with its file alone; the replay of the corpus walks through all.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -29,7 +29,7 @@ static void starve_some(const uint8_t *data, size_t len, unsigned long asked)
 	starve(data, len, 1 + (hash >> 1) % asked, (hash & 1) != 0 ? FAILING_ONCE : FAILING_FROM);
 }
 #else
-#define ALL_MAX 2000 /* an input that asks for more is walked in steps */
+#define ALL_MAX 400 /* an input with more calls that can fail is walked in steps; the unit tests walk through all */
 
 static void starve_some(const uint8_t *data, size_t len, unsigned long asked)
 {
