@@ -21,7 +21,6 @@
 
 #include "base/clock.h"
 
-#define KEY_BYTES 32
 #define TICK_BYTES 4
 #define TICKS_PER_S 16384
 #define AHEAD_MADE_S 8   /* a burst above 16,384 nonces a second runs ahead of the clock; beyond this it is refused */
@@ -29,7 +28,8 @@
 #define MAC_INPUT_BYTES 512 /* label of the purpose, tick, length, requester, label */
 
 struct nonce_key {
-	uint8_t secret[KEY_BYTES];
+	size_t n;
+	uint8_t secret[NONCE_SECRETS_MAX][NONCE_SECRET_BYTES]; /* the first makes nonces */
 };
 
 /* The last tick given out by this process: two nonces never share one. */
@@ -40,21 +40,24 @@ static uint64_t ticks_at(int64_t wall_us)
 	return (uint64_t)wall_us / 1000000 * TICKS_PER_S + (uint64_t)wall_us % 1000000 * TICKS_PER_S / 1000000;
 }
 
-static enum reason read_secret(int fd, const char *path, uint8_t secret[KEY_BYTES], struct fault *f)
+static enum reason read_secrets(int fd, const char *path, struct nonce_key *key, struct fault *f)
 {
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st) != 0)
 		return fault_set(f, REASON_CONFIG, "nonce key %s: %s", path, strerror(errno));
-	if (!S_ISREG(st.st_mode) || st.st_size != KEY_BYTES)
+	if (!S_ISREG(st.st_mode) || st.st_size == 0 || st.st_size % NONCE_SECRET_BYTES != 0 ||
+	    st.st_size > (off_t)sizeof(key->secret))
 		return fault_set(f, REASON_CONFIG,
-				 "nonce key %s: has %jd bytes, must be a file of exactly %d random bytes", path,
-				 (intmax_t)st.st_size, KEY_BYTES);
+				 "nonce key %s: has %jd bytes, must be a file of %d random bytes, or of up to %d such "
+				 "secrets one after the other",
+				 path, (intmax_t)st.st_size, NONCE_SECRET_BYTES, NONCE_SECRETS_MAX);
 	if ((st.st_mode & (S_IROTH | S_IWOTH)) != 0)
 		return fault_set(f, REASON_CONFIG, "nonce key %s: open to every user (mode %03o); chmod it to 600",
 				 path, st.st_mode & 0777U);
-	if (read(fd, secret, KEY_BYTES) != KEY_BYTES)
+	if (read(fd, key->secret, (size_t)st.st_size) != st.st_size)
 		return fault_set(f, REASON_CONFIG, "nonce key %s: cannot be read", path);
+	key->n = (size_t)st.st_size / NONCE_SECRET_BYTES;
 	return REASON_OK;
 }
 
@@ -67,7 +70,7 @@ enum reason nonce_key_open(const char *path, struct nonce_key **ret_key, struct 
 	if (key == NULL)
 		return fault_set(f, REASON_NO_MEMORY, "nonce key");
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	reason = read_secret(fd, path, key->secret, f);
+	reason = read_secrets(fd, path, key, f);
 	if (fd >= 0)
 		close(fd);
 	if (reason != REASON_OK)
@@ -86,8 +89,8 @@ void nonce_key_free(struct nonce_key *key)
 }
 
 /* False when the texts are longer than any that Assay makes. */
-static bool mac(const struct nonce_key *key, uint64_t tick, size_t len, const char *requester, const char *label,
-		uint8_t out[64])
+static bool mac(const uint8_t secret[NONCE_SECRET_BYTES], uint64_t tick, size_t len, const char *requester,
+		const char *label, uint8_t out[64])
 {
 	char input[MAC_INPUT_BYTES];
 	/* the requester's length before it: no (requester, label) reads like another pair */
@@ -97,7 +100,7 @@ static bool mac(const struct nonce_key *key, uint64_t tick, size_t len, const ch
 
 	if (n < 0 || (size_t)n >= sizeof(input))
 		return false;
-	return HMAC(EVP_sha512(), key->secret, KEY_BYTES, (const uint8_t *)input, (size_t)n, out, &out_len) != NULL;
+	return HMAC(EVP_sha512(), secret, NONCE_SECRET_BYTES, (const uint8_t *)input, (size_t)n, out, &out_len) != NULL;
 }
 
 /* The clock's tick, or the one after the last given out; false when that is too far ahead of the clock. */
@@ -125,7 +128,7 @@ enum reason nonce_make(const struct nonce_key *key, const char *requester, const
 	if (!next_tick(ticks_at(clock_wall_us()), &tick))
 		return fault_set(f, REASON_OVERLOADED, "more than %d nonces a second, or the clock went back",
 				 TICKS_PER_S);
-	if (!mac(key, tick, len, requester, label, digest))
+	if (!mac(key->secret[0], tick, len, requester, label, digest))
 		return fault_set(f, REASON_INTERNAL, "nonce for a requester of %zu bytes", strlen(requester));
 	for (size_t i = 0; i < TICK_BYTES; i++)
 		out[i] = (uint8_t)(tick >> (24 - 8 * i));
@@ -142,22 +145,33 @@ static uint64_t whole_tick(uint64_t now, const uint8_t *low)
 	return newest - (uint32_t)((uint32_t)newest - low32);
 }
 
+/* Made with any of the secrets. How many there are, and which one it was, may show in the time this takes. */
+static enum reason check_mac(const struct nonce_key *key, uint64_t tick, const char *requester, const char *label,
+			     struct blob nonce, struct fault *f)
+{
+	struct blob given = BLOB(nonce.ptr + TICK_BYTES, nonce.len - TICK_BYTES);
+	uint8_t digest[64];
+
+	for (size_t i = 0; i < key->n; i++) {
+		if (!mac(key->secret[i], tick, nonce.len, requester, label, digest))
+			return fault_set(f, REASON_INTERNAL, "nonce of a requester of %zu bytes", strlen(requester));
+		if (blob_equal_secret(given, BLOB(digest, given.len)))
+			return REASON_OK;
+	}
+	return fault_set(f, REASON_NONCE_FOREIGN, "MAC does not fit %s and label %s", requester, label);
+}
+
 enum reason nonce_check_at(const struct nonce_key *key, const char *requester, const char *label, struct blob nonce,
 			   unsigned lifetime_s, int64_t now_us, struct fault *f)
 {
 	uint64_t now = ticks_at(now_us), tick;
-	uint8_t digest[64];
 
 	if (nonce.len == 0)
 		return fault_set(f, REASON_NONCE_MISSING, "empty");
 	if (nonce.len < LIMIT_NONCE_OWN_BYTES || nonce.len > LIMIT_NONCE_BYTES_MAX)
 		return fault_set(f, REASON_NONCE_FOREIGN, "%zu bytes", nonce.len);
 	tick = whole_tick(now, nonce.ptr);
-	if (!mac(key, tick, nonce.len, requester, label, digest))
-		return fault_set(f, REASON_INTERNAL, "nonce of a requester of %zu bytes", strlen(requester));
-	if (!blob_equal_secret(BLOB(nonce.ptr + TICK_BYTES, nonce.len - TICK_BYTES),
-			       BLOB(digest, nonce.len - TICK_BYTES)))
-		return fault_set(f, REASON_NONCE_FOREIGN, "MAC does not fit %s and label %s", requester, label);
+	TRY(check_mac(key, tick, requester, label, nonce, f));
 	if (now > tick && now - tick > (uint64_t)lifetime_s * TICKS_PER_S)
 		return fault_set(f, REASON_NONCE_STALE, "%" PRIu64 " s old, lifetime %u s", (now - tick) / TICKS_PER_S,
 				 lifetime_s);

@@ -10,6 +10,7 @@
 #include "role.h"
 
 #define LOOK_MS 1000
+#define STAYING (1 + LIMIT_ISSUERS)
 #define FNV_START UINT64_C(14695981039346656037)
 #define FNV_PRIME UINT64_C(1099511628211)
 
@@ -82,15 +83,40 @@ static void reload(const struct reloading *r, const char *why)
 	log_event(LOG_INFO, "reloaded", "why", LOG_STR, why, NULL);
 }
 
+/* The configuration, then the issuers' certificates where they count. */
+static const char *stays(const struct reloading *r, size_t i)
+{
+	if (i == 0)
+		return r->config->path;
+	return r->issuers_stay && i <= r->config->n_issuers ? r->config->issuer[i - 1].certificate : NULL;
+}
+
+static void look_at_what_stays(const struct reloading *r, uint64_t sums[STAYING], bool tell)
+{
+	const char *path;
+
+	for (size_t i = 0; (path = stays(r, i)) != NULL; i++) {
+		uint64_t sum = mix_file(FNV_START, path);
+
+		if (tell && sum != sums[i])
+			log_event(LOG_WARN, "restart_needed", "file", LOG_STR, path, "detail", LOG_STR,
+				  "has changed; it is read at the start alone: restart assayd to use it", NULL);
+		sums[i] = sum;
+	}
+}
+
 int role_serve(const struct reloading *r)
 {
 	uint64_t loaded = look(r), seen = loaded;
+	uint64_t staying[STAYING] = { 0 };
 	bool asked = false;
 
+	look_at_what_stays(r, staying, false);
 	while (role_pause(LOOK_MS, &asked)) {
 		uint64_t now = look(r);
 
-		if (asked || (now != loaded && now == seen)) {
+		look_at_what_stays(r, staying, true);
+		if (r->reload != NULL && (asked || (now != loaded && now == seen))) {
 			loaded = now; /* what is refused is tried again when it changes again */
 			reload(r, asked ? "SIGHUP" : "a file has changed");
 		}

@@ -133,7 +133,7 @@ static int serve(struct admin *admin)
 {
 	const char *const paths[] = { admin->config->admin.clients, admin->config->admin.certificate };
 	const struct reloading reloading = {
-		.paths = paths, .n = 2, .reload = reload, .role = admin, .metrics = admin->metrics
+		.config = admin->config, .paths = paths, .n = 2, .reload = reload, .role = admin, .metrics = admin->metrics
 	};
 
 	return role_serve(&reloading);

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "observe/log.h"
+#include "reload.h"
 #include "role.h"
 
 /* clang-format off */
@@ -166,7 +167,7 @@ static int serve(struct ca *ca)
 	int status;
 
 	log_event(LOG_INFO, "started", NULL);
-	status = role_wait();
+	status = role_serve(&(struct reloading){ .config = ca->config, .issuers_stay = true });
 	log_event(LOG_INFO, "stopping", NULL);
 	atomic_store(&ca->stopping, true);
 	metrics_gauge(ca->metrics, GAUGE_READY, 0);

@@ -33,13 +33,14 @@ struct tls_keys {
 	atomic_uint refs;
 	gnutls_certificate_credentials_t credentials;
 	gnutls_datum_t certificate, key; /* PEM with NUL */
+	gnutls_datum_t ticket_key;
 };
 
 struct tls {
-	char *certificate_path, *key_path;
-	pthread_mutex_t lock;          /* of `keys` */
-	struct tls_keys *keys, *first; /* in use; those of the start, whose text libmicrohttpd has */
-	gnutls_datum_t ticket_key;
+	char *certificate_path, *key_path, *ticket_path; /* ticket_path NULL: own_ticket_key serves */
+	pthread_mutex_t lock;                            /* of `keys` */
+	struct tls_keys *keys, *first;                   /* in use; those of the start, whose text libmicrohttpd has */
+	gnutls_datum_t own_ticket_key;
 };
 
 static void datum_wipe(gnutls_datum_t *datum)
@@ -58,6 +59,7 @@ void tls_keys_unref(struct tls_keys *keys)
 		gnutls_certificate_free_credentials(keys->credentials);
 	datum_wipe(&keys->certificate);
 	datum_wipe(&keys->key);
+	datum_wipe(&keys->ticket_key);
 	free(keys);
 }
 
@@ -78,7 +80,8 @@ void tls_free(struct tls *tls)
 	pthread_mutex_destroy(&tls->lock);
 	free(tls->certificate_path);
 	free(tls->key_path);
-	datum_wipe(&tls->ticket_key);
+	free(tls->ticket_path);
+	datum_wipe(&tls->own_ticket_key);
 	free(tls);
 }
 
@@ -105,6 +108,54 @@ static enum reason load(const char *path, gnutls_datum_t *ret_text, struct fault
 	return REASON_OK;
 }
 
+/* As long as GnuTLS's own, which is replaced. */
+static int derive(gnutls_datum_t secret, gnutls_datum_t *key)
+{
+	static const gnutls_datum_t label = { (unsigned char *)(uintptr_t)TICKET_LABEL, sizeof(TICKET_LABEL) - 1 };
+	static const gnutls_datum_t no_salt = { NULL, 0 };
+	unsigned char extracted[32];
+	gnutls_datum_t middle = { extracted, sizeof(extracted) };
+	int error = gnutls_hkdf_extract(GNUTLS_MAC_SHA256, &secret, &no_salt, extracted);
+
+	if (error == 0)
+		error = gnutls_hkdf_expand(GNUTLS_MAC_SHA256, &middle, &label, key->data, key->size);
+	gnutls_memset(extracted, 0, sizeof(extracted));
+	return error;
+}
+
+/* Of the file of secrets the first one; GnuTLS takes one alone. */
+static enum reason shared_ticket_key(const char *path, gnutls_datum_t *key, struct fault *f)
+{
+	gnutls_datum_t secret = { 0 };
+	unsigned size;
+	int error = gnutls_load_file(path, &secret);
+
+	if (error < 0)
+		return fault_set(f, REASON_CONFIG, "TLS ticket secret %s: %s", path, gnutls_strerror(error));
+	size = secret.size;
+	if (size > 0 && size % TICKET_SECRET_BYTES == 0)
+		error = derive((gnutls_datum_t){ secret.data, TICKET_SECRET_BYTES }, key);
+	datum_wipe(&secret);
+	if (size == 0 || size % TICKET_SECRET_BYTES != 0)
+		return fault_set(f, REASON_CONFIG, "TLS ticket secret %s must have %d bytes, or as often that, has %u",
+				 path, TICKET_SECRET_BYTES, size);
+	if (error < 0)
+		return fault_set(f, REASON_INTERNAL, "TLS ticket key: %s", gnutls_strerror(error));
+	return REASON_OK;
+}
+
+static enum reason load_ticket_key(const struct tls *tls, gnutls_datum_t *key, struct fault *f)
+{
+	key->data = gnutls_malloc(tls->own_ticket_key.size);
+	if (key->data == NULL)
+		return fault_set(f, REASON_NO_MEMORY, "TLS ticket key");
+	key->size = tls->own_ticket_key.size;
+	if (tls->ticket_path != NULL)
+		return shared_ticket_key(tls->ticket_path, key, f);
+	memcpy(key->data, tls->own_ticket_key.data, key->size);
+	return REASON_OK;
+}
+
 enum reason tls_load(const struct tls *tls, struct tls_keys **ret_keys, struct fault *f)
 {
 	AUTO(tls_keys_unrefp) struct tls_keys *keys = calloc(1, sizeof(*keys));
@@ -115,6 +166,7 @@ enum reason tls_load(const struct tls *tls, struct tls_keys **ret_keys, struct f
 	atomic_init(&keys->refs, 1);
 	TRY(load(tls->certificate_path, &keys->certificate, f));
 	TRY(load(tls->key_path, &keys->key, f));
+	TRY(load_ticket_key(tls, &keys->ticket_key, f));
 	error = gnutls_certificate_allocate_credentials(&keys->credentials);
 	if (error == 0)
 		error = gnutls_certificate_set_x509_key_mem(keys->credentials, &keys->certificate, &keys->key,
@@ -138,48 +190,26 @@ enum reason tls_open(const char *certificate_path, const char *key_path, struct 
 	tls->key_path = strdup(key_path);
 	if (tls->certificate_path == NULL || tls->key_path == NULL)
 		return fault_set(f, REASON_NO_MEMORY, "struct tls");
-	TRY(tls_load(tls, &tls->first, f));
-	tls->keys = keys_ref(tls->first);
-	error = gnutls_session_ticket_key_generate(&tls->ticket_key);
+	error = gnutls_session_ticket_key_generate(&tls->own_ticket_key);
 	if (error < 0)
 		return fault_set(f, REASON_INTERNAL, "TLS ticket key: %s", gnutls_strerror(error));
+	TRY(tls_load(tls, &tls->first, f));
+	tls->keys = keys_ref(tls->first);
 	*ret_tls = TAKE(tls);
 	return REASON_OK;
 }
 
-/* As long as GnuTLS's own, which is replaced. */
-static int derive(gnutls_datum_t secret, gnutls_datum_t *key)
-{
-	static const gnutls_datum_t label = { (unsigned char *)(uintptr_t)TICKET_LABEL, sizeof(TICKET_LABEL) - 1 };
-	static const gnutls_datum_t no_salt = { NULL, 0 };
-	unsigned char extracted[32];
-	gnutls_datum_t middle = { extracted, sizeof(extracted) };
-	int error = gnutls_hkdf_extract(GNUTLS_MAC_SHA256, &secret, &no_salt, extracted);
-
-	if (error == 0)
-		error = gnutls_hkdf_expand(GNUTLS_MAC_SHA256, &middle, &label, key->data, key->size);
-	gnutls_memset(extracted, 0, sizeof(extracted));
-	return error;
-}
-
 enum reason tls_share_tickets(struct tls *tls, const char *secret_path, struct fault *f)
 {
-	gnutls_datum_t secret = { 0 };
-	int error = gnutls_load_file(secret_path, &secret);
+	AUTO(tls_keys_unrefp) struct tls_keys *keys = NULL;
+	char *path = strdup(secret_path);
 
-	if (error < 0)
-		return fault_set(f, REASON_CONFIG, "TLS ticket secret %s: %s", secret_path, gnutls_strerror(error));
-	if (secret.size != TICKET_SECRET_BYTES) {
-		unsigned size = secret.size;
-
-		datum_wipe(&secret);
-		return fault_set(f, REASON_CONFIG, "TLS ticket secret %s must have %d bytes, has %u", secret_path,
-				 TICKET_SECRET_BYTES, size);
-	}
-	error = derive(secret, &tls->ticket_key);
-	datum_wipe(&secret);
-	if (error < 0)
-		return fault_set(f, REASON_INTERNAL, "TLS ticket key: %s", gnutls_strerror(error));
+	if (path == NULL)
+		return fault_set(f, REASON_NO_MEMORY, "struct tls");
+	free(tls->ticket_path);
+	tls->ticket_path = path;
+	TRY(tls_load(tls, &keys, f));
+	tls_use(tls, TAKE(keys));
 	return REASON_OK;
 }
 
@@ -230,7 +260,7 @@ enum reason tls_prepare(struct tls *tls, void *session, struct tls_keys **ret_ke
 	/* 1: no CA names, for clients choose a certificate by them and devices' vendors are many */
 	gnutls_certificate_send_x509_rdn_sequence(s, 1);
 	gnutls_db_set_cache_expiration(s, TLS_TICKET_LIFETIME_S);
-	error = gnutls_session_ticket_enable_server(s, &tls->ticket_key);
+	error = gnutls_session_ticket_enable_server(s, &keys->ticket_key);
 	if (error >= 0) /* RFC 7301: a client that offers protocols and not this one is refused */
 		error = gnutls_alpn_set_protocols(s, &alpn, 1, GNUTLS_ALPN_MANDATORY);
 	if (error >= 0) /* ours instead of libmicrohttpd's: they can be replaced while it runs */

@@ -14,7 +14,7 @@
 #include "http/peer.h"
 
 struct tls;
-struct tls_keys; /* certificate and key of one load, counted: a connection keeps those it began with */
+struct tls_keys; /* certificate, key and ticket key of one load, counted: a connection keeps those it began with */
 
 /* PEM files; the certificate file holds the chain, leaf first. REASON_CONFIG naming the file and what is wrong. */
 MUST_CHECK enum reason tls_open(const char *certificate_path, const char *key_path, struct tls **ret_tls,
@@ -22,14 +22,16 @@ MUST_CHECK enum reason tls_open(const char *certificate_path, const char *key_pa
 void tls_free(struct tls *tls); /* accepts NULL */
 
 /*
- * Session tickets that outlive the process and hold on every node: their keys are derived (HKDF-SHA256, RFC 5869) from a
- * file of 32 secret bytes that all nodes share; without this call the secret is the process's own. GnuTLS changes the
+ * Session tickets that outlive the process and hold on every node: their keys are derived (HKDF-SHA256, RFC 5869) from
+ * a file of 32 secret bytes that all nodes share (of a file that holds several, as that of nonces may, the first 32);
+ * without this call the secret is the process's own. It is read again with the certificate. GnuTLS changes the
  * key every three ticket lifetimes (TLS_TICKET_LIFETIME_S) by the clock and still takes the previous one; an older or a
  * foreign ticket means a full handshake, silently. A ticket says who came, never what they may: that is asked anew.
  *
- * What the rotation gives and what not: whoever learns the secret can derive every key of the past. TLS 1.3 resumes with
- * a fresh key exchange (psk_dhe_ke alone), so recorded traffic stays closed to them; a TLS 1.2 ticket holds the session's
- * secret, so recorded 1.2 connections do not. Replace the file (all nodes, then restart) as often as that matters.
+ * What the rotation gives and what not: whoever learns the secret can derive every key of the past. TLS 1.3 resumes
+ * with a fresh key exchange (psk_dhe_ke alone), so recorded traffic stays closed to them; a TLS 1.2 ticket holds the
+ * session's secret, so recorded 1.2 connections do not. Replace the file on all nodes as often as that matters: tickets
+ * of the old one then mean one full handshake each.
  */
 #define TLS_TICKET_LIFETIME_S 3600
 MUST_CHECK enum reason tls_share_tickets(struct tls *tls, const char *secret_path, struct fault *f);

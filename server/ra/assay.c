@@ -33,7 +33,7 @@ static void password_one(struct ra *ra, struct enrolment *e)
 	if (check_password(ra, e, &f) != REASON_OK) {
 		enrolment_refuse(ra, e, &f);
 	} else if (e->op == EST_NONCE) {
-		if (nonce_reply(ra, e->label, &e->who, e->nonce_len, &reply, &f) == REASON_OK)
+		if (nonce_reply(e->rules, e->label, &e->who, e->nonce_len, &reply, &f) == REASON_OK)
 			enrolment_finish(ra, e, &reply);
 		else
 			enrolment_refuse(ra, e, &f);
@@ -104,7 +104,7 @@ static enum reason read_request(struct enrolment *e, struct fault *f)
 }
 
 /* A verdict of its own, for a claim already met is answered whatever its nonce: the ca knows those. */
-static enum reason freshness(const struct ra *ra, const struct enrolment *e)
+static enum reason freshness(const struct enrolment *e)
 {
 	const struct profile_facts *facts = &e->label->facts;
 
@@ -112,11 +112,11 @@ static enum reason freshness(const struct ra *ra, const struct enrolment *e)
 		return REASON_OK;
 	if (!e->verdict.has_freshness)
 		return REASON_NONCE_MISSING;
-	return nonce_check(ra->nonce_key, e->who.id, facts->label, BLOB(e->verdict.nonce, e->verdict.nonce_len),
+	return nonce_check(e->rules->nonce_key, e->who.id, facts->label, BLOB(e->verdict.nonce, e->verdict.nonce_len),
 			   facts->nonce_lifetime_s, NULL);
 }
 
-static enum reason decide(struct ra *ra, struct enrolment *e, struct fault *f)
+static enum reason decide(struct enrolment *e, struct fault *f)
 {
 	struct ask ask = {
 		.op = e->op,
@@ -124,7 +124,7 @@ static enum reason decide(struct ra *ra, struct enrolment *e, struct fault *f)
 		.csr = &e->csr,
 		.csr_der = buf_blob(&e->csr_der),
 		.verdict = e->has_verdict ? &e->verdict : NULL,
-		.freshness = freshness(ra, e),
+		.freshness = freshness(e),
 	};
 
 	return policy_decide(e->rules->policy, e->label->profile, &ask, &e->grant, f);
@@ -135,7 +135,7 @@ static bool granted(struct ra *ra, struct enrolment *e, const struct fault *verd
 {
 	struct fault f = *verdict;
 
-	if (f.reason == REASON_OK && decide(ra, e, &f) == REASON_OK)
+	if (f.reason == REASON_OK && decide(e, &f) == REASON_OK)
 		return true;
 	enrolment_refuse(ra, e, &f);
 	return false;

@@ -188,7 +188,7 @@ static bool authenticated(struct ra *ra, struct exchange *x, struct rules *rules
 	}
 	if (e->op != EST_NONCE || e->basic != NULL)
 		return put_on_line(ra, x, e);
-	if (nonce_reply(ra, label, &e->who, e->nonce_len, &x->reply, &f) != REASON_OK)
+	if (nonce_reply(rules, label, &e->who, e->nonce_len, &x->reply, &f) != REASON_OK)
 		(void)refuse(ra, x, label, &f);
 	enrolment_free(e);
 	return true;

@@ -3,16 +3,19 @@
  */
 #include "ra/labels.h"
 
+#include <openssl/err.h>
 #include <openssl/pem.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "cert.h"
 #include "http/body.h"
 #include "issuer.h"
 #include "pkcs7.h"
 
 #define LABELS_MAX 64
+#define ROOTS_MAX 4 /* while the root changes: old and new, each signed by itself and by the other */
 
 struct labels {
 	size_t n;
@@ -22,7 +25,8 @@ struct labels {
 
 /* While the cached bytes are made: every CA certificate that can be in them. */
 struct ca_certs {
-	struct buf root;
+	size_t n_roots;
+	struct buf root[ROOTS_MAX];
 	size_t n;
 	const char *name[LIMIT_ISSUERS];
 	struct issuer *issuer[LIMIT_ISSUERS];
@@ -30,7 +34,8 @@ struct ca_certs {
 
 static void ca_certs_done(struct ca_certs *certs)
 {
-	buf_done(&certs->root);
+	for (size_t i = 0; i < certs->n_roots; i++)
+		buf_done(&certs->root[i]);
 	for (size_t i = 0; i < certs->n; i++)
 		issuer_free(certs->issuer[i]);
 }
@@ -48,31 +53,72 @@ void labels_free(struct labels *labels)
 
 AUTO_FREE(struct labels, labels_freep, labels_free)
 
-/* One certificate out of a PEM file, as DER. */
-static enum reason read_pem(const char *path, struct buf *ret_der, struct fault *f)
+/* The next certificate of a PEM file, as DER; false at its end. */
+static bool next_pem(FILE *file, struct buf *ret_der, enum reason *ret_reason, struct fault *f)
 {
-	FILE *file = fopen(path, "r");
 	char *name = NULL, *header = NULL;
 	unsigned char *der = NULL;
 	long len = 0;
-	enum reason reason;
+	bool found = PEM_read(file, &name, &header, &der, &len) == 1;
 
-	if (file == NULL)
-		return fault_set(f, REASON_CONFIG, "root: cannot read %s", path);
-	if (PEM_read(file, &name, &header, &der, &len) != 1 || strcmp(name, PEM_STRING_X509) != 0)
-		reason = fault_set(f, REASON_CONFIG, "root: %s holds no PEM certificate", path);
-	else
-		reason = buf_copy(BLOB(der, (size_t)len), ret_der, f);
-	fclose(file);
+	if (found && strcmp(name, PEM_STRING_X509) == 0)
+		*ret_reason = buf_copy(BLOB(der, (size_t)len), ret_der, f);
+	else if (found)
+		*ret_reason = fault_set(f, REASON_CONFIG, "root: \"%.40s\" is no certificate", name);
 	OPENSSL_free(name);
 	OPENSSL_free(header);
 	OPENSSL_free(der);
+	return found;
+}
+
+static bool signs_itself(const struct cert *cert)
+{
+	return blob_equal(cert->issuer, cert->subject) && (cert->aki.len == 0 || blob_equal(cert->aki, cert->ski));
+}
+
+/*
+ * Those that another key signed go before those that sign themselves: OpenSSL takes the first issuer that fits and does
+ * not come back for the next one. A root keeps its name when its key changes, so names alone do not tell.
+ */
+static enum reason add_root(struct ca_certs *certs, struct buf der, const char *path, struct fault *f)
+{
+	struct cert cert;
+	size_t at = 0;
+
+	if (cert_parse(buf_blob(&der), &cert, f) != REASON_OK || certs->n_roots == ROOTS_MAX) {
+		buf_done(&der);
+		return fault_set(f, REASON_CONFIG, "root: %s holds what is no certificate, or more than %d", path,
+				 ROOTS_MAX);
+	}
+	if (signs_itself(&cert))
+		at = certs->n_roots;
+	memmove(&certs->root[at + 1], &certs->root[at], (certs->n_roots - at) * sizeof(der));
+	certs->root[at] = der;
+	certs->n_roots++;
+	return REASON_OK;
+}
+
+static enum reason read_roots(const char *path, struct ca_certs *certs, struct fault *f)
+{
+	FILE *file = fopen(path, "r");
+	enum reason reason = REASON_OK;
+	struct buf der;
+
+	if (file == NULL)
+		return fault_set(f, REASON_CONFIG, "root: cannot read %s", path);
+	while (reason == REASON_OK && next_pem(file, &der, &reason, f))
+		if (reason == REASON_OK)
+			reason = add_root(certs, der, path, f);
+	fclose(file);
+	ERR_clear_error(); /* the file's end is one */
+	if (reason == REASON_OK && certs->n_roots == 0)
+		return fault_set(f, REASON_CONFIG, "root: %s holds no PEM certificate", path);
 	return reason;
 }
 
 static enum reason ca_certs_open(const struct config *config, struct ca_certs *certs, struct fault *f)
 {
-	TRY(read_pem(config->root, &certs->root, f));
+	TRY(read_roots(config->root, certs, f));
 	for (size_t i = 0; i < config->n_issuers; i++) {
 		TRY(issuer_open(&config->issuer[i], NULL, &certs->issuer[i], f));
 		certs->name[i] = config->issuer[i].name;
@@ -102,7 +148,7 @@ static enum reason make_cacerts(const struct labels *labels, const struct ca_cer
 				struct fault *f)
 {
 	const struct issuer *own = issuer_of(certs, label->facts.issuer);
-	struct blob list[LIMIT_ISSUERS + 1];
+	struct blob list[LIMIT_ISSUERS + ROOTS_MAX];
 	AUTO(buf_done) struct buf der = { 0 };
 	size_t n = 0;
 
@@ -110,7 +156,8 @@ static enum reason make_cacerts(const struct labels *labels, const struct ca_cer
 		return fault_set(f, REASON_CONFIG, "profile \"%s\": issuer \"%s\" is not among \"issuers\"",
 				 label->facts.label, label->facts.issuer);
 	list[n++] = issuer_der(own);
-	list[n++] = buf_blob(&certs->root);
+	for (size_t i = 0; i < certs->n_roots; i++)
+		list[n++] = buf_blob(&certs->root[i]);
 	for (size_t i = 0; i < certs->n; i++)
 		if (certs->issuer[i] != own && used_by_any(labels, certs->name[i]))
 			list[n++] = issuer_der(certs->issuer[i]);

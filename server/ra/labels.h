@@ -2,7 +2,9 @@
  * labels.h - what is said about each EST label to anybody who asks: /cacerts and /csrattrs, as bytes made at start.
  *
  * Threads: read-only after open.
- * Spec:    RFC 7030 section 4.1.3: the root and every certificate that an issued one needs to lead to it.
+ * Spec:    RFC 7030 section 4.1.3: the root and every certificate that an issued one needs to lead to it. While the
+ * root changes its file holds up to four: the new one and the old, and each signed by the other (RFC 4210 section 4.4),
+ * so that who trusts either one trusts every certificate.
  */
 #ifndef ASSAY_LABELS_H
 #define ASSAY_LABELS_H
@@ -13,7 +15,7 @@
 struct label {
 	const struct profile *profile;
 	struct profile_facts facts;
-	struct buf cacerts;  /* base64: this label's issuer, the root, the other labels' issuers */
+	struct buf cacerts;  /* base64: this label's issuer, the root's file, the other labels' issuers */
 	struct buf csrattrs; /* base64; empty: nothing to say */
 };
 

@@ -53,7 +53,7 @@ enum reason nonce_request(struct blob body, size_t *ret_len, struct fault *f)
 	return reason;
 }
 
-enum reason nonce_reply(const struct ra *ra, const struct label *label, const struct requester *who, size_t len,
+enum reason nonce_reply(const struct rules *rules, const struct label *label, const struct requester *who, size_t len,
 			struct reply *ret_reply, struct fault *f)
 {
 	uint8_t nonce[LIMIT_NONCE_BYTES_MAX];
@@ -64,7 +64,7 @@ enum reason nonce_reply(const struct ra *ra, const struct label *label, const st
 		/* the draft's way to say that no freshness is asked for */
 		snprintf(json, sizeof(json), "{\"nonce\":\"\"}\n");
 	} else {
-		TRY(nonce_make(ra->nonce_key, who->id, label->facts.label, len, nonce, f));
+		TRY(nonce_make(rules->nonce_key, who->id, label->facts.label, len, nonce, f));
 		text_base64url(BLOB(nonce, len), encoded, sizeof(encoded));
 		snprintf(json, sizeof(json), "{\"nonce\":\"%s\",\"expiry\":%u}\n", encoded,
 			 label->facts.nonce_lifetime_s);

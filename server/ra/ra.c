@@ -18,6 +18,7 @@
 #include "role.h"
 
 #define PER_CORE 0
+#define RELOADED 8 /* files and folders that are read again, but for those of each vendor and issuer */
 
 /* clang-format off */
 static const struct station ra_line[STATION_COUNT] = {
@@ -44,8 +45,7 @@ static enum reason check_realm(const char *realm, struct fault *f)
 static enum reason open_rules(struct ra *ra, struct fault *f)
 {
 	TRY(check_realm(ra->config->est.realm, f));
-	TRY(rules_load(ra->config, 1, &ra->rules, f));
-	return nonce_key_open(ra->config->est.nonce_key, &ra->nonce_key, f);
+	return rules_load(ra->config, 1, &ra->rules, f);
 }
 
 struct rules *ra_rules(struct ra *ra)
@@ -90,14 +90,18 @@ static enum reason reload(void *role, struct fault *f)
 static int serve(struct ra *ra)
 {
 	const struct config *config = ra->config;
-	const char *paths[5 + CONFIG_VENDORS_MAX] = { config->profiles, config->users, config->trust.rigs,
-						      config->trust.vendors, config->est.certificate };
-	const struct reloading reloading = {
-		.paths = paths, .n = 5 + config->n_evidence, .reload = reload, .role = ra, .metrics = ra->metrics
+	const char *paths[RELOADED + CONFIG_VENDORS_MAX + LIMIT_ISSUERS] = {
+		config->profiles,	config->users,	       config->trust.rigs,     config->trust.vendors,
+		config->est.certificate, config->est.nonce_key, config->est.ticket_key, config->root,
+	};
+	struct reloading reloading = {
+		.config = config, .paths = paths, .n = RELOADED, .reload = reload, .role = ra, .metrics = ra->metrics
 	};
 
 	for (size_t i = 0; i < config->n_evidence; i++)
-		paths[5 + i] = config->evidence[i].roots;
+		paths[reloading.n++] = config->evidence[i].roots;
+	for (size_t i = 0; i < config->n_issuers; i++)
+		paths[reloading.n++] = config->issuer[i].certificate;
 	return role_serve(&reloading);
 }
 
@@ -167,7 +171,6 @@ static void ra_close(struct ra *ra)
 	underway_free(ra->underway);
 	tls_free(ra->tls);
 	view_free(ra->view);
-	nonce_key_free(ra->nonce_key);
 	channel_unref(ra->told);
 	pthread_mutex_destroy(&ra->told_lock);
 	rules_unref(ra->rules);

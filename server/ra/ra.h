@@ -90,7 +90,6 @@ struct ra {
 	struct metrics *metrics;
 	pthread_mutex_t rules_lock;
 	struct rules *rules; /* ra_rules() */
-	struct nonce_key *nonce_key;
 	struct view *view;
 	struct line *line;
 	struct underway *underway;
@@ -123,7 +122,7 @@ MUST_CHECK enum reason linking_compare(const struct binding *binding, struct blo
 /* nonce_reply.c */
 /* `body` absent: a GET. REASON_HTTP_BODY for anything but the draft's object. */
 MUST_CHECK enum reason nonce_request(struct blob body, size_t *ret_len, struct fault *f);
-MUST_CHECK enum reason nonce_reply(const struct ra *ra, const struct label *label, const struct requester *who,
+MUST_CHECK enum reason nonce_reply(const struct rules *rules, const struct label *label, const struct requester *who,
 				   size_t len, struct reply *ret_reply, struct fault *f);
 
 /* enrolment.c */

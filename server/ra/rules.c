@@ -35,6 +35,7 @@ enum reason rules_load(const struct config *config, uint64_t number, struct rule
 	rules->number = number;
 	TRY(load_policy(config, rules, f));
 	TRY(load_trust(config, rules, f));
+	TRY(nonce_key_open(config->est.nonce_key, &rules->nonce_key, f));
 	*ret_rules = TAKE(rules);
 	return REASON_OK;
 }
@@ -49,6 +50,7 @@ void rules_unref(struct rules *rules)
 {
 	if (rules == NULL || atomic_fetch_sub_explicit(&rules->refs, 1, memory_order_acq_rel) != 1)
 		return;
+	nonce_key_free(rules->nonce_key);
 	vendors_free(rules->vendors);
 	trust_free(rules->vendor_clients);
 	trust_free(rules->devices);

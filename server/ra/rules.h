@@ -1,5 +1,6 @@
 /*
- * rules.h - everything by which the ra decides that may change while it runs: policy, labels, trust lists, vendors.
+ * rules.h - everything by which the ra decides that may change while it runs: policy, labels, trust lists, vendors, the
+ * nonces' key.
  *
  * A request takes a reference when it comes in and keeps to it until it is answered; a reload puts whole new rules in
  * the place of the old ones, which go when the last request that began with them has gone.
@@ -11,6 +12,7 @@
 
 #include <stdatomic.h>
 
+#include "nonce.h"
 #include "policy.h"
 #include "ra/labels.h"
 #include "trust.h"
@@ -22,6 +24,7 @@ struct rules {
 	struct policy *policy;
 	struct labels *labels;
 	struct vendors *vendors;
+	struct nonce_key *nonce_key;
 	struct trust *rigs, *devices, *vendor_clients; /* the three lists of TLS clients; the last may be NULL */
 };
 

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "issuer.h"
 #include "observe/log.h"
+#include "reload.h"
 #include "role.h"
 
 #define THREADS 2
@@ -112,7 +113,7 @@ int va_run(const struct config *config, struct metrics *metrics)
 		status = role_start_failed(&f);
 	} else {
 		log_event(LOG_INFO, "listening", "port", LOG_INT, (int64_t)listener_port(va->listener), NULL);
-		status = role_wait();
+		status = role_serve(&(struct reloading){ .config = config, .issuers_stay = true });
 	}
 	metrics_gauge(metrics, GAUGE_READY, 0);
 	va_close(va);

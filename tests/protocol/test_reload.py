@@ -3,21 +3,29 @@
 Every test puts back what it changed and waits until that holds, for the instance is everybody's.
 """
 
+import hashlib
 import http.client
 import ipaddress
 import json
 import os
+import pathlib
+import re
 import signal
+import socket
 import ssl
+import tempfile
 import time
 import urllib.request
 
 import pytest
+from asn1crypto import algos
+from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 import element
 import est
+from conftest import run
 
 
 def wait_for(what, seconds=20):
@@ -52,6 +60,9 @@ class Change:
 
     @staticmethod
     def put(file, data):
+        if file.name == "nonce.key":  # beside the PIN: the ra may open this one file and no new one in its place
+            file.write_bytes(data)
+            return
         new = file.with_name(f".{file.name}.new")
         new.write_bytes(data if isinstance(data, bytes) else data.encode())
         new.chmod(file.stat().st_mode)
@@ -278,3 +289,183 @@ def test_under_reloads_without_end_no_request_fails(assay, change):
             hashes.add((policy_of(assay, certificate), days(certificate)))
     assert len(hashes) == len({digest for digest, _ in hashes})  # one validity a policy
     assert len(hashes) >= 2
+
+
+# Secrets that nodes share: nonces and session tickets
+
+
+@pytest.fixture
+def rotation(change):
+    """Writes the nonces' key, whose first secret is also the tickets'."""
+    return lambda *secrets: change.write("secrets/nonce.key", b"".join(secrets))
+
+
+def enrol_with(assay, rig, nonce):
+    key = element.new_key()
+    return rig.enrol(element.csr(key, assay.vendor.element().evidence(key, nonce)), "line")
+
+
+def test_a_new_nonce_key_takes_over_while_nonces_of_the_old_one_are_good(assay, change, rotation):
+    rig = assay.rig()
+    old, new = (assay.home / "secrets" / "nonce.key").read_bytes(), os.urandom(32)
+    of_old, kept = rig.nonce(), rig.nonce()
+    rotation(new, old)
+    change.reload()
+    of_new = rig.nonce()
+    assert enrol_with(assay, rig, of_old).status == 200
+    rotation(new)
+    change.reload()
+    assert enrol_with(assay, rig, of_new).status == 200  # it was the new one that made it
+    refused = enrol_with(assay, rig, kept)
+    assert (refused.status, refused.reason) == (403, "nonce_foreign")
+
+
+def test_a_node_that_has_the_next_key_takes_what_the_others_make_with_it(assay, change, rotation):
+    """All nodes get the next key at the end before any of them begins to use it."""
+    rig = assay.rig()
+    old, new = (assay.home / "secrets" / "nonce.key").read_bytes(), os.urandom(32)
+    rotation(new)
+    change.reload()
+    of_another_node = rig.nonce()
+    rotation(old, new)
+    change.reload()
+    assert enrol_with(assay, rig, of_another_node).status == 200
+    rotation(old)
+    change.reload()
+    assert enrol_with(assay, rig, rig.nonce()).status == 200
+
+
+@pytest.mark.parametrize("size", [0, 31, 33, 128])
+def test_a_nonce_key_of_another_size_changes_nothing(assay, change, rotation, size):
+    rig = assay.rig()
+    nonce = rig.nonce()
+    rotation(b"k" * size)
+    refused = change.reload("reload_refused")
+    assert "nonce.key" in refused["detail"]
+    assert enrol_with(assay, rig, nonce).status == 200
+
+
+def tls_12(assay, context=None, session=None):
+    if context is None:
+        context = ssl.create_default_context(cafile=assay.cacert)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+    plain = socket.create_connection(("127.0.0.1", assay.port), timeout=20)
+    with context.wrap_socket(plain, server_hostname="127.0.0.1", session=session) as connection:
+        return context, connection.session, connection.session_reused
+
+
+def test_7_tickets_of_a_replaced_key_mean_a_full_handshake_and_no_error(assay, change, rotation):
+    context, session, _ = tls_12(assay)
+    assert tls_12(assay, context, session)[2]
+    old = (assay.home / "secrets" / "nonce.key").read_bytes()
+    rotation(os.urandom(32), old)
+    change.reload()
+    _, of_new, reused = tls_12(assay, context, session)
+    assert not reused
+    assert tls_12(assay, context, of_new)[2]
+
+
+# The change of a root
+
+
+def token_signs(assay, label, digest):
+    """The token's ECDSA over a digest, as DER: what an offline ceremony does with the old root's key."""
+    pin = (assay.home / "secrets" / "pin").read_text().strip()
+    tool = ["pkcs11-tool", "--module", assay.env["PKCS11_MODULE"], "--token-label", "assay", "--login", "--pin", pin]
+    environ = {**os.environ, "SOFTHSM2_CONF": assay.env["SOFTHSM2_CONF"]}
+    listed = run(*tool, "--list-objects", "--type", "privkey", env=environ).stdout
+    key = re.search(rf"label: +{label}\n +ID: +([0-9a-f]+)", listed).group(1)
+    with tempfile.TemporaryDirectory() as folder:
+        given, signed = f"{folder}/in", f"{folder}/out"
+        pathlib.Path(given).write_bytes(digest)
+        signing = ["--sign", "--mechanism", "ECDSA", "--id", key, "--signature-format", "openssl"]
+        run(*tool, *signing, "-i", given, "-o", signed, env=environ)
+        return pathlib.Path(signed).read_bytes()
+
+
+def signed_by_token(assay, cert, label, issuer):
+    """The same certificate under a CA whose key is in the token (ecdsa-with-SHA384)."""
+    c = asn1_x509.Certificate.load(element.cert_der(cert))
+    tbs = c["tbs_certificate"].copy()
+    algorithm = algos.SignedDigestAlgorithm({"algorithm": "sha384_ecdsa"})
+    tbs["signature"] = algorithm
+    tbs["issuer"] = asn1_x509.Name.load(issuer.subject.public_bytes())
+    issuer_id = x509.SubjectKeyIdentifier.from_public_key(issuer.public_key()).digest
+    for extension in tbs["extensions"]:
+        if extension["extn_id"].native == "authority_key_identifier":
+            extension["extn_value"] = asn1_x509.AuthorityKeyIdentifier({"key_identifier": issuer_id})
+    signature = token_signs(assay, label, hashlib.sha384(tbs.dump(force=True)).digest())
+    der = asn1_x509.Certificate({"tbs_certificate": tbs, "signature_algorithm": algorithm, "signature_value": signature})
+    return x509.load_der_x509_certificate(der.dump(force=True))
+
+
+class PublicKey:
+    """Looks like a key to make_cert(), which asks a subject's for no more than this."""
+
+    def __init__(self, cert):
+        self.public_key = cert.public_key
+
+
+def verifies(assay, anchor, cert, folder):
+    """With one anchor and, between, nothing but what /cacerts gives."""
+    for name, what in (("anchor", anchor), ("cert", cert)):
+        (folder / f"{name}.pem").write_bytes(pem(what))
+    done = run(
+        "openssl", "verify", "-x509_strict", "-CAfile", folder / "anchor.pem", "-untrusted", assay.cacerts_file(),
+        folder / "cert.pem", check=False,
+    )  # fmt: skip
+    print(done.stdout, done.stderr)
+    return done.returncode == 0
+
+
+def test_29_old_and_new_root_with_each_other_lead_to_every_certificate(assay, change, tmp_path):
+    load = x509.load_pem_x509_certificate
+    old, issuer = (load((assay.home / "ca" / name).read_bytes()) for name in ("root.pem", "attested.pem"))
+    key, name = element.new_key(), old.subject  # which keeps its name (RFC 4210 section 4.4)
+    new = element.make_cert(name, key, name, key, ca=True)
+    dates = {"start": old.not_valid_before, "end": old.not_valid_after}  # RFC 4210 section 4.4
+    old_with_new = element.make_cert(old.subject, PublicKey(old), name, key, ca=True, **dates)
+    new_with_old = signed_by_token(assay, element.make_cert(name, key, name, key, ca=True), "root", old)
+    before, _, _ = assay.enrol()
+    assert verifies(assay, old, before, tmp_path) and not verifies(assay, new, before, tmp_path)
+
+    change.write("ca/root.pem", b"".join(map(pem, (new, old, old_with_new, new_with_old))))
+    change.reload()
+    given = assay.client().get("cacerts").certificates()
+    assert {*map(element.cert_der, (new, old, old_with_new, new_with_old))} < {*map(element.cert_der, given)}
+    assert element.cert_der(given[0]) == element.cert_der(issuer)  # the issuer first, still
+    assert verifies(assay, old, before, tmp_path) and verifies(assay, new, before, tmp_path)
+
+    again = element.make_cert(issuer.subject, PublicKey(issuer), name, key, ca=True, path_len=0)
+    change.write("ca/attested.pem", pem(again))  # the same key, certified by the new root
+    change.reload()
+    after, _, _ = assay.enrol()
+    assert verifies(assay, old, after, tmp_path) and verifies(assay, new, after, tmp_path)
+
+
+def test_29_a_file_of_roots_with_something_else_in_it_changes_nothing(assay, change):
+    client = assay.client()
+    before = client.get("cacerts").body
+    good = (assay.home / "ca" / "root.pem").read_bytes()
+    for bad in (b"", good * 5, good + element.pem(element.new_key())):
+        change.write("ca/root.pem", bad)
+        refused = change.reload("reload_refused")
+        assert "root" in refused["detail"]
+        assert client.get("cacerts").body == before
+
+
+# What is read at the start alone
+
+
+@pytest.mark.parametrize("name, roles", [("assay.json", ["ra", "ca", "va", "admin"]), ("ca/idevid.pem", ["ca", "va"])])
+def test_what_needs_a_restart_says_so(assay, change, name, roles):
+    file = str(assay.home / name)
+
+    def told(role):
+        return sum(event["file"] == file for event in events(assay, role, "restart_needed"))
+
+    before = {role: told(role) for role in roles}
+    change.write(name, (assay.home / name).read_bytes() + b"\n")
+    for role in roles:
+        wait_for(lambda role=role: told(role) > before[role])
+        assert "restart assayd" in events(assay, role, "restart_needed")[-1]["detail"]

@@ -224,12 +224,59 @@ static void another_node_with_the_same_key_takes_it_and_with_another_key_does_no
 	unlink(other_path);
 }
 
+/* Secret `which` of a file is 32 times that digit. */
+static struct nonce_key *key_of(const char *digits)
+{
+	char file[] = "/tmp/assay-nonce-XXXXXX";
+	FILE *out = fdopen(mkstemp(file), "w");
+	struct nonce_key *of = NULL;
+	struct fault f;
+
+	for (; *digits != '\0'; digits++)
+		for (size_t i = 0; i < NONCE_SECRET_BYTES; i++)
+			fputc(*digits, out);
+	fclose(out);
+	assert_int_equal(nonce_key_open(file, &of, &f), REASON_OK);
+	unlink(file);
+	return of;
+}
+
+static void the_first_secret_makes_and_each_one_checks(void **state)
+{
+	/* made under the first of one file, checked with another */
+	static const struct {
+		const char *maker, *checker;
+		enum reason expected;
+	} cases[] = { { "1", "123", REASON_OK },
+		      { "2", "123", REASON_OK },
+		      { "3", "123", REASON_OK },
+		      { "4", "123", REASON_NONCE_FOREIGN },
+		      { "12", "1", REASON_OK },
+		      { "21", "1", REASON_NONCE_FOREIGN },
+		      { "12", "2", REASON_NONCE_FOREIGN },
+		      { "123", "21", REASON_OK } };
+	uint8_t nonce[16];
+	struct fault f;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct nonce_key *maker = key_of(cases[i].maker), *checker = key_of(cases[i].checker);
+
+		assert_int_equal(nonce_make(maker, "rig:one", "line", 16, nonce, &f), REASON_OK);
+		assert_int_equal(nonce_check(checker, "rig:one", "line", BLOB(nonce, 16), 600, &f), cases[i].expected);
+		nonce_key_free(maker);
+		nonce_key_free(checker);
+	}
+}
+
 static void refuses_a_key_file_of_another_size_or_open_to_all(void **state)
 {
 	static const struct {
 		size_t len;
 		mode_t mode;
-	} cases[] = { { 31, 0600 }, { 33, 0600 }, { 0, 0600 }, { 32, 0604 }, { 32, 0606 } };
+	} cases[] = {
+		{ 31, 0600 }, { 33, 0600 }, { 65, 0600 }, { 128, 0600 }, { 0, 0600 }, { 32, 0604 }, { 32, 0606 }
+	};
 	char file[] = "/tmp/assay-nonce-XXXXXX";
 	struct nonce_key *none = NULL;
 	struct fault f;
@@ -260,6 +307,7 @@ int main(void)
 		cmocka_unit_test(refuses_a_nonce_cut_short_or_made_longer),
 		cmocka_unit_test(says_that_none_came),
 		cmocka_unit_test(another_node_with_the_same_key_takes_it_and_with_another_key_does_not),
+		cmocka_unit_test(the_first_secret_makes_and_each_one_checks),
 		cmocka_unit_test(refuses_a_key_file_of_another_size_or_open_to_all),
 		cmocka_unit_test(refuses_rather_than_run_far_ahead_of_the_clock), /* last: it leaves the tick ahead */
 	};

@@ -106,7 +106,7 @@ static size_t decode(const char *text, uint8_t *out)
 
 static void gives_a_nonce_bound_to_requester_and_label(void **state)
 {
-	struct ra ra = { .nonce_key = new_key() };
+	struct rules rules = { .nonce_key = new_key() };
 	struct label label = { .facts = { .label = "line", .nonce_lifetime_s = 600 } };
 	struct requester who = { .kind = WHO_RIG, .id = "rig:station-7" };
 	struct reply reply;
@@ -115,31 +115,31 @@ static void gives_a_nonce_bound_to_requester_and_label(void **state)
 	size_t len;
 
 	(void)state;
-	assert_int_equal(nonce_reply(&ra, &label, &who, 20, &reply, NULL), REASON_OK);
+	assert_int_equal(nonce_reply(&rules, &label, &who, 20, &reply, NULL), REASON_OK);
 	assert_string_equal(reply.type, "application/est-attestation-freshness+json");
 	json = json_loadb((const char *)reply.body.ptr, reply.body.len, 0, NULL);
 	assert_int_equal(json_integer_value(json_object_get(json, "expiry")), 600);
 	len = decode(json_string_value(json_object_get(json, "nonce")), nonce);
 	assert_int_equal(len, 20);
-	assert_int_equal(nonce_check(ra.nonce_key, "rig:station-7", "line", BLOB(nonce, len), 600, NULL), REASON_OK);
-	assert_int_equal(nonce_check(ra.nonce_key, "rig:station-8", "line", BLOB(nonce, len), 600, NULL),
+	assert_int_equal(nonce_check(rules.nonce_key, "rig:station-7", "line", BLOB(nonce, len), 600, NULL), REASON_OK);
+	assert_int_equal(nonce_check(rules.nonce_key, "rig:station-8", "line", BLOB(nonce, len), 600, NULL),
 			 REASON_NONCE_FOREIGN);
-	assert_int_equal(nonce_check(ra.nonce_key, "rig:station-7", "field", BLOB(nonce, len), 600, NULL),
+	assert_int_equal(nonce_check(rules.nonce_key, "rig:station-7", "field", BLOB(nonce, len), 600, NULL),
 			 REASON_NONCE_FOREIGN);
 	json_decref(json);
 	reply_done(&reply);
-	nonce_key_free(ra.nonce_key);
+	nonce_key_free(rules.nonce_key);
 }
 
 static void says_that_no_freshness_is_needed(void **state)
 {
-	struct ra ra = { 0 };
+	struct rules rules = { 0 };
 	struct label label = { .facts = { .label = "unattested" } };
 	struct requester who = { .kind = WHO_USER, .id = "user:legacy" };
 	struct reply reply;
 
 	(void)state;
-	assert_int_equal(nonce_reply(&ra, &label, &who, 16, &reply, NULL), REASON_OK);
+	assert_int_equal(nonce_reply(&rules, &label, &who, 16, &reply, NULL), REASON_OK);
 	assert_true(blob_equal(buf_blob(&reply.body), BLOB_STR("{\"nonce\":\"\"}\n")));
 	reply_done(&reply);
 }
