@@ -88,12 +88,10 @@ class Shim:
 class Plant(Assay):
     """`changes` alters the configuration before the start."""
 
-    def __init__(self, changes=None, postgres_in=None):
+    def __init__(self, changes=None):
         home = pathlib.Path(tempfile.mkdtemp(prefix="assay-fault-"))
         os.chmod(home, 0o755)  # the user postgres has to reach it
         super().__init__(home, free_ports())
-        if postgres_in:
-            (home / "postgres").symlink_to(postgres_in)
         self.daemon = None
         self.start()
         self.quickstart("stop")
@@ -129,7 +127,7 @@ class Plant(Assay):
 
     # assayd
 
-    def start_daemon(self, ready=True):
+    def start_daemon(self, ready=True, log=None):
         environ = {
             **os.environ,
             "SOFTHSM2_CONF": str(self.home / "softhsm2.conf"),
@@ -137,10 +135,11 @@ class Plant(Assay):
             "ASSAY_SHIM_CONTROL": str(self.shim.control),
             "ASSAY_SHIM_LOG": str(self.shim.log),
         }
-        with open(self.home / "log" / "assayd.log", "ab") as log:
+        with open(self.home / "log" / "assayd.log", "ab") as own:
             self.daemon = subprocess.Popen(
                 [BUILD / "server" / "assayd", "--config", self.home / "assay.json"],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environ, start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=own if log is None else log, stderr=own if log is None else log, env=environ,
+                start_new_session=True,
             )  # fmt: skip
         (self.home / "assayd.pid").write_text(f"{self.daemon.pid}\n")
         if ready:
