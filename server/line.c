@@ -113,7 +113,7 @@ static size_t take_batch(struct post *post, struct job **batch)
 	return n;
 }
 
-static void count_batch(struct metrics_station *m, struct job *const *batch, size_t n, int64_t now_us)
+static void count_jobs(struct metrics_station *m, struct job *const *batch, size_t n, int64_t now_us)
 {
 	uint64_t wait_us = 0;
 
@@ -121,7 +121,6 @@ static void count_batch(struct metrics_station *m, struct job *const *batch, siz
 		wait_us += (uint64_t)(now_us - batch[i]->entered_us);
 	atomic_fetch_add_explicit(&m->wait_us, wait_us, memory_order_relaxed);
 	atomic_fetch_add_explicit(&m->jobs, n, memory_order_relaxed);
-	atomic_fetch_add_explicit(&m->batches, 1, memory_order_relaxed);
 }
 
 static void *hand_run(void *arg)
@@ -136,7 +135,8 @@ static void *hand_run(void *arg)
 	while ((n = take_batch(post, batch)) > 0) {
 		int64_t start_us = clock_mono_us();
 
-		count_batch(post->metrics, batch, n, start_us);
+		count_jobs(post->metrics, batch, n, start_us);
+		atomic_fetch_add_explicit(&post->metrics->batches, 1, memory_order_relaxed);
 		post->station.work(post->line->role, hand->number, batch, n);
 		atomic_fetch_add_explicit(&post->metrics->busy_us, (uint64_t)(clock_mono_us() - start_us),
 					  memory_order_relaxed);
@@ -165,6 +165,20 @@ bool line_put(struct line *line, unsigned station, unsigned lane, struct job *jo
 		pthread_cond_signal(&post->some);
 	if (!taken)
 		atomic_fetch_add_explicit(&post->metrics->refused, 1, memory_order_relaxed);
+	return taken;
+}
+
+size_t line_more(struct line *line, unsigned station, struct job **batch, size_t n)
+{
+	struct post *post = &line->posts[station];
+	size_t taken = 0;
+
+	pthread_mutex_lock(&post->lock);
+	while (post->n_jobs > 0 && taken < n)
+		batch[taken++] = take_one(post);
+	atomic_store_explicit(&post->metrics->depth, post->n_jobs, memory_order_relaxed);
+	pthread_mutex_unlock(&post->lock);
+	count_jobs(post->metrics, batch, taken, clock_mono_us());
 	return taken;
 }
 

@@ -49,6 +49,8 @@ MUST_CHECK enum reason line_open(const struct station *stations, size_t n, void 
 				 struct line **ret_line, struct fault *f);
 /* False if the lane is full or the line is closing: the job stays the caller's. */
 MUST_CHECK bool line_put(struct line *line, unsigned station, unsigned lane, struct job *job);
+/* For a station's own thread, at work on a batch: takes what has come meanwhile, up to n, without waiting. */
+MUST_CHECK size_t line_more(struct line *line, unsigned station, struct job **batch, size_t n);
 /* Lets every station finish what waits, in order, then joins all threads; line_put() refuses from then on. */
 void line_drain(struct line *line);
 /* Drains, then frees: nobody may put any more. Accepts NULL. */

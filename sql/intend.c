@@ -119,13 +119,20 @@ static enum reason decode(struct ledger *ledger, const PGresult *result, struct 
 		int64_t idx = result_int(result, i, 0);
 
 		if (idx == 0)
-			TRY(session_advance(ledger, result_blob(result, i, 4), f));
+			TRY(session_advance(&ledger->track[0], result_blob(result, i, 4), f));
 		else if (idx < 1 || idx > (int64_t)n)
 			return fault_set(f, REASON_INTERNAL, "intend() gave index %lld", (long long)idx);
 		else
 			TRY(decode_row(result, i, rows[idx - 1].intent, f));
 	}
 	return REASON_OK;
+}
+
+static void encode_call(struct ledger *ledger, const struct row *rows, size_t n, struct params *params)
+{
+	session_params(ledger, &ledger->track[0], params);
+	param_int8(params, ledger->retry_window_s);
+	encode(params, rows, n);
 }
 
 /* One commit, or, if a row is at fault, one for each half, until that row is alone. */
@@ -136,9 +143,7 @@ static enum reason intend_rows(struct ledger *ledger, struct row *rows, size_t n
 	struct fault refused = { 0 };
 	enum reason reason;
 
-	session_params(ledger, &params);
-	param_int8(&params, ledger->retry_window_s);
-	encode(&params, rows, n);
+	encode_call(ledger, rows, n, &params);
 	reason = session_call(ledger, STMT_INTEND, &params, &result, &refused);
 	if (reason == REASON_OK)
 		return decode(ledger, result, rows, n, f);
@@ -152,6 +157,44 @@ static enum reason intend_rows(struct ledger *ledger, struct row *rows, size_t n
 	params_done(&params);
 	TRY(intend_rows(ledger, rows, n / 2, f));
 	return intend_rows(ledger, rows + n / 2, n - n / 2, f);
+}
+
+/* Signatures first, for an intent of the same batch may repeat one of them. */
+static enum reason both_rows(struct ledger *ledger, struct signed_row *done, size_t n_done, struct row *rows, size_t n,
+			     struct fault *f)
+{
+	static const enum statement both[2] = { STMT_RECORD, STMT_INTEND };
+	AUTO(params_done) struct params record = { 0 };
+	AUTO(params_done) struct params intend = { 0 };
+	AUTO(result_freep) PGresult *recorded = NULL;
+	AUTO(result_freep) PGresult *intended = NULL;
+	PGresult *results[2];
+
+	record_encode(ledger, done, n_done, &record);
+	encode_call(ledger, rows, n, &intend);
+	TRY(session_call_both(ledger, both, (struct params *const[]){ &record, &intend }, results, f));
+	recorded = results[0];
+	intended = results[1];
+	TRY(record_decode(ledger, recorded, done, n_done, f));
+	return decode(ledger, intended, rows, n, f);
+}
+
+/* A row at fault takes all of its commit with it: then each part is written alone, and finds its row. */
+static enum reason cycle_rows(struct ledger *ledger, struct signed_row *done, size_t n_done, struct row *rows, size_t n,
+			      struct fault *f)
+{
+	struct fault refused = { 0 };
+	enum reason reason;
+
+	if (n_done == 0)
+		return intend_rows(ledger, rows, n, f);
+	reason = both_rows(ledger, done, n_done, rows, n, &refused);
+	if (reason == REASON_OK)
+		return REASON_OK;
+	if (reason != REASON_LEDGER_REFUSED)
+		return fault_set(f, reason, "%s", refused.detail);
+	TRY(ledger_record(ledger, done, n_done, f));
+	return intend_rows(ledger, rows, n, f);
 }
 
 static void fill_rows(struct row *rows, struct sent_serial *sent, struct intent *batch, size_t n)
@@ -171,15 +214,16 @@ static void fill_rows(struct row *rows, struct sent_serial *sent, struct intent 
 	qsort(rows, n, sizeof(*rows), by_claim);
 }
 
-enum reason ledger_intend(struct ledger *ledger, struct intent *batch, size_t n, struct fault *f)
+enum reason ledger_cycle(struct ledger *ledger, struct signed_row *done, size_t n_done, struct intent *batch, size_t n,
+			 struct fault *f)
 {
 	struct row *rows;
 	struct sent_serial *sent;
 	enum reason reason;
 
-	TRY(session_ready(ledger, f));
 	if (n == 0)
-		return REASON_OK;
+		return ledger_record(ledger, done, n_done, f);
+	TRY(session_ready(ledger, f));
 	rows = calloc(n, sizeof(*rows));
 	sent = calloc(n, sizeof(*sent));
 	if (rows == NULL || sent == NULL) {
@@ -188,7 +232,7 @@ enum reason ledger_intend(struct ledger *ledger, struct intent *batch, size_t n,
 		return fault_set(f, REASON_NO_MEMORY, "%zu intents", n);
 	}
 	fill_rows(rows, sent, batch, n);
-	reason = intend_rows(ledger, rows, n, f);
+	reason = cycle_rows(ledger, done, n_done, rows, n, f);
 	free(rows);
 	if (reason == REASON_OK) {
 		free(sent);
@@ -200,4 +244,9 @@ enum reason ledger_intend(struct ledger *ledger, struct intent *batch, size_t n,
 		buf_done(&batch[i].certificate);
 	session_lost(ledger, sent, n);
 	return reason;
+}
+
+enum reason ledger_intend(struct ledger *ledger, struct intent *batch, size_t n, struct fault *f)
+{
+	return ledger_cycle(ledger, NULL, 0, batch, n, f);
 }

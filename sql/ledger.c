@@ -1,6 +1,7 @@
 /* ledger.c - opening and closing; see ledger.h. Batches are in intend.c and record.c, what is read in view.c. */
 #include "ledger.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,16 +21,27 @@ static bool is_name(const char *name)
 
 AUTO_FREE(struct ledger, ledger_freep, ledger_close)
 
-enum reason ledger_open(const struct ledger_options *options, const char *stream, struct ledger **ret_ledger,
-			struct fault *f)
+static enum reason add_track(struct ledger *ledger, const struct ledger_options *options, const char *stream,
+			     struct fault *f)
+{
+	struct track *track = &ledger->track[ledger->n_tracks];
+
+	assert(is_name(stream));
+	strcpy(track->stream, stream);
+	TRY(anchor_open(options->anchor_dir, stream, &track->anchor, &track->position, f));
+	ledger->n_tracks++;
+	return REASON_OK;
+}
+
+static enum reason open_tracks(const struct ledger_options *options, const char *const *streams, size_t n,
+			       struct ledger **ret_ledger, struct fault *f)
 {
 	AUTO(ledger_freep) struct ledger *ledger = calloc(1, sizeof(*ledger));
 	PQconninfoOption *parsed;
 
 	if (ledger == NULL)
 		return fault_set(f, REASON_NO_MEMORY, "struct ledger");
-	ledger->anchor.fd = -1;
-	if (!is_name(options->node) || !is_name(stream))
+	if (!is_name(options->node))
 		return fault_set(f, REASON_CONFIG, "node: 1 to %d of A-Z a-z 0-9 . _ -, given \"%.64s\"",
 				 CHAIN_NAME_CHARS, options->node);
 	if (strcmp(options->node, "owner") == 0)
@@ -44,11 +56,24 @@ enum reason ledger_open(const struct ledger_options *options, const char *stream
 	if (ledger->conninfo == NULL)
 		return fault_set(f, REASON_NO_MEMORY, "conninfo");
 	strcpy(ledger->node, options->node);
-	strcpy(ledger->stream, stream);
 	ledger->retry_window_s = options->retry_window_s;
-	TRY(anchor_open(options->anchor_dir, stream, &ledger->anchor, &ledger->position, f));
+	for (size_t i = 0; i < n; i++)
+		TRY(add_track(ledger, options, streams[i], f));
 	*ret_ledger = TAKE(ledger);
 	return REASON_OK;
+}
+
+enum reason ledger_open(const struct ledger_options *options, const char *stream, struct ledger **ret_ledger,
+			struct fault *f)
+{
+	return open_tracks(options, &stream, 1, ret_ledger, f);
+}
+
+enum reason ledger_open_line(const struct ledger_options *options, struct ledger **ret_ledger, struct fault *f)
+{
+	static const char *const streams[] = { "intend", "record" };
+
+	return open_tracks(options, streams, 2, ret_ledger, f);
 }
 
 void ledger_close(struct ledger *ledger)
@@ -56,7 +81,8 @@ void ledger_close(struct ledger *ledger)
 	if (ledger == NULL)
 		return;
 	session_close(ledger);
-	anchor_close(&ledger->anchor);
+	for (size_t i = 0; i < ledger->n_tracks; i++)
+		anchor_close(&ledger->track[i].anchor);
 	free(ledger->lost);
 	free(ledger->conninfo);
 	free(ledger);

@@ -1,8 +1,8 @@
 /*
  * ledger.h - the durable record: intents before signatures, signatures before replies.
  *
- * A struct ledger is one connection and one chain stream ("intend", "record", "view"); batches go over as arrays in
- * one call of one function and one commit. Every commit that writes adds a chain row. After a batch the position of
+ * A struct ledger is one connection and one chain stream ("status", "view"), or the line's two ("intend", "record");
+ * batches go over as arrays in one call of one function and one commit. Every commit that writes adds a chain row. After a batch the position of
  * the stream is written to the anchor file, and after each reconnect the ledger must still hold that row: if it does
  * not, it has gone back in time and every call is REASON_LEDGER_BEHIND until an operator looks.
  *
@@ -32,6 +32,9 @@ MUST_CHECK bool ledger_over_network(const char *conninfo);
 /* Does not need PostgreSQL to be there yet. */
 MUST_CHECK enum reason ledger_open(const struct ledger_options *options, const char *stream, struct ledger **ret_ledger,
                                    struct fault *f);
+/* One connection for both of the line's streams, "intend" and "record": what ledger_cycle() needs. */
+MUST_CHECK enum reason ledger_open_line(const struct ledger_options *options, struct ledger **ret_ledger,
+                                        struct fault *f);
 void ledger_close(struct ledger *ledger); /* accepts NULL */
 /* Connects if needed and checks schema version and anchor. */
 MUST_CHECK enum reason ledger_ready(struct ledger *ledger, struct fault *f);
@@ -88,6 +91,14 @@ struct signed_row {
 	enum reason verdict; /* out: REASON_OK, or REASON_CLAIM_REVOKED if the serial was voided meanwhile, or REASON_LEDGER_REFUSED */
 };
 MUST_CHECK enum reason ledger_record(struct ledger *ledger, struct signed_row *batch, size_t n, struct fault *f);
+
+/*
+ * Both in one round trip and one commit: the signatures of the batch before, and the intents of the next; either may
+ * be empty. A row at fault in one part does not touch the other. After any other reason than REASON_OK the signatures
+ * may be recorded or not (call again with the same rows); the intents must not be signed.
+ */
+MUST_CHECK enum reason ledger_cycle(struct ledger *ledger, struct signed_row *signatures, size_t n_signatures,
+                                    struct intent *batch, size_t n, struct fault *f);
 
 /* Start of a ca: voids every intent of this node that has no signature; ret_n says how many. */
 MUST_CHECK enum reason ledger_void_unsigned(struct ledger *ledger, size_t *ret_n, struct fault *f);

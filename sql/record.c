@@ -3,8 +3,24 @@
 
 #include "session.h"
 
+static struct track *record_track(struct ledger *ledger)
+{
+	return &ledger->track[ledger->n_tracks - 1];
+}
+
+void record_encode(struct ledger *ledger, const struct signed_row *rows, size_t n, struct params *params)
+{
+	session_params(ledger, record_track(ledger), params);
+	param_array(params, PG_BYTEA, n);
+	for (size_t i = 0; i < n; i++)
+		array_bytea(params, rows[i].serial);
+	param_array(params, PG_BYTEA, n);
+	for (size_t i = 0; i < n; i++)
+		array_bytea(params, rows[i].tail);
+}
+
 /* Rows of record(): only entries that were not recorded, and row 0 with the chain row's hash. */
-static enum reason decode(struct ledger *ledger, const PGresult *result, struct signed_row *rows, size_t n,
+enum reason record_decode(struct ledger *ledger, const PGresult *result, struct signed_row *rows, size_t n,
 			  struct fault *f)
 {
 	for (size_t i = 0; i < n; i++)
@@ -13,7 +29,7 @@ static enum reason decode(struct ledger *ledger, const PGresult *result, struct 
 		int64_t idx = result_int(result, i, 0);
 
 		if (idx == 0)
-			TRY(session_advance(ledger, result_blob(result, i, 2), f));
+			TRY(session_advance(record_track(ledger), result_blob(result, i, 2), f));
 		else if (idx < 1 || idx > (int64_t)n)
 			return fault_set(f, REASON_INTERNAL, "record() gave index %lld", (long long)idx);
 		else
@@ -32,16 +48,10 @@ static enum reason record_rows(struct ledger *ledger, struct signed_row *rows, s
 	struct fault refused = { 0 };
 	enum reason reason;
 
-	session_params(ledger, &params);
-	param_array(&params, PG_BYTEA, n);
-	for (size_t i = 0; i < n; i++)
-		array_bytea(&params, rows[i].serial);
-	param_array(&params, PG_BYTEA, n);
-	for (size_t i = 0; i < n; i++)
-		array_bytea(&params, rows[i].tail);
+	record_encode(ledger, rows, n, &params);
 	reason = session_call(ledger, STMT_RECORD, &params, &result, &refused);
 	if (reason == REASON_OK)
-		return decode(ledger, result, rows, n, f);
+		return record_decode(ledger, result, rows, n, f);
 	if (reason != REASON_LEDGER_REFUSED)
 		return fault_set(f, reason, "%s", refused.detail);
 	if (n == 1) {
@@ -63,7 +73,7 @@ enum reason ledger_record(struct ledger *ledger, struct signed_row *batch, size_
 static enum reason finish_void(struct ledger *ledger, const PGresult *result, size_t *ret_n, struct fault *f)
 {
 	if (!result_null(result, 0, 1))
-		TRY(session_advance(ledger, result_blob(result, 0, 1), f));
+		TRY(session_advance(&ledger->track[0], result_blob(result, 0, 1), f));
 	*ret_n = (size_t)result_int(result, 0, 0);
 	return REASON_OK;
 }
@@ -74,7 +84,7 @@ enum reason ledger_void_unsigned(struct ledger *ledger, size_t *ret_n, struct fa
 	AUTO(result_freep) PGresult *result = NULL;
 
 	TRY(session_ready(ledger, f));
-	session_params(ledger, &params);
+	session_params(ledger, &ledger->track[0], &params);
 	TRY(session_call(ledger, STMT_VOID_UNSIGNED, &params, &result, f));
 	return finish_void(ledger, result, ret_n, f);
 }
@@ -86,7 +96,7 @@ enum reason ledger_void(struct ledger *ledger, struct blob serial, const char *w
 	size_t n = 0;
 
 	TRY(session_ready(ledger, f));
-	session_params(ledger, &params);
+	session_params(ledger, &ledger->track[0], &params);
 	param_array(&params, PG_BYTEA, 1);
 	array_bytea(&params, serial);
 	param_text(&params, why);

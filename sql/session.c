@@ -214,23 +214,96 @@ enum reason session_call(struct ledger *ledger, enum statement statement, struct
 	}
 }
 
-void session_params(const struct ledger *ledger, struct params *params)
+/* What a pipeline of two statements gave: a result of each, and that of the commit. */
+struct both {
+	PGresult *of[3];
+};
+
+static void both_done(struct both *both)
 {
-	param_text(params, ledger->node);
-	param_text(params, ledger->stream);
-	param_int8(params, (int64_t)ledger->position.seq);
-	param_bytea(params, BLOB_OF(ledger->position.hash));
+	for (int i = 0; i < 3; i++)
+		PQclear(both->of[i]);
 }
 
-enum reason session_advance(struct ledger *ledger, struct blob hash, struct fault *f)
+static void collect(struct ledger *ledger, struct both *both)
 {
-	struct position next = { .seq = ledger->position.seq + 1 };
+	for (int i = 0; i < 2; i++) {
+		both->of[i] = PQgetResult(ledger->conn);
+		if (both->of[i] != NULL) /* the statement's end */
+			PQclear(PQgetResult(ledger->conn));
+	}
+	both->of[2] = PQgetResult(ledger->conn);
+}
+
+/* Until the synchronisation point all of a pipeline is one transaction. False: the connection is of no more use. */
+static bool exec_both(struct ledger *ledger, const enum statement which[2], struct params *const params[2],
+		      struct both *both)
+{
+	if (PQenterPipelineMode(ledger->conn) != 1)
+		return false;
+	for (int i = 0; i < 2; i++)
+		if (PQsendQueryPrepared(ledger->conn, statements[which[i]].name, params[i]->n, params[i]->ptr,
+					params[i]->len, params[i]->format, 1) != 1)
+			return false;
+	if (PQpipelineSync(ledger->conn) != 1)
+		return false;
+	collect(ledger, both);
+	return PQresultStatus(both->of[2]) == PGRES_PIPELINE_SYNC && PQexitPipelineMode(ledger->conn) == 1;
+}
+
+/* Which result says what went wrong; -1 if nothing did. A commit that failed answers in the place of its end. */
+static int first_bad(const struct both *both, bool clean)
+{
+	for (int i = 0; i < 2; i++)
+		if (PQresultStatus(both->of[i]) != PGRES_TUPLES_OK)
+			return i;
+	return clean ? -1 : 2;
+}
+
+enum reason session_call_both(struct ledger *ledger, const enum statement which[2], struct params *const params[2],
+			      PGresult *ret_results[2], struct fault *f)
+{
+	for (int i = 0; i < 2; i++) {
+		TRY(params_ready(params[i], f));
+		TRY(prepare(ledger, which[i], f));
+	}
+	for (int tries = 1;; tries++) {
+		AUTO(both_done) struct both both = { 0 };
+		bool clean = exec_both(ledger, which, params, &both);
+		int bad = first_bad(&both, clean);
+		enum reason reason;
+
+		if (bad < 0) {
+			ret_results[0] = TAKE(both.of[0]);
+			ret_results[1] = TAKE(both.of[1]);
+			return REASON_OK;
+		}
+		if (clean && classify(both.of[bad]) == ERROR_AGAIN && tries < DEADLOCK_TRIES)
+			continue;
+		reason = failed(ledger, which[bad % 2], both.of[bad], f);
+		if (!clean)
+			session_close(ledger);
+		return reason;
+	}
+}
+
+void session_params(const struct ledger *ledger, const struct track *track, struct params *params)
+{
+	param_text(params, ledger->node);
+	param_text(params, track->stream);
+	param_int8(params, (int64_t)track->position.seq);
+	param_bytea(params, BLOB_OF(track->position.hash));
+}
+
+enum reason session_advance(struct track *track, struct blob hash, struct fault *f)
+{
+	struct position next = { .seq = track->position.seq + 1 };
 
 	if (hash.len != sizeof(next.hash))
 		return fault_set(f, REASON_INTERNAL, "chain hash of %zu bytes", hash.len);
 	memcpy(next.hash, hash.ptr, hash.len);
-	ledger->position = next;
-	return anchor_write(&ledger->anchor, &next, f);
+	track->position = next;
+	return anchor_write(&track->anchor, &next, f);
 }
 
 void session_lost(struct ledger *ledger, struct sent_serial *serials, size_t n)
@@ -272,31 +345,31 @@ static enum reason check_settings(struct ledger *ledger, bool several, struct fa
 }
 
 /* Only one session at a time writes a stream; one that died is let go of by PostgreSQL when its commit is over. */
-static enum reason lock_stream(struct ledger *ledger, struct fault *f)
+static enum reason lock_stream(struct ledger *ledger, const struct track *track, struct fault *f)
 {
 	AUTO(params_done) struct params params = { 0 };
 	AUTO(result_freep) PGresult *result = NULL;
 
 	param_text(&params, ledger->node);
-	param_text(&params, ledger->stream);
+	param_text(&params, track->stream);
 	TRY(session_call(ledger, STMT_LOCK, &params, &result, f));
 	if (result_int(result, 0, 0) == 0)
 		return fault_set(f, REASON_LEDGER_AWAY,
 				 "another session writes stream %s of node %s: two nodes must not have one name",
-				 ledger->stream, ledger->node);
+				 track->stream, ledger->node);
 	return REASON_OK;
 }
 
 /* The row we know of must be there; newer ones of ours are commits whose answer was lost. */
-static enum reason find_position(struct ledger *ledger, struct fault *f)
+static enum reason find_position(struct ledger *ledger, struct track *track, struct fault *f)
 {
 	AUTO(params_done) struct params params = { 0 };
 	AUTO(result_freep) PGresult *result = NULL;
-	struct position *known = &ledger->position;
+	struct position *known = &track->position;
 	int last;
 
 	param_text(&params, ledger->node);
-	param_text(&params, ledger->stream);
+	param_text(&params, track->stream);
 	param_int8(&params, (int64_t)known->seq);
 	TRY(session_call(ledger, STMT_POSITION, &params, &result, f));
 	last = PQntuples(result) - 1;
@@ -306,12 +379,12 @@ static enum reason find_position(struct ledger *ledger, struct fault *f)
 		ledger->missing_row = known->seq;
 		return fault_set(&ledger->behind_fault, REASON_LEDGER_BEHIND,
 				 "chain %s/%s: row %llu of anchor %s is not in this database: it went back in time",
-				 ledger->node, ledger->stream, (unsigned long long)known->seq, ledger->anchor.path);
+				 ledger->node, track->stream, (unsigned long long)known->seq, track->anchor.path);
 	}
 	if (last < 0 || result_int(result, last, 0) == (int64_t)known->seq)
 		return REASON_OK;
 	known->seq = (uint64_t)result_int(result, last, 0) - 1;
-	return session_advance(ledger, result_blob(result, last, 1), f);
+	return session_advance(track, result_blob(result, last, 1), f);
 }
 
 /* One row of another stream of this node, named by its anchor file. */
@@ -338,19 +411,28 @@ static enum reason find_other(struct ledger *ledger, const char *path, struct fa
 			 ledger->node, stream, (unsigned long long)known.seq, path);
 }
 
+static bool is_own(const struct ledger *ledger, const char *path)
+{
+	for (size_t i = 0; i < ledger->n_tracks; i++)
+		if (strcmp(path, ledger->track[i].anchor.path) == 0)
+			return true;
+	return false;
+}
+
 /* A ledger that lost rows of any stream has gone back in time for all: what one lets sign, another has to record. */
 static enum reason find_others(struct ledger *ledger, struct fault *f)
 {
 	enum reason reason = REASON_OK;
+	const struct track *own = &ledger->track[0];
 	char pattern[512];
 	glob_t files;
 
-	snprintf(pattern, sizeof(pattern), "%.*schain.*",
-		 (int)(strrchr(ledger->anchor.path, '/') + 1 - ledger->anchor.path), ledger->anchor.path);
+	snprintf(pattern, sizeof(pattern), "%.*schain.*", (int)(strrchr(own->anchor.path, '/') + 1 - own->anchor.path),
+		 own->anchor.path);
 	if (glob(pattern, GLOB_NOSORT, NULL, &files) != 0)
 		return REASON_OK;
 	for (size_t i = 0; i < files.gl_pathc && reason == REASON_OK; i++)
-		if (strcmp(files.gl_pathv[i], ledger->anchor.path) != 0)
+		if (!is_own(ledger, files.gl_pathv[i]))
 			reason = find_other(ledger, files.gl_pathv[i], f);
 	globfree(&files);
 	return reason;
@@ -363,14 +445,14 @@ static enum reason void_lost(struct ledger *ledger, struct fault *f)
 
 	if (ledger->n_lost == 0)
 		return REASON_OK;
-	session_params(ledger, &params);
+	session_params(ledger, &ledger->track[0], &params);
 	param_array(&params, PG_BYTEA, ledger->n_lost);
 	for (size_t i = 0; i < ledger->n_lost; i++)
 		array_bytea(&params, BLOB(ledger->lost[i].bytes, ledger->lost[i].len));
 	param_text(&params, "the answer of its commit was lost");
 	TRY(session_call(ledger, STMT_VOID_SERIALS, &params, &result, f));
 	if (!result_null(result, 0, 1))
-		TRY(session_advance(ledger, result_blob(result, 0, 1), f));
+		TRY(session_advance(&ledger->track[0], result_blob(result, 0, 1), f));
 	free(ledger->lost);
 	ledger->lost = NULL;
 	ledger->n_lost = 0;
@@ -421,8 +503,10 @@ static enum reason set_up(struct ledger *ledger, bool several, struct fault *f)
 	if (PQresultStatus(result) != PGRES_COMMAND_OK)
 		return fault_set(f, REASON_LEDGER_AWAY, "session: %s", first_line(PQerrorMessage(ledger->conn), line));
 	TRY(check_settings(ledger, several, f));
-	TRY(lock_stream(ledger, f));
-	TRY(find_position(ledger, f));
+	for (size_t i = 0; i < ledger->n_tracks; i++) {
+		TRY(lock_stream(ledger, &ledger->track[i], f));
+		TRY(find_position(ledger, &ledger->track[i], f));
+	}
 	TRY(find_others(ledger, f));
 	return void_lost(ledger, f);
 }
@@ -451,7 +535,8 @@ enum reason session_ready(struct ledger *ledger, struct fault *f)
 
 	if (ledger->behind)
 		return fault_set(f, REASON_LEDGER_BEHIND, "%s", ledger->behind_fault.detail);
-	TRY(anchor_mend(&ledger->anchor, &ledger->position, f));
+	for (size_t i = 0; i < ledger->n_tracks; i++)
+		TRY(anchor_mend(&ledger->track[i].anchor, &ledger->track[i].position, f));
 	notice_closed(ledger);
 	if (ledger->conn != NULL)
 		return REASON_OK;

@@ -40,9 +40,18 @@ struct sent_serial {
 	uint8_t len, bytes[LIMIT_SERIAL_BYTES];
 };
 
+/* One chain stream that this session writes. */
+struct track {
+	char stream[CHAIN_NAME_CHARS + 1];
+	struct anchor anchor;
+	struct position position; /* last row known to be durable */
+};
+
+#define TRACKS_MAX 2 /* intents and signatures, whose commits are one */
+
 struct ledger {
 	char *conninfo;
-	char node[CHAIN_NAME_CHARS + 1], stream[CHAIN_NAME_CHARS + 1];
+	char node[CHAIN_NAME_CHARS + 1];
 	unsigned retry_window_s;
 	PGconn *conn; /* NULL: away */
 	bool prepared[STMT_COUNT];
@@ -50,8 +59,8 @@ struct ledger {
 	bool behind;      /* sticky */
 	uint64_t missing_row;
 	struct fault behind_fault;
-	struct anchor anchor;
-	struct position position; /* last row known to be durable */
+	size_t n_tracks;
+	struct track track[TRACKS_MAX]; /* signatures are recorded on the last, all else is written on the first */
 	/* Serials of a batch whose answer was lost: whatever of it is in the ledger will never be signed. */
 	struct sent_serial *lost;
 	size_t n_lost;
@@ -67,12 +76,20 @@ void session_close(struct ledger *ledger);
  */
 MUST_CHECK enum reason session_call(struct ledger *ledger, enum statement statement, struct params *params,
 				    PGresult **ret_result, struct fault *f);
+/* Two statements, one round trip, one commit: both results, or neither and nothing written. */
+MUST_CHECK enum reason session_call_both(struct ledger *ledger, const enum statement statements[2],
+					 struct params *const params[2], PGresult *ret_results[2], struct fault *f);
 /* The first four parameters of every function that adds a chain row. */
-void session_params(const struct ledger *ledger, struct params *params);
+void session_params(const struct ledger *ledger, const struct track *track, struct params *params);
 /* A chain row was committed: its hash as the function returned it. Writes the anchor. */
-MUST_CHECK enum reason session_advance(struct ledger *ledger, struct blob hash, struct fault *f);
+MUST_CHECK enum reason session_advance(struct track *track, struct blob hash, struct fault *f);
 /* Remembers serials to void on the next connection, which it forces. Consumes serials. */
 void session_lost(struct ledger *ledger, struct sent_serial *serials, size_t n);
+
+/* record.c's: the parameters of record(), and what it gave. */
+void record_encode(struct ledger *ledger, const struct signed_row *rows, size_t n, struct params *params);
+MUST_CHECK enum reason record_decode(struct ledger *ledger, const PGresult *result, struct signed_row *rows, size_t n,
+				     struct fault *f);
 
 /* Reading binary results. */
 bool result_null(const PGresult *result, int row, int column);

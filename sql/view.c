@@ -153,11 +153,11 @@ enum reason ledger_policy(struct ledger *ledger, const uint8_t hash[32], const c
 	AUTO(result_freep) PGresult *result = NULL;
 
 	TRY(session_ready(ledger, f));
-	session_params(ledger, &params);
+	session_params(ledger, &ledger->track[0], &params);
 	param_bytea(&params, BLOB(hash, 32));
 	param_text(&params, what);
 	TRY(session_call(ledger, STMT_POLICY, &params, &result, f));
-	return result_null(result, 0, 0) ? REASON_OK : session_advance(ledger, result_blob(result, 0, 0), f);
+	return result_null(result, 0, 0) ? REASON_OK : session_advance(&ledger->track[0], result_blob(result, 0, 0), f);
 }
 
 enum reason ledger_crl(struct ledger *ledger, const char *issuer, uint64_t *ret_number,
@@ -169,10 +169,10 @@ enum reason ledger_crl(struct ledger *ledger, const char *issuer, uint64_t *ret_
 	AUTO(result_freep) PGresult *rows = NULL;
 
 	TRY(session_ready(ledger, f));
-	session_params(ledger, &next);
+	session_params(ledger, &ledger->track[0], &next);
 	param_text(&next, issuer);
 	TRY(session_call(ledger, STMT_CRL_NEXT, &next, &number, f));
-	TRY(session_advance(ledger, result_blob(number, 0, 1), f));
+	TRY(session_advance(&ledger->track[0], result_blob(number, 0, 1), f));
 	/* read after the number: of two CRLs the one with the higher number never knows less */
 	param_text(&entries, issuer);
 	TRY(session_call(ledger, STMT_CRL_ENTRIES, &entries, &rows, f));
@@ -188,12 +188,12 @@ enum reason ledger_crl_intend(struct ledger *ledger, const char *issuer, uint64_
 	AUTO(result_freep) PGresult *result = NULL;
 
 	TRY(session_ready(ledger, f));
-	session_params(ledger, &params);
+	session_params(ledger, &ledger->track[0], &params);
 	param_text(&params, issuer);
 	param_int8(&params, (int64_t)number);
 	param_bytea(&params, BLOB(tbs_hash, 32));
 	TRY(session_call(ledger, STMT_CRL_INTEND, &params, &result, f));
-	return session_advance(ledger, result_blob(result, 0, 0), f);
+	return session_advance(&ledger->track[0], result_blob(result, 0, 0), f);
 }
 
 enum reason ledger_newest(struct ledger *ledger, int64_t *ret_s, struct fault *f)

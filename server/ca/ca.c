@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "observe/log.h"
@@ -20,22 +21,26 @@
 
 static const struct station ca_line[CA_STATIONS] = {
 	/*              name      work            threads batch     lanes         what an issue has when it leaves */
-	[CA_INTEND] = { "intend", station_intend, 1,      CA_BATCH, LANES_ALL }, /* intent: durable, usable once   */
-	[CA_STATUS] = { "status", station_status, 1,      1,        LANES_ALL }, /* CRL to sign: beside the line   */
-	[CA_SIGN]   = { "sign",   station_sign,   0,      1,        LANES_ALL }, /* signature, checked             */
-	[CA_RECORD] = { "record", station_record, 1,      CA_BATCH, LANES_ALL }, /* certificate: durable           */
+	[CA_LEDGER] = { "ledger", station_ledger, 1,      CA_BATCH, LANES_ALL }, /* intent; then certificate: durable */
+	[CA_STATUS] = { "status", station_status, 1,      1,        LANES_ALL }, /* CRL to sign: beside the line       */
+	[CA_SIGN]   = { "sign",   station_sign,   0,      1,        LANES_ALL }, /* signature, checked: back to ledger */
 };
 /* sign's threads: token.sessions of the configuration */
 /* clang-format on */
 
-enum reason ca_ledger(const struct config *config, const char *stream, struct ledger **ret_ledger, struct fault *f)
+static struct ledger_options ledger_options(const struct config *config)
 {
-	const struct ledger_options options = {
+	return (struct ledger_options){
 		.conninfo = config->ledger.writer,
 		.node = config->node,
 		.anchor_dir = config->state_dir,
 		.retry_window_s = config->ledger.retry_window_s,
 	};
+}
+
+enum reason ca_ledger(const struct config *config, const char *stream, struct ledger **ret_ledger, struct fault *f)
+{
+	const struct ledger_options options = ledger_options(config);
 
 	return ledger_open(&options, stream, ret_ledger, f);
 }
@@ -44,11 +49,14 @@ static enum reason open_room(struct ca *ca, struct fault *f)
 {
 	ca->room = calloc(1, sizeof(*ca->room));
 	inflight_init(&ca->inflight);
-	return ca->room == NULL ? fault_set(f, REASON_NO_MEMORY, "room of the intend station") : REASON_OK;
+	if (ca->room == NULL)
+		return fault_set(f, REASON_NO_MEMORY, "room of the ledger station");
+	return lull_open(&ca->lull, f);
 }
 
 static void close_room(struct ca *ca)
 {
+	lull_close(ca->lull);
 	free(ca->room);
 	inflight_done(&ca->inflight);
 }
@@ -82,18 +90,18 @@ static void close_issuers(struct ca *ca)
 
 static enum reason open_ledgers(struct ca *ca, struct fault *f)
 {
+	const struct ledger_options options = ledger_options(ca->config);
+
 	if (mkdir(ca->config->state_dir, 0700) != 0 && errno != EEXIST)
 		return fault_set(f, REASON_CONFIG, "state_dir: cannot make %s: %s", ca->config->state_dir,
 				 strerror(errno));
-	TRY(ca_ledger(ca->config, "intend", &ca->intend, f));
-	TRY(ca_ledger(ca->config, "record", &ca->record, f));
+	TRY(ledger_open_line(&options, &ca->ledger, f));
 	return ca_ledger(ca->config, "status", &ca->status, f);
 }
 
 static void close_ledgers(struct ca *ca)
 {
-	ledger_close(ca->intend);
-	ledger_close(ca->record);
+	ledger_close(ca->ledger);
 	ledger_close(ca->status);
 }
 
@@ -162,6 +170,29 @@ static const struct part {
 };
 #define N_PARTS (sizeof(parts) / sizeof(parts[0]))
 
+static unsigned in_hand(struct ca *ca)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < LANES; i++)
+		n += atomic_load(&ca->in_hand[i]);
+	return n;
+}
+
+/*
+ * Everything in hand is answered before the stations close: the line is a circle, and none of them is the first. Nobody
+ * comes in any more; what waits for a ledger that is away is told so when the ledger station is woken.
+ */
+static void settle(struct ca *ca)
+{
+	const struct timespec tick = { .tv_nsec = 5000000 };
+
+	while (in_hand(ca) > 0) {
+		issue_wake(ca);
+		nanosleep(&tick, NULL);
+	}
+}
+
 static int serve(struct ca *ca)
 {
 	int status;
@@ -171,7 +202,8 @@ static int serve(struct ca *ca)
 	log_event(LOG_INFO, "stopping", NULL);
 	atomic_store(&ca->stopping, true);
 	metrics_gauge(ca->metrics, GAUGE_READY, 0);
-	line_drain(ca->line); /* everything in hand is answered before the connections close */
+	settle(ca);
+	line_drain(ca->line);
 	return status;
 }
 

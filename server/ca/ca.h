@@ -2,7 +2,7 @@
  * ca.h - inside of the ca role: what its stations share, and what moves along its line.
  *
  * The order of the line is the promise: no signature without a durable intent, no certificate before it is durable. A
- * struct issue becomes signable only in station_intend(), after ledger_intend() has said INTENT_NEW for it.
+ * struct issue becomes signable only in intend_recorded(), after ledger_cycle() has said INTENT_NEW for it.
  *
  * Owns:     struct ca: everything that was opened; struct issue: its grant, its bytes and a reference to who asked.
  * Threads:  each member says whose it is; an issue belongs to the station that has it in hand.
@@ -18,9 +18,10 @@
 #include "issuer.h"
 #include "ledger.h"
 #include "line.h"
+#include "lull.h"
 #include "observe/metrics.h"
 
-enum { CA_INTEND, CA_STATUS, CA_SIGN, CA_RECORD, CA_STATIONS }; /* the order of ca_line[] */
+enum { CA_LEDGER, CA_STATUS, CA_SIGN, CA_STATIONS }; /* the order of ca_line[] */
 enum { LANE_LINE, LANE_FIELD, LANE_OWN, LANES };                /* enrolments, re-enrolments, everything else */
 
 /* Certificates between frame and answer, per lane; beyond it: REASON_OVERLOADED. Every station's lanes hold as many, so
@@ -29,7 +30,12 @@ enum { LANE_LINE, LANE_FIELD, LANE_OWN, LANES };                /* enrolments, r
 #define CA_FIELD_MAX 1024
 #define CA_OWN_MAX 64
 
-#define CA_BATCH 512       /* intents and signatures in one commit */
+#define CA_IN_HAND_MAX (CA_LINE_MAX + CA_FIELD_MAX + CA_OWN_MAX)
+
+#define CA_BATCH 512       /* intents, and as many signatures, in one commit */
+#define CA_BATCH_LARGE 128 /* waiting for more than this saves nothing */
+#define CA_COMPANY_MIN 4   /* with fewer to be expected, a commit does not wait for them */
+#define CA_PATIENCE_US 8000 /* how long a commit waits for company while no processor is idle; two commits, 50 ms in all */
 #define CA_POLICIES_MAX 64 /* policies announced to one process: a new one comes with each reload of the ra */
 #define CA_POLICIES_HOURLY 32 /* new ones among them in one hour: each is a row for ever */
 #define CA_PENDING_TRIES 3 /* how often a claim whose intent has just left the line is asked for again */
@@ -58,7 +64,7 @@ struct issue {
 	char policy_what[256];
 	uint64_t crl_number; /* ISSUE_CRL */
 
-	/* from station_intend (station_status for a CRL) */
+	/* from the first time round at station_ledger (station_status for a CRL) */
 	struct previous previous; /* GRANT_REENROL; its tbs is ours to free */
 	uint8_t serial[LIMIT_SERIAL_BYTES];
 	size_t serial_len;
@@ -67,6 +73,7 @@ struct issue {
 	unsigned tries;
 
 	/* from station_sign */
+	bool came_back; /* from there: this time round it is to be recorded */
 	struct buf tail;
 	struct fault fault; /* why there is no signature; REASON_OK otherwise */
 
@@ -97,8 +104,8 @@ struct policy_known {
 	bool recorded;
 };
 
-/* Of the intend station's one thread. */
-struct intend_room {
+/* Of the ledger station's one thread. */
+struct ledger_room {
 	bool checked;     /* clock and anchor have been looked at since the last trouble */
 	bool told_behind; /* the alarm has been given: the ledger went back in time */
 	enum reason told; /* why it is not ready, as the log has it */
@@ -108,10 +115,17 @@ struct intend_room {
 	unsigned policies_new;
 	size_t n_policies;
 	struct policy_known policy[CA_POLICIES_MAX];
+	double company;      /* how many come in CA_PATIENCE_US, as it was lately */
+	int64_t gathered_us; /* when the last batch was complete */
 	size_t n;
 	struct issue *issue[CA_BATCH]; /* the batch in hand */
 	struct intent intent[CA_BATCH];
 	struct previous asked[CA_BATCH];
+	/* Signed and not recorded yet, the oldest first: they stay here while the ledger is away. */
+	bool record_waits;
+	size_t n_signed;
+	struct issue *signed_one[CA_IN_HAND_MAX];
+	struct signed_row row[CA_BATCH];
 };
 
 struct newsroom;
@@ -123,8 +137,9 @@ struct ca {
 	struct hsm *hsm;
 	size_t n_issuers;
 	struct issuer *issuer[LIMIT_ISSUERS];    /* in the order of the configuration */
-	struct ledger *intend, *record, *status; /* each its station's own connection */
-	struct intend_room *room;
+	struct ledger *ledger, *status; /* each its station's own connection */
+	struct ledger_room *room;
+	struct lull *lull;
 	struct inflight inflight;
 	struct line *line;
 	struct newsroom *news;
@@ -146,6 +161,7 @@ MUST_CHECK enum reason issue_new(struct ca *ca, enum issue_kind kind, unsigned l
 void issue_enrolled(struct ca *ca, struct issue *issue, bool repeated, struct blob certificate);
 void issue_refused(struct ca *ca, struct issue *issue, const struct fault *fault);
 void issue_finished(struct ca *ca, struct issue *issue); /* nothing to say */
+void issue_wake(struct ca *ca); /* lets the ledger station look around, once */
 /* Answers everybody who waits, as issue_refused() does, while the issue goes on: a retry finds what becomes of it. */
 void issue_later(struct ca *ca, struct issue *issue, const struct fault *fault);
 void send_refusal(struct channel *asker, uint64_t frame_id, const struct fault *fault);
@@ -165,15 +181,27 @@ struct issue *inflight_take_waiters(struct inflight *table, struct issue *issue)
 void orphan_add(struct inflight *table, struct blob serial);
 MUST_CHECK bool orphan_take(struct inflight *table, struct serial *ret_serial);
 
+/* intend.c: the grants in the room */
+void intend_take(struct ca *ca, struct issue *issue);
+/* Refuses those that the ca's own rules refuse; the rest have their to-be-signed bytes and stand in room->intent. */
+MUST_CHECK enum reason intend_build(struct ca *ca, struct fault *f);
+void intend_refuse_all(struct ca *ca, const struct fault *fault);
+void intend_recorded(struct ca *ca); /* to the sign station, or answered */
+
+/* record.c: the signatures in the room */
+void record_take(struct ca *ca, struct issue *issue);
+size_t record_rows(struct ca *ca); /* fills room->row: how many */
+void record_done(struct ca *ca, size_t n);
+void record_failed(struct ca *ca, const struct fault *fault);
+
 /* reenrol.c: the rules of re-enrolment, pure: completes the grant from what the ledger knows, or refuses */
 MUST_CHECK enum reason reenrol_complete(struct grant *grant, const struct previous *previous,
 					const struct issuer_options *issuer, struct fault *f);
 
 /* The stations. */
-void station_intend(void *role, unsigned thread, struct job **batch, size_t n); /* intend.c */
+void station_ledger(void *role, unsigned thread, struct job **batch, size_t n); /* cycle.c */
 void station_status(void *role, unsigned thread, struct job **batch, size_t n); /* crl.c */
 void station_sign(void *role, unsigned thread, struct job **batch, size_t n);   /* sign.c */
-void station_record(void *role, unsigned thread, struct job **batch, size_t n); /* record.c */
 void crl_signed(struct ca *ca, struct issue *issue); /* crl.c: answers with the finished CRL, or the fault */
 
 /* prepare.c: is everything there that an intent needs? Connects, voids leftovers, checks the clock, records policies.

@@ -40,7 +40,7 @@ static enum reason take_enrol(struct ca *ca, struct channel *channel, const stru
 		return REASON_OK;
 	}
 	issue->grant = grant;
-	put(ca, CA_INTEND, issue);
+	put(ca, CA_LEDGER, issue);
 	return REASON_OK;
 }
 
@@ -54,7 +54,7 @@ static enum reason take_policy(struct ca *ca, struct channel *channel, const str
 	TRY(issue_new(ca, ISSUE_POLICY, LANE_OWN, channel, frame->id, &issue, f));
 	memcpy(issue->policy_hash, policy.hash, sizeof(policy.hash));
 	snprintf(issue->policy_what, sizeof(issue->policy_what), "%s", policy.what);
-	put(ca, CA_INTEND, issue);
+	put(ca, CA_LEDGER, issue);
 	return REASON_OK;
 }
 

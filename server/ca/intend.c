@@ -1,5 +1,5 @@
 /*
- * intend.c - the first station: a batch of grants becomes a batch of durable intents.
+ * intend.c - of the ledger station: a batch of grants becomes a batch of durable intents.
  *
  * Step by step over the whole batch; a grant that fails a step is answered there and leaves, the rest goes on. Nothing
  * that leaves for the sign station has not been recorded, and nothing else makes an issue signable.
@@ -12,7 +12,7 @@
 /* One step for every issue in the room; those that fail it are refused. */
 static void each(struct ca *ca, enum reason (*step)(struct ca *ca, struct issue *issue, struct fault *f))
 {
-	struct intend_room *room = ca->room;
+	struct ledger_room *room = ca->room;
 	size_t kept = 0;
 
 	for (size_t i = 0; i < room->n; i++) {
@@ -27,9 +27,9 @@ static void each(struct ca *ca, enum reason (*step)(struct ca *ca, struct issue 
 	room->n = kept;
 }
 
-static void refuse_all(struct ca *ca, const struct fault *fault)
+void intend_refuse_all(struct ca *ca, const struct fault *fault)
 {
-	struct intend_room *room = ca->room;
+	struct ledger_room *room = ca->room;
 
 	for (size_t i = 0; i < room->n; i++)
 		issue_refused(ca, room->issue[i], fault);
@@ -37,30 +37,23 @@ static void refuse_all(struct ca *ca, const struct fault *fault)
 }
 
 /* Policies and our own jobs are done with at once; grants stay in the room. */
-static void enter(struct ca *ca, struct job **batch, size_t n)
+void intend_take(struct ca *ca, struct issue *issue)
 {
-	struct intend_room *room = ca->room;
-
-	room->n = 0;
-	for (size_t i = 0; i < n; i++) {
-		struct issue *issue = (struct issue *)batch[i];
-
-		if (issue->kind == ISSUE_CERTIFICATE) {
-			room->issue[room->n++] = issue;
-			continue;
-		}
-		if (issue->kind == ISSUE_POLICY)
-			intend_note_policy(ca, issue);
-		else
-			atomic_store(&ca->preparing, false);
-		issue_finished(ca, issue);
+	if (issue->kind == ISSUE_CERTIFICATE) {
+		ca->room->issue[ca->room->n++] = issue;
+		return;
 	}
+	if (issue->kind == ISSUE_POLICY)
+		intend_note_policy(ca, issue);
+	else
+		atomic_store(&ca->preparing, false);
+	issue_finished(ca, issue);
 }
 
 /* One query for all re-enrolments of the batch. */
 static enum reason ask_previous(struct ca *ca, struct fault *f)
 {
-	struct intend_room *room = ca->room;
+	struct ledger_room *room = ca->room;
 	struct issue *whose[CA_BATCH];
 	size_t n = 0;
 
@@ -75,7 +68,7 @@ static enum reason ask_previous(struct ca *ca, struct fault *f)
 	}
 	if (n == 0)
 		return REASON_OK;
-	TRY(ledger_previous(ca->intend, room->asked, n, f));
+	TRY(ledger_previous(ca->ledger, room->asked, n, f));
 	for (size_t i = 0; i < n; i++)
 		whose[i]->previous = room->asked[i];
 	return REASON_OK;
@@ -140,7 +133,7 @@ static void wait_for(struct ca *ca, struct issue *issue, struct blob serial)
 
 	if (inflight_wait(&ca->inflight, serial, issue))
 		return;
-	if (++issue->tries < CA_PENDING_TRIES && line_put(ca->line, CA_INTEND, issue->lane, &issue->job))
+	if (++issue->tries < CA_PENDING_TRIES && line_put(ca->line, CA_LEDGER, issue->lane, &issue->job))
 		return;
 	fault_set(&fault, REASON_CLAIM_PENDING, "its intent is not in this process");
 	issue_refused(ca, issue, &fault);
@@ -154,9 +147,9 @@ static void answer_issued(struct ca *ca, struct issue *issue, const struct inten
 }
 
 /* New ones enter the table before anybody who waits for them is looked at: both may be in one batch. */
-static void sort_out(struct ca *ca)
+void intend_recorded(struct ca *ca)
 {
-	struct intend_room *room = ca->room;
+	struct ledger_room *room = ca->room;
 
 	for (size_t i = 0; i < room->n; i++)
 		if (room->intent[i].outcome == INTENT_NEW) {
@@ -176,41 +169,18 @@ static void sort_out(struct ca *ca)
 			issue_pass(ca, CA_SIGN, room->issue[i]);
 		buf_done(&intent->certificate);
 	}
+	room->n = 0;
 }
 
-static enum reason record_intents(struct ca *ca, struct fault *f)
+enum reason intend_build(struct ca *ca, struct fault *f)
 {
-	struct intend_room *room = ca->room;
-	enum reason reason;
+	struct ledger_room *room = ca->room;
 
-	for (size_t i = 0; i < room->n; i++)
-		fill_intent(room->issue[i], &room->intent[i]);
-	reason = ledger_intend(ca->intend, room->intent, room->n, f);
-	if (reason != REASON_OK) /* the ledger voids what may have been recorded before it is ready again */
-		room->checked = false;
-	return reason;
-}
-
-static enum reason intend_batch(struct ca *ca, struct fault *f)
-{
 	TRY(intend_prepare(ca, f));
 	TRY(ask_previous(ca, f));
 	each(ca, check);
 	each(ca, build);
-	if (ca->room->n == 0)
-		return REASON_OK;
-	TRY(record_intents(ca, f));
-	sort_out(ca);
+	for (size_t i = 0; i < room->n; i++)
+		fill_intent(room->issue[i], &room->intent[i]);
 	return REASON_OK;
-}
-
-void station_intend(void *role, unsigned thread, struct job **batch, size_t n)
-{
-	struct ca *ca = role;
-	struct fault fault = { 0 };
-
-	(void)thread;
-	enter(ca, batch, n);
-	if (intend_batch(ca, &fault) != REASON_OK)
-		refuse_all(ca, &fault);
 }

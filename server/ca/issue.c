@@ -16,9 +16,14 @@ enum reason issue_new(struct ca *ca, enum issue_kind kind, unsigned lane, struct
 {
 	struct issue *issue;
 
+	/* counted first: whoever stops the line sees it, or it sees that the line stops */
 	if (atomic_fetch_add(&ca->in_hand[lane], 1) >= lane_max[lane]) {
 		atomic_fetch_sub(&ca->in_hand[lane], 1);
 		return fault_set(f, REASON_OVERLOADED, "%u in hand", lane_max[lane]);
+	}
+	if (atomic_load(&ca->stopping) && asker != NULL) {
+		atomic_fetch_sub(&ca->in_hand[lane], 1);
+		return fault_set(f, REASON_STOPPING, "the ca is stopping");
 	}
 	issue = calloc(1, sizeof(*issue));
 	if (issue == NULL) {
@@ -45,6 +50,18 @@ static void issue_free(struct ca *ca, struct issue *issue)
 	buf_done(&issue->tbs);
 	buf_done(&issue->tail);
 	free(issue);
+}
+
+void issue_wake(struct ca *ca)
+{
+	struct issue *issue;
+
+	if (atomic_exchange(&ca->preparing, true))
+		return;
+	if (issue_new(ca, ISSUE_PREPARE, LANE_OWN, NULL, 0, &issue, NULL) != REASON_OK)
+		atomic_store(&ca->preparing, false);
+	else if (!line_put(ca->line, CA_LEDGER, LANE_OWN, &issue->job))
+		issue_finished(ca, issue);
 }
 
 void issue_finished(struct ca *ca, struct issue *issue)

@@ -130,18 +130,12 @@ static enum reason push_all(struct newsroom *news, struct fault *f)
 	return REASON_OK;
 }
 
-/* Lets the intend station get ready by itself: after a start, and after the ledger was away, nobody needs to ask first.
+/* Lets the ledger station get ready by itself: after a start, and after the ledger was away, nobody needs to ask first.
  */
 static void nudge(struct ca *ca)
 {
-	struct issue *issue;
-
-	if (atomic_load(&ca->ledger_ready) || atomic_load(&ca->stopping) || atomic_exchange(&ca->preparing, true))
-		return;
-	if (issue_new(ca, ISSUE_PREPARE, LANE_OWN, NULL, 0, &issue, NULL) != REASON_OK)
-		atomic_store(&ca->preparing, false);
-	else if (!line_put(ca->line, CA_INTEND, LANE_OWN, &issue->job))
-		issue_finished(ca, issue);
+	if (!atomic_load(&ca->ledger_ready) && !atomic_load(&ca->stopping))
+		issue_wake(ca);
 }
 
 static void tell(struct newsroom *news, bool up)

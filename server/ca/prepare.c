@@ -1,5 +1,5 @@
 /*
- * prepare.c - what has to be true before an intent may be recorded; all of it on the intend station's thread.
+ * prepare.c - what has to be true before an intent may be recorded; all of it on the ledger station's thread.
  *
  * PostgreSQL may be away when the ca starts and at any time later: every batch then is refused with LEDGER_AWAY, and
  * the first one after it is back finds everything looked at again.
@@ -12,7 +12,7 @@
 #include "observe/log.h"
 
 /* An ra that has been taken over must not fill the ledger with policies; its grants under them are refused. */
-static bool may_note(struct intend_room *room)
+static bool may_note(struct ledger_room *room)
 {
 	int64_t hour = clock_wall_s() / 3600;
 
@@ -30,7 +30,7 @@ static bool may_note(struct intend_room *room)
 
 void intend_note_policy(struct ca *ca, const struct issue *issue)
 {
-	struct intend_room *room = ca->room;
+	struct ledger_room *room = ca->room;
 	struct policy_known *policy;
 
 	if (intend_knows_policy(ca, issue->policy_hash) || !may_note(room))
@@ -60,7 +60,7 @@ static enum reason record_policies(struct ca *ca, struct fault *f)
 
 		if (policy->recorded)
 			continue;
-		TRY(ledger_policy(ca->intend, policy->hash, policy->what, f));
+		TRY(ledger_policy(ca->ledger, policy->hash, policy->what, f));
 		policy->recorded = true;
 	}
 	return REASON_OK;
@@ -73,7 +73,7 @@ static enum reason void_leftovers(struct ca *ca, struct fault *f)
 
 	if (ca->room->voided)
 		return REASON_OK;
-	TRY(ledger_void_unsigned(ca->intend, &n, f));
+	TRY(ledger_void_unsigned(ca->ledger, &n, f));
 	ca->room->voided = true;
 	metrics_gauge(ca->metrics, GAUGE_INTENTS_VOIDED, (int64_t)n);
 	log_event(n > 0 ? LOG_WARN : LOG_INFO, "intents_voided", "n", LOG_INT, (int64_t)n, NULL);
@@ -86,7 +86,7 @@ static enum reason void_orphans(struct ca *ca, struct fault *f)
 	struct serial orphan;
 
 	while (orphan_take(&ca->inflight, &orphan)) {
-		enum reason reason = ledger_void(ca->intend, BLOB(orphan.bytes, orphan.len), "given up", f);
+		enum reason reason = ledger_void(ca->ledger, BLOB(orphan.bytes, orphan.len), "given up", f);
 
 		if (reason == REASON_OK)
 			continue;
@@ -98,11 +98,11 @@ static enum reason void_orphans(struct ca *ca, struct fault *f)
 
 static enum reason check_clock(struct ca *ca, struct fault *f)
 {
-	struct intend_room *room = ca->room;
+	struct ledger_room *room = ca->room;
 	int64_t now_s = clock_wall_s(), newest_s = 0;
 
 	if (!room->checked) {
-		TRY(ledger_newest(ca->intend, &newest_s, f));
+		TRY(ledger_newest(ca->ledger, &newest_s, f));
 		if (newest_s > room->newest_s)
 			room->newest_s = newest_s;
 	}
@@ -118,7 +118,7 @@ static enum reason prepare(struct ca *ca, struct fault *f)
 {
 	if (atomic_load(&ca->token_lost))
 		return fault_set(f, REASON_TOKEN_AWAY, "the token failed; the role is being started again");
-	TRY(ledger_ready(ca->intend, f));
+	TRY(ledger_ready(ca->ledger, f));
 	TRY(void_leftovers(ca, f));
 	TRY(void_orphans(ca, f));
 	TRY(check_clock(ca, f));
@@ -132,7 +132,7 @@ static void alarm_behind(struct ca *ca, const struct fault *fault)
 	if (ca->room->told_behind)
 		return;
 	ca->room->told_behind = true;
-	metrics_gauge(ca->metrics, GAUGE_LEDGER_MISSING_ROW, (int64_t)ledger_missing_row(ca->intend));
+	metrics_gauge(ca->metrics, GAUGE_LEDGER_MISSING_ROW, (int64_t)ledger_missing_row(ca->ledger));
 	log_fault(LOG_ERROR, "ledger_behind", fault);
 }
 

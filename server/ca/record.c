@@ -1,18 +1,14 @@
 /*
- * record.c - the last station: signatures become durable in one commit, and only then are certificates answered.
+ * record.c - of the ledger station: signatures become durable, and only then are certificates answered.
  *
- * With the ledger away the batch is tried again until it is back, for the signatures have been made and must be on
- * record; whoever waits is told at once to come back, and finds the certificate then. A signature whose
- * record the stop of the role cuts off is void after the next start: its intent is there, its signature is not.
+ * With the ledger away they stay in the room until it is back, for they have been made and must be on record; whoever
+ * waits is told at once to come back, and finds the certificate then. A signature whose record the stop of the role
+ * cuts off is void after the next start: its intent is there, its signature is not.
  */
-#include <errno.h>
 #include <string.h>
-#include <time.h>
 
 #include "ca/ca.h"
 #include "observe/log.h"
-
-#define RETRY_MS 200
 
 /* An intent that gets no signature, or whose signature the ledger does not take, is void from now on. */
 static void give_up(struct ca *ca, struct issue *issue, const struct fault *why)
@@ -20,35 +16,11 @@ static void give_up(struct ca *ca, struct issue *issue, const struct fault *why)
 	struct blob serial = BLOB(issue->serial, issue->serial_len);
 	struct fault fault = { 0 };
 
-	if (ledger_void(ca->record, serial, reason_info(why->reason)->name, &fault) != REASON_OK) {
+	if (ledger_void(ca->ledger, serial, reason_info(why->reason)->name, &fault) != REASON_OK) {
 		log_fault(LOG_WARN, "void_later", &fault);
 		orphan_add(&ca->inflight, serial);
 	}
 	issue_refused(ca, issue, why);
-}
-
-static void pause_ms(long ms)
-{
-	struct timespec t = { .tv_nsec = ms * 1000000 };
-
-	while (nanosleep(&t, &t) != 0 && errno == EINTR)
-		;
-}
-
-static enum reason record_until_there(struct ca *ca, struct issue **issues, struct signed_row *rows, size_t n,
-				      struct fault *f)
-{
-	enum reason reason = ledger_record(ca->record, rows, n, f);
-
-	if (reason == REASON_LEDGER_AWAY)
-		log_fault(LOG_ERROR, "record_waits", f);
-	for (size_t i = 0; reason == REASON_LEDGER_AWAY && i < n; i++)
-		issue_later(ca, issues[i], f);
-	while (reason == REASON_LEDGER_AWAY && !atomic_load(&ca->stopping)) {
-		pause_ms(RETRY_MS);
-		reason = ledger_record(ca->record, rows, n, f);
-	}
-	return reason;
 }
 
 static void answer(struct ca *ca, struct issue *issue, enum reason verdict)
@@ -69,38 +41,62 @@ static void answer(struct ca *ca, struct issue *issue, enum reason verdict)
 		issue_refused(ca, issue, &fault);
 }
 
-static void record_signed(struct ca *ca, struct issue **signed_ones, size_t n)
+void record_take(struct ca *ca, struct issue *issue)
 {
-	struct signed_row rows[CA_BATCH];
-	struct fault fault = { 0 };
-	enum reason reason;
-
-	for (size_t i = 0; i < n; i++)
-		rows[i] = (struct signed_row){ .serial = BLOB(signed_ones[i]->serial, signed_ones[i]->serial_len),
-					       .tail = buf_blob(&signed_ones[i]->tail) };
-	reason = record_until_there(ca, signed_ones, rows, n, &fault);
-	for (size_t i = 0; i < n; i++)
-		if (reason == REASON_OK)
-			answer(ca, signed_ones[i], rows[i].verdict);
-		else
-			issue_refused(ca, signed_ones[i], &fault);
+	if (issue->fault.reason != REASON_OK)
+		give_up(ca, issue, &issue->fault);
+	else
+		ca->room->signed_one[ca->room->n_signed++] = issue;
 }
 
-void station_record(void *role, unsigned thread, struct job **batch, size_t n)
+size_t record_rows(struct ca *ca)
 {
-	struct ca *ca = role;
-	struct issue *signed_ones[CA_BATCH];
-	size_t n_signed = 0;
+	struct ledger_room *room = ca->room;
+	size_t n = room->n_signed < CA_BATCH ? room->n_signed : CA_BATCH;
 
-	(void)thread;
 	for (size_t i = 0; i < n; i++) {
-		struct issue *issue = (struct issue *)batch[i];
+		const struct issue *issue = room->signed_one[i];
 
-		if (issue->fault.reason != REASON_OK)
-			give_up(ca, issue, &issue->fault);
-		else
-			signed_ones[n_signed++] = issue;
+		room->row[i] = (struct signed_row){ .serial = BLOB(issue->serial, issue->serial_len),
+						    .tail = buf_blob(&issue->tail) };
 	}
-	if (n_signed > 0)
-		record_signed(ca, signed_ones, n_signed);
+	return n;
+}
+
+void record_done(struct ca *ca, size_t n)
+{
+	struct ledger_room *room = ca->room;
+
+	room->record_waits = false;
+	for (size_t i = 0; i < n; i++)
+		answer(ca, room->signed_one[i], room->row[i].verdict);
+	room->n_signed -= n;
+	memmove(room->signed_one, room->signed_one + n, room->n_signed * sizeof(struct issue *));
+}
+
+static void wait_for_ledger(struct ca *ca, const struct fault *fault)
+{
+	struct ledger_room *room = ca->room;
+
+	if (!room->record_waits)
+		log_fault(LOG_ERROR, "record_waits", fault);
+	room->record_waits = true;
+	for (size_t i = 0; i < room->n_signed; i++)
+		issue_later(ca, room->signed_one[i], fault);
+	atomic_store(&ca->ledger_ready, false); /* so that we are nudged until it is back, though nobody asks */
+}
+
+void record_failed(struct ca *ca, const struct fault *fault)
+{
+	struct ledger_room *room = ca->room;
+
+	if (room->n_signed == 0)
+		return;
+	if (fault->reason == REASON_LEDGER_AWAY && !atomic_load(&ca->stopping)) {
+		wait_for_ledger(ca, fault);
+		return;
+	}
+	for (size_t i = 0; i < room->n_signed; i++)
+		issue_refused(ca, room->signed_one[i], fault);
+	room->n_signed = 0;
 }

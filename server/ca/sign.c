@@ -2,7 +2,7 @@
  * sign.c - the second station: one thread a session, one signature at a time, never a barrier.
  *
  * A token that fails does not come back in this process (PKCS#11 modules do not recover in place): the first failure
- * marks it lost, what is in hand is voided and answered by the record station, and the role ends to be started again.
+ * marks it lost, what is in hand is voided and answered by the ledger station, and the role ends to be started again.
  */
 #include <stdlib.h>
 
@@ -45,9 +45,10 @@ void station_sign(void *role, unsigned thread, struct job **batch, size_t n)
 		struct issue *issue = (struct issue *)batch[i];
 
 		(void)!sign(ca, issue, thread, &issue->fault);
+		issue->came_back = true;
 		if (issue->kind == ISSUE_CRL)
 			crl_signed(ca, issue);
 		else
-			issue_pass(ca, CA_RECORD, issue);
+			issue_pass(ca, CA_LEDGER, issue);
 	}
 }

@@ -1,0 +1,73 @@
+/*
+ * cycle.c - the ledger station: one commit records the signatures that came back from the token and the intents of the
+ * grants that came in.
+ *
+ * A certificate passes here twice: as a grant, to leave for the sign station with a durable intent, and signed, to be
+ * answered when its signature is durable. Both kinds share every commit, for its price is much the same whatever is in
+ * it; and while the machine is busy, a commit waits a little for company (lull.h).
+ */
+#include "base/clock.h"
+#include "ca/ca.h"
+
+/* Waits for company if there is some to be expected: as many as came lately in the time that it would wait. */
+static size_t gather(struct ca *ca, struct job **batch, size_t n)
+{
+	struct ledger_room *room = ca->room;
+	int64_t now_us, past_us;
+
+	if (n < CA_BATCH_LARGE && room->company >= CA_COMPANY_MIN) {
+		lull_wait(ca->lull, CA_PATIENCE_US);
+		n += line_more(ca->line, CA_LEDGER, batch + n, CA_BATCH - n);
+	}
+	now_us = clock_mono_us();
+	past_us = now_us - room->gathered_us;
+	room->company = (3 * room->company + (double)n * CA_PATIENCE_US / (double)(past_us + 1)) / 4;
+	room->gathered_us = now_us;
+	return n;
+}
+
+static void enter(struct ca *ca, struct job **batch, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct issue *issue = (struct issue *)batch[i];
+
+		if (issue->came_back)
+			record_take(ca, issue);
+		else
+			intend_take(ca, issue);
+	}
+}
+
+/* False: the ledger did not take it. Intents that may have been recorded are voided before it is ready again. */
+static bool commit(struct ca *ca)
+{
+	struct ledger_room *room = ca->room;
+	struct fault fault = { 0 };
+	size_t n_rows = record_rows(ca);
+
+	if (ledger_cycle(ca->ledger, room->row, n_rows, room->intent, room->n, &fault) != REASON_OK) {
+		room->checked = false;
+		intend_refuse_all(ca, &fault);
+		record_failed(ca, &fault);
+		return false;
+	}
+	intend_recorded(ca); /* first: the token is waiting, and repeats join those that are answered next */
+	record_done(ca, n_rows);
+	return true;
+}
+
+void station_ledger(void *role, unsigned thread, struct job **batch, size_t n)
+{
+	struct ca *ca = role;
+	struct ledger_room *room = ca->room;
+	struct fault fault = { 0 };
+	bool taken = true;
+
+	(void)thread;
+	n = gather(ca, batch, n);
+	enter(ca, batch, n);
+	if (intend_build(ca, &fault) != REASON_OK)
+		intend_refuse_all(ca, &fault);
+	while (taken && room->n + room->n_signed > 0)
+		taken = commit(ca);
+}
