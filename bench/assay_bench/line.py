@@ -9,6 +9,7 @@ from .instance import BUILD
 from .machine import Trouble
 
 STATIONS = (1, 8, 64, 256)
+BOARDS = {1: (200, 2000), 8: (600, 6000), 64: (1500, 15000), 256: (1500, 15000)}  # quick, full
 
 
 def floor(bench):
@@ -35,7 +36,7 @@ def line(bench):
     enrol(bench.instance, 200, 8)  # the first after a start pays for plans and pages
     bench.series["line"] = []
     for stations in STATIONS:
-        result = enrol(bench.instance, bench.scale(400, 2000) if stations == 1 else bench.scale(1500, 10000), stations)
+        result = enrol(bench.instance, bench.scale(*BOARDS[stations]), stations)
         table.row(f"{stations} stations", result)
         bench.series["line"].append({"stations": stations, **result})
         if stations == 64:
@@ -46,15 +47,3 @@ def line(bench):
         "line64_cpu_us": at64["total_us"],
         "line64_ratio_floor": at64["total_us"] / bench.figures["floor_us"],
     }
-
-
-def connect(bench):
-    """The same with a fresh mutual handshake for each enrolment, and resumed."""
-    table.heading("connect: a new connection for each enrolment, 64 stations")
-    table.head()
-    bench.series["connect"] = {}
-    for kind in ("full", "resumed"):
-        result = enrol(bench.instance, bench.scale(600, 4000), 64, "--connect", kind)
-        table.row(kind, result)
-        bench.series["connect"][kind] = result
-    return {f"connect_{kind}_cpu_us": result["total_us"] for kind, result in bench.series["connect"].items()}

@@ -10,8 +10,9 @@ import datetime
 import json
 import pathlib
 import subprocess
+import time
 
-from . import line, table
+from . import crowd, growth, handshake, line, multibuffer, peer, table, takt, token
 from .instance import TOP, Instance
 from .machine import Trouble, describe, say
 
@@ -27,7 +28,17 @@ class Measurement:
 MEASUREMENTS = (
     Measurement("floor", line.floor, ("floor_us",)),
     Measurement("line", line.line, ("line64_rate", "line64_p99_ms", "line64_cpu_us", "line64_ratio_floor"), ("floor",)),
-    Measurement("connect", line.connect, ("connect_full_cpu_us", "connect_resumed_cpu_us")),
+    Measurement("multibuffer", multibuffer.multibuffer, ("line64_mb_ratio_floor",), ("floor",)),
+    Measurement("peer", peer.peer, ("cfssl_cpu_us", "ratio_cfssl"), ("line",)),
+    Measurement("mb-peer", multibuffer.against_peer, ("mb_ratio_cfssl",), ("multibuffer", "peer")),
+    Measurement("connect", handshake.connect, ("connect_full_cpu_us", "connect_resumed_cpu_us")),
+    Measurement("handshake", handshake.handshake, ("handshake_ratio_openssl",), ("line", "connect")),
+    Measurement("takt", takt.takt, ("takt2s_stations",), ("line",)),
+    Measurement("storm", crowd.storm, ("storm_p99_ratio",)),
+    Measurement("idle", crowd.idle, ("idle_conn_kib",)),
+    Measurement("overload", crowd.overload, ("overload_growth_kib",), ("line",)),
+    Measurement("hsm", token.hsm, ("hsm5ms_32_efficiency",)),
+    Measurement("growth", growth.growth, ("growth_cpu_ratio", "growth_rows")),
 )
 NAMES = [m.name for m in MEASUREMENTS]
 
@@ -37,13 +48,14 @@ class Bench:
 
     def __init__(self, instance, quick):
         self.instance, self.quick = instance, quick
-        self.figures, self.series, self.absent = {}, {}, {}
+        self.figures, self.series, self.absent, self.seconds = {}, {}, {}, {}
 
     def scale(self, quick, full):
         return quick if self.quick else full
 
     def run(self, measurement):
         missing = [name for name in measurement.needs if name in self.absent_measurements()]
+        began = time.monotonic()
         try:
             if missing:
                 raise Trouble(f"it needs {', '.join(missing)}")
@@ -53,6 +65,7 @@ class Bench:
             for name in measurement.gives:
                 if name not in self.figures:
                     self.absent.setdefault(name, str(trouble))
+        self.seconds[measurement.name] = time.monotonic() - began
 
     def absent_measurements(self):
         return {m.name for m in MEASUREMENTS if any(name in self.absent for name in m.gives)}
@@ -92,6 +105,8 @@ def report(bench):
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "quick": bench.quick,
         "figures": bench.figures,
+        "absent": bench.absent,
+        "seconds": bench.seconds,
         "series": bench.series,
     }
 

@@ -1,0 +1,104 @@
+"""Many at once: a storm of devices beside working stations, connections that wait, four times the load that fits."""
+
+import contextlib
+import threading
+import time
+
+from . import table
+from .driver import driver, enrol, load
+from .machine import family_memory_kib
+
+STATIONS = 16
+
+
+@contextlib.contextmanager
+def working(bench, devices):
+    """16 stations at work until the block ends; yields a list that then holds their result."""
+    results = []
+    with driver(bench.instance, "--stations", STATIONS, "--devices", devices, "--until-input") as run:
+        run.say_go()
+        yield results
+        run.say_stop()
+        results.append(run.result())
+
+
+def storm(bench):
+    """Thousands of devices re-enrol at once, each over its own connection."""
+    devices = bench.scale(300, 3000)
+    alone_s = bench.scale(1.5, 8)
+    with working(bench, bench.scale(4000, 30000)) as alone:
+        time.sleep(alone_s)  # the measuring time itself
+    with driver(bench.instance, "--work", "renew", "--stations", devices, "--devices", devices) as run:
+        with working(bench, bench.scale(4000, 40000)) as during:
+            run.say_go()
+            stormed = run.result()
+    alone, during = alone[0], during[0]
+    bench.series["storm"] = {"alone": alone, "during": during, "devices": stormed}
+    table.heading(f"storm: {devices} devices re-enrol at once while {STATIONS} stations work")
+    table.note(f"stations alone: {alone['rate']:.0f}/s, p99 {alone['whole_ms']['p99']:.1f} ms; "
+               f"during the storm: {during['rate']:.0f}/s, p99 {during['whole_ms']['p99']:.1f} ms")
+    table.note(f"devices: all {stormed['done']} through after {stormed['seconds']:.1f} s, p99 "
+               f"{stormed['whole_ms']['p99']:.0f} ms; refused for now {stormed['retried']} times "
+               f"({stormed['without_retry_after']} without Retry-After), connections lost {stormed['lost']}")
+    return {
+        "storm_p99_ratio": during["whole_ms"]["p99"] / alone["whole_ms"]["p99"],
+        "storm_devices": stormed["done"],
+        "storm_without_retry_after": stormed["without_retry_after"],
+    }
+
+
+def idle(bench):
+    """Memory of all roles for each connection that waits."""
+    count = bench.scale(1000, 5000)
+    bench.instance.restart()  # what earlier connections left behind would be used again and not be seen
+    enrol(bench.instance, 100, 8)
+    pid = bench.instance.daemon_pid()
+    with driver(bench.instance, "--work", "hold", "--stations", count, "--devices", count, "--takt", count / 500) as run:
+        before = family_memory_kib(pid)
+        run.say_go()
+        result = run.result()
+        after = family_memory_kib(pid)
+        run.say_stop()
+    each = (after - before) / result["done"]
+    bench.series["idle"] = {"connections": result["done"], "before_kib": before, "after_kib": after}
+    table.heading(f"idle: {result['done']} connections, {each:.1f} KiB each")
+    return {"idle_conn_kib": each}
+
+
+class MemoryWatch:
+    """Memory of the daemon, twice a second while the block runs."""
+
+    def __init__(self, pid):
+        self.pid, self.samples, self.over = pid, [], threading.Event()
+
+    def __enter__(self):
+        self.thread = threading.Thread(target=self.watch)
+        self.thread.start()
+        return self
+
+    def watch(self):
+        while not self.over.wait(0.5):
+            self.samples.append(family_memory_kib(self.pid))
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.thread.join()
+
+
+def overload(bench):
+    """More boards at once than the queues admit, four times the rate that fits: refused, never piled up."""
+    stations, seconds = bench.scale(1000, 4000), bench.scale(4, 20)
+    rate = bench.figures["line64_rate"]
+    pid = bench.instance.daemon_pid()
+    with MemoryWatch(pid) as watch:
+        result = load(bench.instance, "--stations", stations, "--devices", int(rate * seconds * 1.5) + stations,
+                      "--takt", stations / (4 * rate), "--seconds", seconds)
+    half = len(watch.samples) // 2
+    growth = max(watch.samples[half:]) - max(watch.samples[: half or 1])
+    bench.series["overload"] = {"stations": stations, "memory_kib": watch.samples, **result}
+    table.heading(f"overload: {stations} stations offer {4 * rate:.0f}/s, four times what fits, for {seconds} s")
+    table.note(f"done {result['done']}, {result['rate']:.0f}/s; refused for now {result['retried']} times "
+               f"({result['without_retry_after']} without Retry-After), connections lost {result['lost']}")
+    table.note(f"memory of the roles: at most {max(watch.samples) / 1024:.0f} MiB; second half against the first: "
+               f"{growth / 1024:+.1f} MiB")
+    return {"overload_growth_kib": growth, "overload_without_retry_after": result["without_retry_after"]}
