@@ -52,6 +52,9 @@ MUST_CHECK enum reason issuer_check(struct issuer *issuer, const struct grant *g
 /* Gives one back: the claim checked turned out to have its certificate already, or was refused by the ledger. */
 void issuer_uncount(struct issuer *issuer);
 
+/* What the ledger has of one hour (since 1970): a count that has come less far, as after a restart, goes on from there. */
+void issuer_counted(struct issuer *issuer, int64_t hour, uint32_t own, uint32_t others);
+
 /* What a re-enrolment copies from an earlier certificate of ours; absent blobs mean "build from the grant". */
 struct copied_names {
 	struct blob subject; /* Name, DER */

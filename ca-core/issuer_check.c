@@ -293,18 +293,34 @@ static rule *const rules[] = {
 };
 
 /* One word holds hour and count, so that threads can count without a lock; a new hour starts again from one. */
+static uint64_t in_hour(uint64_t word, uint64_t hour)
+{
+	return word >> 32 == hour >> 32 ? word & UINT32_MAX : 0;
+}
+
 static enum reason count_one(struct issuer *issuer, int64_t now_s, struct fault *f)
 {
 	const uint64_t hour = (uint64_t)(now_s / 3600) << 32;
+	const uint64_t elsewhere = in_hour(atomic_load(&issuer->elsewhere), hour);
 	uint64_t seen = atomic_load(&issuer->counted), next;
 
 	do {
-		next = (seen >> 32 == hour >> 32 ? seen : hour) + 1;
-		if ((next & UINT32_MAX) > issuer->hourly_max)
+		next = hour + in_hour(seen, hour) + 1;
+		if ((next & UINT32_MAX) + elsewhere > issuer->hourly_max)
 			return fault_set(f, REASON_ISSUER_LIMIT, "issuer %s: %u certificates in this hour",
 					 issuer->name, issuer->hourly_max);
 	} while (!atomic_compare_exchange_weak(&issuer->counted, &seen, next));
 	return REASON_OK;
+}
+
+void issuer_counted(struct issuer *issuer, int64_t hour, uint32_t own, uint32_t others)
+{
+	const uint64_t upper = (uint64_t)hour << 32, known = upper + own;
+	uint64_t seen = atomic_load(&issuer->counted);
+
+	atomic_store(&issuer->elsewhere, upper + others);
+	while (seen < known && !atomic_compare_exchange_weak(&issuer->counted, &seen, known))
+		;
 }
 
 enum reason issuer_check(struct issuer *issuer, const struct grant *grant, int64_t now_s, struct fault *f)

@@ -25,6 +25,7 @@ struct issuer {
 	struct buf algorithm;     /* AlgorithmIdentifier */
 	struct buf fixed;         /* the Extensions AKI, AIA, CRLDP */
 	_Atomic uint64_t counted; /* the hour since 1970 in the upper half, certificates in it in the lower */
+	_Atomic uint64_t elsewhere; /* the same of all other nodes, as the ledger said last */
 };
 
 /* A signature of ours, checked before anybody sees it: REASON_TOKEN_AWAY if it does not verify. */

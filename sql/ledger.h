@@ -142,6 +142,13 @@ MUST_CHECK enum reason ledger_crl(struct ledger *ledger, const char *issuer, uin
 /* Records the SHA-256 of the TBSCertList that is going to be signed under that number: before the token is asked. */
 MUST_CHECK enum reason ledger_crl_intend(struct ledger *ledger, const char *issuer, uint64_t number,
                                          const uint8_t tbs_hash[32], struct fault *f);
+/* How many certificates each of n issuers has had intended in this hour, by the database's clock. */
+struct issuer_hour {
+	int64_t hour; /* since 1970 */
+	uint32_t own, others; /* by this node, by all others */
+};
+MUST_CHECK enum reason ledger_hour(struct ledger *ledger, const char *const *issuers, size_t n,
+                                   struct issuer_hour *ret_hours, struct fault *f);
 /* Newest wall time in the ledger, Unix seconds: a clock behind it must not issue. */
 MUST_CHECK enum reason ledger_newest(struct ledger *ledger, int64_t *ret_s, struct fault *f);
 

@@ -51,6 +51,7 @@ static const struct {
 	[STMT_CRL_INTEND] = { "crl_intend",
 			      "select hash from crl_intend(" CHAIN_TYPES ", $5::text, $6::bigint, $7::bytea)" },
 	[STMT_NEWEST] = { "newest", "select coalesce(extract(epoch from max(at)), 0)::bigint from chain" },
+	[STMT_HOUR] = { "issuer_hour", "select idx, hour, own, others from issuer_hour($1::text, $2::text[])" },
 	[STMT_SETTINGS] = { "settings",
 			    "select current_setting('fsync'), current_setting('synchronous_commit'), "
 			    "current_setting('synchronous_standby_names'), (select max(version) from schema_version)" },

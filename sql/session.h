@@ -13,7 +13,7 @@
 #include "ledger.h"
 #include "pgarray.h"
 
-#define LEDGER_SCHEMA 5     /* the newest migration that this code needs */
+#define LEDGER_SCHEMA 6     /* the newest migration that this code needs */
 #define CHAIN_NAME_CHARS 32 /* as table chain checks it */
 
 /* Every statement Assay sends; values travel only as parameters. */
@@ -30,6 +30,7 @@ enum statement {
 	STMT_CRL_ENTRIES,
 	STMT_CRL_INTEND,
 	STMT_NEWEST,
+	STMT_HOUR,
 	STMT_SETTINGS,
 	STMT_LOCK,
 	STMT_POSITION,

@@ -39,6 +39,7 @@ enum { LANE_LINE, LANE_FIELD, LANE_OWN, LANES };                /* enrolments, r
 #define CA_POLICIES_MAX 64 /* policies announced to one process: a new one comes with each reload of the ra */
 #define CA_POLICIES_HOURLY 32 /* new ones among them in one hour: each is a row for ever */
 #define CA_PENDING_TRIES 3 /* how often a claim whose intent has just left the line is asked for again */
+#define CA_COUNT_US 1000000LL /* how late the hourly counts of other nodes may be known */
 #define CA_CLOCK_SKEW_S 5  /* how far nodes' clocks may be apart */
 #define CA_CRL_VALIDITY_S (24 * 3600) /* of a CRL; the va asks for a new one long before */
 #define CA_CRL_BACKDATE_S (5 * 60)    /* thisUpdate lies so far back: a relying party's clock may be behind ours */
@@ -111,6 +112,7 @@ struct ledger_room {
 	enum reason told; /* why it is not ready, as the log has it */
 	bool voided;      /* what an earlier process left unsigned has been voided */
 	int64_t newest_s; /* newest wall time known to be in the ledger */
+	int64_t counted_us;    /* when the issuers' hourly counts were last compared with the ledger's */
 	int64_t policies_hour; /* in which policies_new were announced */
 	unsigned policies_new;
 	size_t n_policies;

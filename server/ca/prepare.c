@@ -114,6 +114,25 @@ static enum reason check_clock(struct ca *ca, struct fault *f)
 	return REASON_OK;
 }
 
+/* The hourly counts go on from what the ledger holds: neither a restart nor another node makes them more. */
+static enum reason count_on(struct ca *ca, struct fault *f)
+{
+	struct intend_room *room = ca->room;
+	const char *names[LIMIT_ISSUERS];
+	struct issuer_hour hours[LIMIT_ISSUERS];
+	int64_t now_us = clock_mono_us();
+
+	if (room->checked && now_us - room->counted_us < CA_COUNT_US)
+		return REASON_OK;
+	for (size_t i = 0; i < ca->n_issuers; i++)
+		names[i] = issuer_name(ca->issuer[i]);
+	TRY(ledger_hour(ca->intend, names, ca->n_issuers, hours, f));
+	for (size_t i = 0; i < ca->n_issuers; i++)
+		issuer_counted(ca->issuer[i], hours[i].hour, hours[i].own, hours[i].others);
+	room->counted_us = now_us;
+	return REASON_OK;
+}
+
 static enum reason prepare(struct ca *ca, struct fault *f)
 {
 	if (atomic_load(&ca->token_lost))
@@ -122,6 +141,7 @@ static enum reason prepare(struct ca *ca, struct fault *f)
 	TRY(void_leftovers(ca, f));
 	TRY(void_orphans(ca, f));
 	TRY(check_clock(ca, f));
+	TRY(count_on(ca, f));
 	ca->room->checked = true;
 	return record_policies(ca, f);
 }

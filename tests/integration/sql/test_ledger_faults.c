@@ -691,7 +691,7 @@ static void the_reading_role_may_call_nothing_that_writes(void **state)
 		world_sql(world, "select string_agg(proname, ' ' order by proname) from pg_proc where pronamespace = "
 				 "'public'::regnamespace and proowner = 'assay_owner'::regrole and "
 				 "has_function_privilege('assay_ca', oid, 'execute')"),
-		"certificate crl_entries crl_intend crl_next der_length intend previous record record_policy revoked serial_floor "
+		"certificate crl_entries crl_intend crl_next der_length intend issuer_hour previous record record_policy revoked serial_floor "
 		"void_serials void_unsigned");
 }
 

@@ -623,6 +623,30 @@ static void counts_an_hour_and_gives_back_what_was_not_used(void **state)
 	grant_free(grant);
 }
 
+static void goes_on_from_what_the_ledger_counted(void **state)
+{
+	const int64_t hour = FIXTURE_NOW_S / 3600;
+	struct issuer_options options = fixture_options();
+	struct grant *grant = fixture_grant();
+	struct fixture fixture;
+
+	(void)state;
+	options.hourly_max = 5;
+	fixture_open_with(&fixture, FIXTURE_NOW_S + (int64_t)(15 * YEAR_S), &options);
+	issuer_counted(fixture.issuer, hour, 2, 1); /* two before a restart, one of another node */
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(issuer_check(fixture.issuer, grant, FIXTURE_NOW_S, NULL), REASON_OK);
+	assert_int_equal(issuer_check(fixture.issuer, grant, FIXTURE_NOW_S, NULL), REASON_ISSUER_LIMIT);
+	issuer_counted(fixture.issuer, hour, 3, 1); /* the ledger has not heard of all: nothing becomes free */
+	assert_int_equal(issuer_check(fixture.issuer, grant, FIXTURE_NOW_S, NULL), REASON_ISSUER_LIMIT);
+	issuer_counted(fixture.issuer, hour - 1, 9, 9); /* an hour that is past */
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(issuer_check(fixture.issuer, grant, FIXTURE_NOW_S + 3600, NULL), REASON_OK);
+	assert_int_equal(issuer_check(fixture.issuer, grant, FIXTURE_NOW_S + 3600, NULL), REASON_ISSUER_LIMIT);
+	fixture_close(&fixture);
+	grant_free(grant);
+}
+
 static void does_not_count_what_it_refuses(void **state)
 {
 	struct issuer_options options = fixture_options();
@@ -689,6 +713,7 @@ int main(void)
 		cmocka_unit_test(gives_no_expiry_only_where_it_has_none_and_no_cap),
 		cmocka_unit_test(an_unattested_issuer_takes_no_attested_grant),
 		cmocka_unit_test(counts_an_hour_and_gives_back_what_was_not_used),
+		cmocka_unit_test(goes_on_from_what_the_ledger_counted),
 		cmocka_unit_test(does_not_count_what_it_refuses),
 		cmocka_unit_test(counts_exactly_with_many_threads),
 	};
