@@ -117,7 +117,7 @@ static enum reason check_clock(struct ca *ca, struct fault *f)
 /* The hourly counts go on from what the ledger holds: neither a restart nor another node makes them more. */
 static enum reason count_on(struct ca *ca, struct fault *f)
 {
-	struct intend_room *room = ca->room;
+	struct ledger_room *room = ca->room;
 	const char *names[LIMIT_ISSUERS];
 	struct issuer_hour hours[LIMIT_ISSUERS];
 	int64_t now_us = clock_mono_us();
@@ -126,7 +126,7 @@ static enum reason count_on(struct ca *ca, struct fault *f)
 		return REASON_OK;
 	for (size_t i = 0; i < ca->n_issuers; i++)
 		names[i] = issuer_name(ca->issuer[i]);
-	TRY(ledger_hour(ca->intend, names, ca->n_issuers, hours, f));
+	TRY(ledger_hour(ca->ledger, names, ca->n_issuers, hours, f));
 	for (size_t i = 0; i < ca->n_issuers; i++)
 		issuer_counted(ca->issuer[i], hours[i].hour, hours[i].own, hours[i].others);
 	room->counted_us = now_us;
