@@ -71,19 +71,37 @@ enum reason text_base64(struct blob bytes, struct buf *ret_text, struct fault *f
 	return REASON_OK;
 }
 
+/* Each digit's value and one; 0: no digit. */
+static const uint8_t base64_value[256] = {
+	['A'] = 1,  ['B'] = 2,  ['C'] = 3,  ['D'] = 4,  ['E'] = 5,  ['F'] = 6,  ['G'] = 7,  ['H'] = 8,
+	['I'] = 9,  ['J'] = 10, ['K'] = 11, ['L'] = 12, ['M'] = 13, ['N'] = 14, ['O'] = 15, ['P'] = 16,
+	['Q'] = 17, ['R'] = 18, ['S'] = 19, ['T'] = 20, ['U'] = 21, ['V'] = 22, ['W'] = 23, ['X'] = 24,
+	['Y'] = 25, ['Z'] = 26, ['a'] = 27, ['b'] = 28, ['c'] = 29, ['d'] = 30, ['e'] = 31, ['f'] = 32,
+	['g'] = 33, ['h'] = 34, ['i'] = 35, ['j'] = 36, ['k'] = 37, ['l'] = 38, ['m'] = 39, ['n'] = 40,
+	['o'] = 41, ['p'] = 42, ['q'] = 43, ['r'] = 44, ['s'] = 45, ['t'] = 46, ['u'] = 47, ['v'] = 48,
+	['w'] = 49, ['x'] = 50, ['y'] = 51, ['z'] = 52, ['0'] = 53, ['1'] = 54, ['2'] = 55, ['3'] = 56,
+	['4'] = 57, ['5'] = 58, ['6'] = 59, ['7'] = 60, ['8'] = 61, ['9'] = 62, ['+'] = 63, ['/'] = 64,
+};
+
 static int base64_digit(uint8_t c)
 {
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	if (c == '+')
-		return 62;
-	if (c == '/')
-		return 63;
-	return -1;
+	return base64_value[c] - 1;
+}
+
+/* Four digits at once, as nearly all of a text comes; false: one of them is none. */
+static bool unbase64_four(const uint8_t *in, uint8_t *out)
+{
+	uint32_t bits = 0;
+
+	for (unsigned i = 0; i < 4; i++) {
+		if (base64_value[in[i]] == 0)
+			return false;
+		bits = bits << 6 | (uint32_t)(base64_value[in[i]] - 1);
+	}
+	out[0] = (uint8_t)(bits >> 16);
+	out[1] = (uint8_t)(bits >> 8);
+	out[2] = (uint8_t)bits;
+	return true;
 }
 
 static bool is_space(uint8_t c)
@@ -122,6 +140,11 @@ enum reason text_unbase64(struct blob text, struct buf *ret_bytes, struct fault 
 
 	TRY(buf_reserve(&b, text.len / 4 * 3 + 4, f));
 	for (size_t i = 0; i < text.len; i++) {
+		if (u.digits == 0 && !ended && text.len - i >= 4 && unbase64_four(text.ptr + i, b.ptr + b.len)) {
+			b.len += 3;
+			i += 3;
+			continue;
+		}
 		if (is_space(text.ptr[i]))
 			continue;
 		if (ended || !unbase64_push(&u, text.ptr[i], &b))

@@ -38,10 +38,14 @@ void exchange_binding(const struct exchange *x, struct binding *ret_binding)
 	const union MHD_ConnectionInfo *info =
 		x->at->tls ? MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_GNUTLS_SESSION) : NULL;
 
-	if (info != NULL)
-		tls_binding(info->tls_session, ret_binding);
-	else
+	if (info == NULL) {
 		*ret_binding = (struct binding){ .why = "no TLS" };
+		return;
+	}
+	if (!x->at->asked_binding)
+		tls_binding(info->tls_session, &x->at->binding);
+	x->at->asked_binding = true;
+	*ret_binding = x->at->binding;
 }
 
 void exchange_known(struct exchange *x)

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "http/listener.h"
+#include "http/tls.h"
 
 /* One TCP connection, from accept to close. */
 struct connection {
@@ -14,9 +15,11 @@ struct connection {
 	int fd;
 	bool tls;
 	bool asked_peer; /* peer has been looked for */
-	bool known;      /* may idle for long */
-	bool vouched;    /* a rig has shown itself on it */
-	unsigned door;   /* the doorkeeper's slot of its address */
+	bool asked_binding;
+	struct binding binding; /* once asked for: GnuTLS takes 25 us to derive it, and it stays what it is */
+	bool known;             /* may idle for long */
+	bool vouched;           /* a rig has shown itself on it */
+	unsigned door;          /* the doorkeeper's slot of its address */
 	struct peer *peer;
 	struct tls_keys *keys; /* the server's certificate of this connection; NULL without TLS */
 	atomic_int_fast64_t
