@@ -9,6 +9,7 @@
 #include <assert.h>
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
+#include <openssl/err.h>
 #include <openssl/obj_mac.h>
 #include <openssl/param_build.h>
 #include <stdatomic.h>
@@ -81,8 +82,10 @@ static enum reason check_ec(const struct pubkey *key, struct fault *f)
 	AUTO(ec_point_freep) EC_POINT *point = EC_POINT_new(group);
 	if (point == NULL)
 		return fault_set(f, REASON_NO_MEMORY, "point");
-	if (EC_POINT_oct2point(group, point, key->raw, key->len, NULL) != 1)
+	if (EC_POINT_oct2point(group, point, key->raw, key->len, NULL) != 1) {
+		ERR_clear_error();
 		return fault_set(f, REASON_KEY_INVALID, "%s: point is not on the curve", curve->name);
+	}
 	return REASON_OK;
 }
 
