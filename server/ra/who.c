@@ -136,7 +136,8 @@ enum reason who_certificate(const struct ra *ra, const struct rules *rules, stru
 	}
 	TRY(view_fresh(ra->view, clock_mono_us(), f));
 	TRY(path_of(rules, peer, now_s, f));
-	if (peer->path.list == LIST_DEVICES && op == EST_SIMPLEREENROLL)
+	/* a renewal with a new key may need evidence, and that a nonce */
+	if (peer->path.list == LIST_DEVICES && (op == EST_SIMPLEREENROLL || op == EST_NONCE))
 		grace_s = facts->expired_grace_s;
 	TRY(dates(&peer->cert, grace_s, now_s, &who.cert_expired, f));
 	who.cert = &peer->cert;

@@ -151,15 +151,16 @@ PITFALLS = {
     25: "CSRs sent as text/plain",
 }
 
-ROOT_CHANGE = "not built: one root for the life of an installation; a change of root has no reply here yet"
 EXPLAINED = {
-    29: ROOT_CHANGE,
     50: "the binding of devices behind an RA is its own to check; `tests/unit/server/test_linking.c`",
     **dict.fromkeys(range(52, 57), "not offered: keys are made in secure elements; `/serverkeygen` is 404 (17)"),
-    63: "not built: an optional template; what is listed describes the request in the older form (59)",
+    63: "not offered, and optional: a template tells values that the CA wants repeated, and here names come from the evidence "
+    "or the credential and extensions from the profile, whatever the request leaves out; what is required is listed in the "
+    "form that every client reads (59, 60)",
     **dict.fromkeys(range(65, 76), "not offered: HTTPS only"),
     **dict.fromkeys(range(93, 100), "not built: status is by CRL; no OCSP responder is named in certificates"),
-    **dict.fromkeys(range(100, 102), "not built: an early draft; `/renewal-info` is 404"),
+    **dict.fromkeys(range(100, 102), "not offered: an early individual draft without implementations; `/renewal-info` is 404, and no label can take its "
+        "name. A device may renew at any time, and for as long after its end as its profile's grace (P20)"),
     "P11": "not offered: no `/serverkeygen`",
 }
 
@@ -172,7 +173,8 @@ REMARKS = {
     "certificate copies the old one's bytes",
     37: "403, not 401: there is no challenge that would help",
     41: "never given: whoever must wait gets 503 with Retry-After, and the same request later finds its certificate (42)",
-    49: "no label takes one-time codes: whatever is no binding is refused",
+    49: "no label takes one-time codes there: whatever is no binding is refused. A code for one device is a user with one name, "
+    "by Basic (RFC 7030 3.2.3), good for that name once",
     51: "not offered: 404",
     77: "100,000 serials at once: `tests/unit/ca-core/test_serial.c`",
     91: "superseded is the one reason given so far",

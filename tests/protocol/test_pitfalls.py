@@ -228,7 +228,12 @@ def test_pitfall_20_grace_after_the_end_and_only_where_the_profile_has_it(assay)
     while (reply := assay.client(identity).reenrol(csr(key), "field")).reason != "chain_expired":
         assert time.monotonic() < deadline, reply.text  # good for two seconds
         time.sleep(0.1)
-    assert assay.client(identity).reenrol(csr(key), "brief").status == 200
+    late = assay.client(identity)
+    assert late.reenrol(csr(key), "brief").status == 200
+    fresh = new_key()  # and a new key, whose evidence takes a nonce
+    late.reenrol(csr(fresh, chip.evidence(fresh, late.nonce("brief"))), "brief").certificate()
+    assert late.get("nonce", "field").reason == "chain_expired"
+    assert late.enrol(csr(fresh), "brief").reason in ("chain_expired", "client_kind")
     early = assay.client(assay.rigs.make("early", start=element.datetime.datetime.utcnow() + element.datetime.timedelta(days=1)))
     assert early.reenrol(csr(new_key()), "brief").reason == "chain_future"
 

@@ -23,6 +23,7 @@ from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+import der
 import element
 import est
 from conftest import run
@@ -95,6 +96,14 @@ def change_admin(assay):
     change.undo()
 
 
+def configured(assay, *keys):
+    """What the configuration says there: a file's name in this home."""
+    value = json.loads((assay.home / "assay.json").read_text())
+    for key in keys:
+        value = value[key]
+    return value
+
+
 def profile(assay, **changes):
     return json.dumps({**json.loads((assay.home / "profiles" / "line.json").read_text()), **changes})
 
@@ -125,6 +134,49 @@ def test_a_changed_profile_takes_effect_also_on_a_kept_alive_connection(assay, c
     after, _, _ = assay.enrol(client=rig)
     assert days(before) > 1000 and days(after) == 30
     assert policy_of(assay, before) != policy_of(assay, after)
+
+
+@pytest.fixture
+def user(assay, change):
+    """Adds a user, as an operator would: (name, password, names) and a reload."""
+
+    def add(name, password, names):
+        hashed = run("assayd", "--hash-password", input=password).stdout.strip()
+        file = configured(assay, "users")
+        users = json.loads((assay.home / file).read_text())
+        entry = {"user": name, "hash": hashed, "names": names, "labels": ["unattested"]}
+        (users["users"] if isinstance(users, dict) else users).append(entry)
+        change.write(file, json.dumps(users))
+        change.reload()
+        return assay.client(userpass=f"{name}:{password}")
+
+    return add
+
+
+def named(name, key=None):
+    return element.csr(key or element.new_key(), subject=der.name((der.CN, name)))
+
+
+def test_49_a_user_with_one_name_is_a_one_time_code(user):
+    """Nothing of it is in the challengePassword; good for its name alone, and for that once."""
+    device, key = user("code-4711", "k7QW-93TT-code", "legacy-4711"), element.new_key()
+    assert device.enrol(named("legacy-4712"), "unattested").reason == "auth_name"
+    first = device.enrol(named("legacy-4711", key), "unattested").certificate()
+    again = device.enrol(named("legacy-4711", key), "unattested").certificate()  # whose reply was lost
+    assert again.serial_number == first.serial_number
+    assert device.enrol(named("legacy-4711"), "unattested").reason == "name_taken"
+
+
+def test_14_a_password_may_stand_alone(assay, user, change):
+    """RFC 7030 section 3.2.3: the user name is empty."""
+    nobody = user("", "a password and no name", "legacy-alone-*")
+    assert nobody.enrol(named("legacy-alone-1"), "unattested").status == 200
+    wrong = assay.client(userpass=":another password").enrol(named("legacy-alone-2"), "unattested")
+    assert (wrong.status, wrong.reason) == (401, "auth_password")
+    change.undo()
+    change.before = {}
+    gone = nobody.enrol(named("legacy-alone-3"), "unattested")  # also though it has been verified before
+    assert (gone.status, gone.reason) == (401, "auth_password")
 
 
 def test_the_new_policy_is_a_chained_row_before_the_first_issuance_that_names_it(assay, change):
@@ -297,7 +349,11 @@ def test_under_reloads_without_end_no_request_fails(assay, change):
 @pytest.fixture
 def rotation(change):
     """Writes the nonces' key, whose first secret is also the tickets'."""
-    return lambda *secrets: change.write("secrets/nonce.key", b"".join(secrets))
+    return lambda *secrets: change.write(configured(change.assay, "est", "nonce_key"), b"".join(secrets))
+
+
+def secrets_now(assay):
+    return (assay.home / configured(assay, "est", "nonce_key")).read_bytes()
 
 
 def enrol_with(assay, rig, nonce):
@@ -307,7 +363,7 @@ def enrol_with(assay, rig, nonce):
 
 def test_a_new_nonce_key_takes_over_while_nonces_of_the_old_one_are_good(assay, change, rotation):
     rig = assay.rig()
-    old, new = (assay.home / "secrets" / "nonce.key").read_bytes(), os.urandom(32)
+    old, new = secrets_now(assay), os.urandom(32)
     of_old, kept = rig.nonce(), rig.nonce()
     rotation(new, old)
     change.reload()
@@ -323,7 +379,7 @@ def test_a_new_nonce_key_takes_over_while_nonces_of_the_old_one_are_good(assay, 
 def test_a_node_that_has_the_next_key_takes_what_the_others_make_with_it(assay, change, rotation):
     """All nodes get the next key at the end before any of them begins to use it."""
     rig = assay.rig()
-    old, new = (assay.home / "secrets" / "nonce.key").read_bytes(), os.urandom(32)
+    old, new = secrets_now(assay), os.urandom(32)
     rotation(new)
     change.reload()
     of_another_node = rig.nonce()
@@ -357,7 +413,7 @@ def tls_12(assay, context=None, session=None):
 def test_7_tickets_of_a_replaced_key_mean_a_full_handshake_and_no_error(assay, change, rotation):
     context, session, _ = tls_12(assay)
     assert tls_12(assay, context, session)[2]
-    old = (assay.home / "secrets" / "nonce.key").read_bytes()
+    old = secrets_now(assay)
     rotation(os.urandom(32), old)
     change.reload()
     _, of_new, reused = tls_12(assay, context, session)
@@ -395,8 +451,8 @@ def signed_by_token(assay, cert, label, issuer):
         if extension["extn_id"].native == "authority_key_identifier":
             extension["extn_value"] = asn1_x509.AuthorityKeyIdentifier({"key_identifier": issuer_id})
     signature = token_signs(assay, label, hashlib.sha384(tbs.dump(force=True)).digest())
-    der = asn1_x509.Certificate({"tbs_certificate": tbs, "signature_algorithm": algorithm, "signature_value": signature})
-    return x509.load_der_x509_certificate(der.dump(force=True))
+    whole = asn1_x509.Certificate({"tbs_certificate": tbs, "signature_algorithm": algorithm, "signature_value": signature})
+    return x509.load_der_x509_certificate(whole.dump(force=True))
 
 
 class PublicKey:

@@ -17,6 +17,7 @@ NONCE = "application/est-attestation-freshness+json"
 class Reply:
     def __init__(self, response):
         self.status = response.status
+        self.version = response.version
         self.headers = response.headers
         self.body = response.read()
 
