@@ -27,6 +27,8 @@ assay_fuzz_target(message LIBS server-core)
 assay_fuzz_target(config LIBS server-core)
 assay_fuzz_target(profile LIBS policy)
 assay_fuzz_target(users LIBS policy)
+# What servers send the reference rig
+assay_fuzz_target(est_reply LIBS rig)
 
 # Makes the corpora that need keys; not a test.
 add_executable(fuzz_seeds fuzz/seeds.c unit/attestation/quote_make.c)
