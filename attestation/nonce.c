@@ -12,7 +12,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <openssl/crypto.h>
-#include <openssl/hmac.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/sha.h"
 
 #define TICK_BYTES 4
 #define TICKS_PER_S 16384
@@ -96,11 +96,11 @@ static bool mac(const uint8_t secret[NONCE_SECRET_BYTES], uint64_t tick, size_t 
 	/* the requester's length before it: no (requester, label) reads like another pair */
 	int n = snprintf(input, sizeof(input), "assay-nonce-v1|%016" PRIx64 "|%zu|%zu|%s|%s", tick, len,
 			 strlen(requester), requester, label);
-	unsigned out_len = 0;
 
 	if (n < 0 || (size_t)n >= sizeof(input))
 		return false;
-	return HMAC(EVP_sha512(), secret, NONCE_SECRET_BYTES, (const uint8_t *)input, (size_t)n, out, &out_len) != NULL;
+	hmac_sha512(BLOB(secret, NONCE_SECRET_BYTES), BLOB(input, (size_t)n), out);
+	return true;
 }
 
 /* The clock's tick, or the one after the last given out; false when that is too far ahead of the clock. */
