@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define KEY_BYTES 16
+#define ON_THE_WAY_US 30000000 /* who was admitted so long ago and has not begun never will */
 
 struct bucket {
 	int64_t paid_until_us; /* each beginning moves it on by 1/per_s; it may be a burst ahead of the clock */
@@ -25,8 +26,9 @@ struct slot {
 struct doorkeeper {
 	struct doorkeeper_limits limits;
 	uint8_t key[KEY_BYTES];
-	pthread_mutex_t lock; /* of all below */
-	unsigned open;
+	pthread_mutex_t lock;      /* of all below */
+	unsigned open, on_the_way; /* connections that have begun; admitted and not yet begun */
+	int64_t admitted_us;       /* the last one */
 	struct bucket strangers;
 	struct slot slot[DOORKEEPER_SLOTS];
 };
@@ -98,7 +100,7 @@ static enum door admit(struct doorkeeper *keeper, struct slot *slot, int64_t now
 		return DOOR_ADDRESS;
 	if (!may_pay(&slot->bucket, limits->per_address_s, now_us))
 		return DOOR_ADDRESS;
-	if (limits->all != 0 && keeper->open >= limits->all - (stranger ? limits->reserve : 0))
+	if (limits->all != 0 && keeper->open + keeper->on_the_way >= limits->all - (stranger ? limits->reserve : 0))
 		return DOOR_FULL;
 	if (stranger && !may_pay(&keeper->strangers, limits->strangers_s, now_us))
 		return DOOR_STRANGERS;
@@ -114,9 +116,30 @@ enum door doorkeeper_admit(struct doorkeeper *keeper, const struct sockaddr *fro
 	enum door door;
 
 	pthread_mutex_lock(&keeper->lock);
+	/* libmicrohttpd does not tell of those that it lost for want of memory */
+	if (now_us - keeper->admitted_us > ON_THE_WAY_US)
+		keeper->on_the_way = 0;
 	door = admit(keeper, slot, now_us);
+	if (door == DOOR_OPEN) {
+		keeper->on_the_way++;
+		keeper->admitted_us = now_us;
+	}
 	pthread_mutex_unlock(&keeper->lock);
 	return door;
+}
+
+/* Under the lock. */
+static void arrived(struct doorkeeper *keeper)
+{
+	if (keeper->on_the_way > 0)
+		keeper->on_the_way--;
+}
+
+void doorkeeper_failed(struct doorkeeper *keeper)
+{
+	pthread_mutex_lock(&keeper->lock);
+	arrived(keeper);
+	pthread_mutex_unlock(&keeper->lock);
 }
 
 unsigned doorkeeper_entered(struct doorkeeper *keeper, const struct sockaddr *from)
@@ -124,6 +147,7 @@ unsigned doorkeeper_entered(struct doorkeeper *keeper, const struct sockaddr *fr
 	unsigned slot = slot_of(keeper, from);
 
 	pthread_mutex_lock(&keeper->lock);
+	arrived(keeper);
 	keeper->open++;
 	keeper->slot[slot].open++;
 	pthread_mutex_unlock(&keeper->lock);

@@ -37,8 +37,10 @@ enum door { DOOR_OPEN, DOOR_ADDRESS, DOOR_STRANGERS, DOOR_FULL };
 struct doorkeeper *doorkeeper_new(const struct doorkeeper_limits *limits);
 void doorkeeper_free(struct doorkeeper *keeper); /* accepts NULL */
 
-/* May a connection from there begin now? Counts the beginning if so. */
+/* May a connection from there begin now? Counts it if so. */
 enum door doorkeeper_admit(struct doorkeeper *keeper, const struct sockaddr *from, int64_t now_us);
+/* It was admitted and came to nothing. */
+void doorkeeper_failed(struct doorkeeper *keeper);
 /* It has begun; the slot goes to doorkeeper_left() when it ends. */
 unsigned doorkeeper_entered(struct doorkeeper *keeper, const struct sockaddr *from);
 /* A rig has shown itself on it: at most once a connection, which doorkeeper_left() then has to say. */

@@ -16,7 +16,6 @@
 #include "observe/log.h"
 
 #define CONNECTION_MEMORY_BYTES (32 * 1024) /* headers, and one piece of a body */
-#define PENDING_MAX 64                      /* of a thread: admitted, and not yet counted by the doorkeeper */
 #define WATCH_US 500000                     /* how often overdue connections are looked for */
 
 struct listener {
@@ -235,8 +234,10 @@ static void take(void *user, int fd, const struct sockaddr *from, socklen_t len)
 
 	if (door != DOOR_OPEN)
 		acceptor_refuse(fd);
-	else if (MHD_add_connection(listener->daemon, fd, from, len) != MHD_YES)
+	else if (MHD_add_connection(listener->daemon, fd, from, len) != MHD_YES) {
+		doorkeeper_failed(listener->doorkeeper);
 		door = DOOR_FULL;
+	}
 	if (door != DOOR_OPEN)
 		count_refused(listener, door);
 }
@@ -245,8 +246,7 @@ static enum reason start_daemon(struct listener *listener, const struct listener
 {
 	unsigned flags =
 		MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | MHD_USE_NO_LISTEN_SOCKET;
-	unsigned connections =
-		options->connections + PENDING_MAX * options->threads; /* the doorkeeper's limit comes first */
+	unsigned connections = options->connections * options->threads; /* of a thread as many: the doorkeeper counts */
 	struct MHD_OptionItem tls[] = {
 		{ MHD_OPTION_HTTPS_MEM_CERT, 0, NULL },
 		{ MHD_OPTION_HTTPS_MEM_KEY, 0, NULL },

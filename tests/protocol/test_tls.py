@@ -1,5 +1,6 @@
 """Conformance A and B: TLS, who may connect, HTTP behaviour. Names carry the requirement's number."""
 
+import base64
 import os
 import pathlib
 import re
@@ -151,6 +152,45 @@ def test_7_15_a_resumed_session_of_a_retired_rig_gets_nothing(assay):
     assert again.session_reused
     again.sendall(b"GET /.well-known/est/line/nonce HTTP/1.1\r\nHost: x\r\n\r\n")
     assert again.recv(4096).startswith(b"HTTP/1.1 403 ")
+
+
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+def test_7_15_a_ticket_is_good_many_times_and_never_for_a_revoked_device(assay, version):
+    """Whoever replays a ticket is who it says, checked anew: until the device's certificate is revoked, and no longer."""
+    cert, key, _ = assay.enrol()
+    request = element.csr(element.new_key())  # another key without evidence: refused, by a reason that says who asked
+
+    def ask(session, context):
+        plain = socket.create_connection(("127.0.0.1", assay.port), timeout=20)
+        with context.wrap_socket(plain, server_hostname="127.0.0.1", session=session) as s:
+            body = base64.b64encode(request)
+            head = f"POST /.well-known/est/field/simplereenroll HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/pkcs10\r\nContent-Length: {len(body)}\r\n\r\n"
+            s.sendall(head.encode() + body)
+            got = b""
+            while piece := s.recv(65536):
+                got += piece
+            return s.session_reused, re.search(rb"\((\w+), request", got).group(1).decode(), s.session
+
+    context = ssl.create_default_context(cafile=assay.cacert)
+    context.maximum_version = getattr(ssl.TLSVersion, version)
+    context.load_cert_chain(*assay.identity(cert, key))
+    resumed, reason, session = ask(None, context)
+    assert (resumed, reason) == (False, "evidence_missing")
+    for _ in range(10):  # the same ticket
+        assert ask(session, context)[:2] == (True, "evidence_missing")
+    number = cert.serial_number
+    serial = number.to_bytes(number.bit_length() // 8 + 1, "big").hex()
+    assay.owner_sql(f"select revoke('\\x{serial}', 1, 'operator')")
+    wait_for(lambda: ask(None, context)[1] == "client_revoked")
+    assert ask(session, context)[:2] == (True, "client_revoked")
+
+
+def test_7_no_early_data(assay, tmp_path):
+    """0-RTT is what a ticket's replay could do harm with: it is not offered."""
+    file = str(tmp_path / "session")
+    get = "GET /.well-known/est/csrattrs HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    shown = s_client(assay, "-tls1_3", "-ign_eof", "-sess_out", file, send=get).stdout
+    assert "Max Early Data: 0" in shown and "Early data was not sent" in shown
 
 
 def test_7_resumption_on_1_3_makes_a_fresh_key_exchange(assay, tmp_path):

@@ -55,9 +55,10 @@ class Reply:
 
 
 class Client:
-    """One connection, kept alive. `identity` is (certificate file, key file), `userpass` is "user:password"."""
+    """One connection, kept alive. `identity` is (certificate file, key file), `userpass` is "user:password", `source` an
+    address of ours to come from."""
 
-    def __init__(self, url, cacert, identity=None, userpass=None, tls=None):
+    def __init__(self, url, cacert, identity=None, userpass=None, tls=None, source=None):
         self.host = urllib.parse.urlsplit(url).hostname
         self.port = urllib.parse.urlsplit(url).port
         self.context = ssl.create_default_context(cafile=cacert)
@@ -66,6 +67,7 @@ class Client:
         if identity:
             self.context.load_cert_chain(*identity)
         self.userpass = userpass
+        self.source = (source, 0) if source else None
         self.connection = None
 
     def close(self):
@@ -78,7 +80,7 @@ class Client:
         if self.userpass is not None:
             headers.setdefault("Authorization", "Basic " + base64.b64encode(self.userpass.encode()).decode())
         if self.connection is None:
-            self.connection = http.client.HTTPSConnection(self.host, self.port, context=self.context, timeout=60)
+            self.connection = http.client.HTTPSConnection(self.host, self.port, context=self.context, timeout=60, source_address=self.source)
         try:
             self.connection.request(method, path, body, headers)
             return Reply(self.connection.getresponse())

@@ -157,6 +157,25 @@ static void an_address_stays_known_for_a_while_after_its_last_rig(void **state)
 	doorkeeper_free(keeper);
 }
 
+/* Between admission and beginning a storm could otherwise go past every limit. */
+static void who_is_on_the_way_counts(void **state)
+{
+	struct doorkeeper *keeper = doorkeeper_new(&(struct doorkeeper_limits){ .all = 2 });
+	struct sockaddr_in from = v4("192.0.2.1");
+
+	(void)state;
+	assert_int_equal(doorkeeper_admit(keeper, (struct sockaddr *)&from, S), DOOR_OPEN);
+	assert_int_equal(doorkeeper_admit(keeper, (struct sockaddr *)&from, S), DOOR_OPEN);
+	assert_int_equal(doorkeeper_admit(keeper, (struct sockaddr *)&from, S), DOOR_FULL);
+	doorkeeper_failed(keeper);
+	(void)doorkeeper_entered(keeper, (struct sockaddr *)&from);
+	assert_int_equal(doorkeeper_admit(keeper, (struct sockaddr *)&from, S), DOOR_OPEN);
+	assert_int_equal(doorkeeper_admit(keeper, (struct sockaddr *)&from, S), DOOR_FULL);
+	/* one that never comes does not keep its place for ever */
+	assert_int_equal(doorkeeper_admit(keeper, (struct sockaddr *)&from, 60 * S), DOOR_OPEN);
+	doorkeeper_free(keeper);
+}
+
 static void a_reserve_is_never_more_than_half(void **state)
 {
 	struct doorkeeper *keeper = doorkeeper_new(&(struct doorkeeper_limits){ .all = 4, .reserve = 200 });
@@ -214,6 +233,7 @@ int main(void)
 		cmocka_unit_test(without_limits_everybody_may),
 		cmocka_unit_test(strangers_leave_room_for_rigs),
 		cmocka_unit_test(an_address_stays_known_for_a_while_after_its_last_rig),
+		cmocka_unit_test(who_is_on_the_way_counts),
 		cmocka_unit_test(a_reserve_is_never_more_than_half),
 		cmocka_unit_test(strangers_together_begin_so_many_a_second_and_rigs_as_they_like),
 		cmocka_unit_test(who_is_turned_away_uses_nothing_up),
