@@ -87,9 +87,12 @@ static void report(const struct options *o, const struct summary *summary)
 		summary_table(summary, stdout);
 	(void)fflush(stdout);
 	summary_failures(summary, stderr);
-	if (stop_requested())
-		(void)fprintf(stderr, "assay-rig: stopped: %zu of %zu devices were begun\n", summary->begun,
-			      summary->boards);
+	if (!stop_requested())
+		return;
+	(void)fprintf(stderr, "assay-rig: stopped: %zu of %zu devices were begun, %zu of them have no certificate\n",
+		      summary->begun, summary->boards, summary->failed);
+	if (o->command == COMMAND_ENROL && o->out != NULL && summary->failed > 0)
+		(void)fprintf(stderr, "assay-rig: assay-rig enrol --resume --out %s goes on with them\n", o->out);
 }
 
 static int run_shift(const struct options *o, const struct plan *plan, size_t boards)

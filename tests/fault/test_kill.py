@@ -33,6 +33,13 @@ def rig(plant, out, command, *arguments):
     )  # fmt: skip
 
 
+def over(process):
+    """Whatever happened before."""
+    if process.poll() is None:
+        process.kill()
+        process.wait()
+
+
 class Again(threading.Thread):
     """Something that is done again and again until it is stopped; what went wrong ends it and is told."""
 
@@ -62,7 +69,10 @@ class Renewals(Again):
 
     def once(self, out):
         done = rig(self.plant, out, "reenrol", "--stations", "2", *(["--new-key"] if self.rounds % 2 else []))
-        assert done.wait(300) == 0, (out.parent / "reenrol.log").read_text()[-2000:]
+        try:
+            assert done.wait(300) == 0, (out.parent / "reenrol.log").read_text()[-2000:]
+        finally:
+            over(done)
         self.rounds += 1
 
 
@@ -108,17 +118,18 @@ def strike(plant, victims):
 
 
 def kill_at_random(plant, kills, dice):
-    """Figures: how often whom."""
-    start, struck = time.monotonic(), collections.Counter()
+    """Figures: how often whom; and how often SoftHSM lost its token by it."""
+    start, struck, lost = time.monotonic(), collections.Counter(), 0
     while struck.total() < kills and time.monotonic() - start < kills * BUDGET_S:
         victims = dice.choice(VICTIMS)
         if victims[0] in ROLES:
             wait_until(f"one of {victims} runs", lambda: any(plant.pid(v) for v in victims))
+        lost += plant.mend_token()
         time.sleep(dice.uniform(0, 0.8))  # the random moment itself
         strike(plant, victims)
         assert plant.daemon.poll() is None, "assayd has ended"
         struck["all four" if len(victims) > 1 else victims[0]] += 1
-    return struck
+    return struck, lost
 
 
 def certificates(out):
@@ -154,15 +165,16 @@ def test_killed_at_random_moments_under_load(plant, request, seed, say, tmp_path
     renewals, lost = Renewals(plant, older), LostReplies(plant)
     start = time.monotonic()
     try:
-        struck = kill_at_random(plant, kills, dice)
+        struck, tokens = kill_at_random(plant, kills, dice)
         before = len(certificates(out))
-        wait_until("the line goes on by itself", lambda: len(certificates(out)) > before, 20)
+        wait_until("the line goes on by itself", lambda: not plant.mend_token() and len(certificates(out)) > before, 20)
+        renewals.end()
+        lost.end()
+        devices = finish(plant, enrolment, out)
     finally:
         renewals.stop.set()
         lost.stop.set()
-    renewals.end()
-    lost.end()
-    devices = finish(plant, enrolment, out)
+        over(enrolment)
     seconds = time.monotonic() - start
     plant.wait_ready()
     plant.shim.set(delay_us=0)
@@ -174,5 +186,5 @@ def test_killed_at_random_moments_under_load(plant, request, seed, say, tmp_path
         assert len(plant.valid_of(chip)) == 1
     figures = plant.account()
     say(f"{struck.total()} kills {dict(struck)} in {seconds:.0f} s; {devices} devices, {renewals.rounds * OLDER} re-enrolments, "
-        f"{lost.found} lost replies found by another rig; {figures}")  # fmt: skip
+        f"{lost.found} lost replies found by another rig; {figures}; SoftHSM lost its token {tokens} times")  # fmt: skip
     assert struck.total() >= min(kills, 5) and renewals.rounds > 0 and lost.found > 0

@@ -1,12 +1,13 @@
 """The rules "Identity, retry, renewal": lost replies, two connections, two rigs, new keys, revocation, windows, nonces."""
 
 import base64
+import ssl
 import threading
 
 import der
 import element
 import pytest
-from plant import Plant, wait_until
+from plant import Plant, persist, wait_until
 
 
 def serial_of(cert):
@@ -88,6 +89,30 @@ def test_a_board_that_lost_power_gets_a_new_key_three_times(plant):
     assert (reply.status, reply.reason) == (409, "device_known") and len(plant.certificates_of(chip)) == 4
 
 
+def rekeys_of(plant, chip):
+    """What the ledger tells of the rule, a row each."""
+    return int(plant.sql(
+        f"""select count(*) from revocation r join issuance i on i.serial = r.serial
+        where r.who = 'rule:rekey' and r.reason = 4 and i.element = '\\x{chip.ueid.hex()}'::bytea"""
+    ))  # fmt: skip
+
+
+def test_a_board_that_lost_power_again_and_again_through_two_rigs_at_once(plant):
+    """Ten new keys, two at a time: never two valid certificates, never a fourth that gives way, each that does with its row."""
+    chip, signed = plant.vendor.element(), []
+    for _ in range(5):
+        clients = warm(plant.rig(), plant.rig2())
+        requests = [plant.request(c, chip=chip)[0] for c in clients]
+        replies = together(*[lambda c=c, r=r: c.enrol(r) for c, r in zip(clients, requests)])
+        assert {(r.status, r.reason) for r in replies} <= {(200, None), (503, "claim_pending"), (409, "device_known")}
+        signed += [r for r in replies if r.status == 200]
+        assert len(plant.valid_of(chip)) == 1
+    rows = plant.certificates_of(chip)
+    assert len(signed) == len(rows) == 4 and [r[3] for r in rows].count(4) == 3 == rekeys_of(plant, chip)
+    reply = plant.rig().enrol(plant.request(chip=chip)[0])
+    assert (reply.status, reply.reason) == (409, "device_known")
+
+
 def test_a_device_seen_in_use_gets_no_new_key_on_the_line(plant):
     client, _, key, chip = plant.device()
     client.reenrol(element.csr(key)).certificate()
@@ -107,6 +132,37 @@ def test_revoked_or_held_meanwhile(plant, reason):
         assert plant.rig().enrol(request).certificate() == cert
 
 
+def revoke(plant, cert, reason=1):
+    plant.owner_sql(f"select revoke('\\x{serial_of(cert)}', {reason}, 'operator')")
+
+
+@pytest.mark.parametrize("reason", [1, 6])
+def test_the_successor_revoked_between_renewal_and_retry(plant, reason):
+    client, cert, key, chip = plant.device()
+    request = element.csr(key)
+    successor = client.reenrol(request).certificate()
+    revoke(plant, successor, reason)
+    reply = plant.client(plant.identity(cert, key)).reenrol(request)
+    assert (reply.status, reply.reason) == (403, "claim_revoked") and len(plant.certificates_of(chip)) == 2
+    if reason == 6:
+        revoke(plant, successor, 8)
+        assert client.reenrol(request).certificate() == successor
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_the_certificate_revoked_between_renewal_and_retry_on_one_connection(plant, version):
+    """By its serial, which the connection has shown long before: the next request of it is refused."""
+    cert, key, chip = plant.enrol()
+    client = plant.client(plant.identity(cert, key), tls=version)
+    request = element.csr(key)
+    client.reenrol(request).certificate()
+    socket = client.connection.sock
+    revoke(plant, cert)
+    reply = wait_until("the view has it", lambda: (r := client.reenrol(request)).status != 200 and r, 5)
+    assert (reply.status, reply.reason) == (403, "client_revoked") and client.connection.sock is socket
+    assert len(plant.certificates_of(chip)) == 2
+
+
 def test_released_for_rework_a_device_gets_a_new_key(plant):
     client, cert, key, chip = plant.device()
     successor = client.reenrol(element.csr(key)).certificate()
@@ -118,9 +174,10 @@ def test_released_for_rework_a_device_gets_a_new_key(plant):
 def test_a_renewal_with_the_same_key_twice_at_once(plant):
     client, cert, key, chip = plant.device()
     identity = plant.identity(cert, key)
-    clients = warm(*[plant.client(identity) for _ in range(4)])
+    clients = warm(*[plant.client(identity) for _ in range(8)])
     with plant.shim.in_mode(0, delay_us=50_000):
-        replies = together(*[lambda c=c: c.reenrol(element.csr(key)) for c in clients])
+        # a device may have only so many requests under way: the rest are told to come back
+        replies = together(*[lambda c=c: persist("a renewal", lambda: c.reenrol(element.csr(key))) for c in clients])
     assert len({r.certificate() for r in replies}) == 1 and len(plant.certificates_of(chip)) == 2
 
 
