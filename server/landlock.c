@@ -92,8 +92,8 @@ static const struct named_file {
 	/* clang-format off */
 	{ offsetof(struct config, est.certificate),   RA,              false, false },
 	{ offsetof(struct config, est.key),           RA,              true,  false },
-	{ offsetof(struct config, est.nonce_key),     RA,              true,  true  },
-	{ offsetof(struct config, est.ticket_key),    RA,              true,  true  },
+	{ offsetof(struct config, est.nonce_key),     RA,              true,  false },
+	{ offsetof(struct config, est.ticket_key),    RA,              true,  false },
 	{ offsetof(struct config, trust.rigs),        RA,              false, false },
 	{ offsetof(struct config, trust.vendors),     RA,              false, false },
 	{ offsetof(struct config, users),             RA,              false, false },
@@ -156,7 +156,7 @@ static const char *foreign_secret(const struct fence *fence, const char *folder)
 
 static void tell_in_place(const char *path, const char *secret)
 {
-	log_event(LOG_WARN, "reload_in_place_only", "file", LOG_STR, path, "beside", LOG_STR, secret, "detail", LOG_STR,
+	log_event(LOG_INFO, "reload_in_place_only", "file", LOG_STR, path, "beside", LOG_STR, secret, "detail", LOG_STR,
 		  "its folder holds what this role must not read: a file put in its place cannot be read before a "
 		  "restart; keep the two in folders of their own",
 		  NULL);

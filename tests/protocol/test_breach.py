@@ -4,35 +4,45 @@ A second ca runs beside the first, as another node of the same ledger and token,
 its ra, its va and its admin. BREACH_SEED repeats a run of hostile frames, BREACH_FRAMES makes it longer.
 """
 
+import hashlib
 import json
 import os
 import pathlib
 import random
+import struct
 import subprocess
 import tempfile
 import time
 
 import pytest
+from cryptography import x509
+from cryptography.x509.oid import ExtensionOID
 
 import channel
 import element
 from channel import Ended, Refused, blob, grant
+from instance import TOP
 
 HOURLY = 40
 POLICY = bytes(range(32))
 FRAMES = int(os.environ.get("BREACH_FRAMES", "1500"))
 YEAR_S = 365 * 86400
+SHIM = pathlib.Path(os.environ.get("ASSAY_BUILD", TOP / "build")) / "tests" / "fault" / "shim" / "libassay_p11_shim.so"
+SHIM_SIGNATURES = 3  # which word of the shim's control file counts what the token signed
 
 
 class Node:
-    """A ca of its own: `assayd --role ca`."""
+    """A ca of its own, `assayd --role ca`, with the shim before its token that counts what is really signed."""
 
     def __init__(self, assay, folder, hourly):
         self.assay, self.folder = assay, folder
         self.run_dir = folder / "run"
         self.log_file = folder / "log"
         config = json.loads((assay.home / "assay.json").read_text())
-        config.update(node=f"breach-{folder.name[-6:]}", run_dir=str(self.run_dir), state_dir=str(folder / "state"))
+        self.name = f"breach-{folder.name[-6:]}"
+        config.update(node=self.name, run_dir=str(self.run_dir), state_dir=str(folder / "state"))
+        config["token"]["module"] = str(SHIM)
+        self.control, self.digest_log = folder / "shim.control", folder / "shim.log"
         for issuer in config["issuers"]:
             issuer["hourly_max"] = hourly
         self.config = assay.home / f"breach-{folder.name[-6:]}.json"  # in the home: its paths are relative
@@ -41,7 +51,10 @@ class Node:
 
     def start(self):
         log = open(self.log_file, "a")
-        environ = {**os.environ, **self.assay.env}
+        environ = {
+            **os.environ, **self.assay.env, "ASSAY_SHIM_MODULE": self.assay.env["PKCS11_MODULE"],
+            "ASSAY_SHIM_CONTROL": str(self.control), "ASSAY_SHIM_LOG": str(self.digest_log),
+        }
         self.process = subprocess.Popen(["assayd", "--config", self.config, "--role", "ca"], stderr=log, env=environ)
         deadline = time.monotonic() + 30
         while not (self.run_dir / "ca-admin.sock").exists() or '"ready"' not in self.log_file.read_text():
@@ -51,6 +64,29 @@ class Node:
     def stop(self):
         self.process.terminate()
         assert self.process.wait(40) == 0, "the ca did not stop in order"
+
+    def restart_after_a_crash(self):
+        self.process.kill()
+        self.process.wait()
+        self.log_file.rename(self.log_file.with_suffix(".before"))
+        for file in self.run_dir.glob("*.sock"):
+            file.unlink()
+        self.start()
+
+    def digests(self):
+        """What the token has signed for this node, once the shim's count and its log agree."""
+        deadline = time.monotonic() + 20
+        while True:
+            log = self.digest_log.read_text().split() if self.digest_log.exists() else []
+            if struct.unpack_from("<Q", self.control.read_bytes(), 8 * SHIM_SIGNATURES)[0] == len(log):
+                return log
+            assert time.monotonic() < deadline, "the shim counts otherwise than it logs"
+            time.sleep(0.01)
+
+    def intended(self, table="issuance"):
+        """Digests that the ledger has of this node's intents: of certificates, or of CRLs."""
+        digest = "tbs_hash" if table == "crl_intent" else "sha256(tbs)"
+        return set(self.assay.sql(f"SELECT encode({digest}, 'hex') FROM {table} WHERE node = '{self.name}'").split())
 
     def peer(self, role="ra"):
         return channel.Peer(self.run_dir, role)
@@ -304,15 +340,19 @@ def test_names_do_not_change_on_the_way(ra, device, assay):
     assert assay.issuances() == before
 
 
+def unattested_for(key):
+    name = f"legacy-{os.urandom(6).hex()}"
+    return grant(key, policy=POLICY, profile="unattested", family="legacy", issuer="unattested", level=0, level_needed=0,
+                 format="name", element=name.encode(), subject=[(CN, name)], evidence=b"", evidence_format="", nonce=b"")
+
+
 def test_the_class_does_not_change_on_the_way(ra, device, assay):
     """Not to the unattested issuer; and an unattested one not to the attested, whatever level is claimed."""
     certificate, key = device
     with pytest.raises(Refused):
         ra.enrol(again(channel.serial_octets(certificate), key, issuer="unattested"))
-    name, key = f"legacy-{os.urandom(6).hex()}", element.new_key()
-    plain = ra.enrol(grant(key, policy=POLICY, profile="unattested", family="legacy", issuer="unattested", level=0,
-                           level_needed=0, format="name", element=name.encode(), subject=[(CN, name)], evidence=b"",
-                           evidence_format="", nonce=b""))
+    key = element.new_key()
+    plain = ra.enrol(unattested_for(key))
     before = assay.issuances()
     for changes in ({}, {"level": 3, "evidence": b"\x30\0", "evidence_format": "assay.1.1"}):
         with pytest.raises(Refused):
@@ -337,22 +377,48 @@ def test_a_revoked_serial_is_not_renewed(ra, device, assay):
 # More than the rules of one grant
 
 
-def test_no_more_than_the_hourly_count(assay):
-    node = make_node(assay, HOURLY)
-    try:
-        if time.time() % 3600 > 3540:  # the count starts again with the hour: do not stand across it
-            time.sleep(3601 - time.time() % 3600)
-        got, reasons = 0, set()
-        with node.ra() as peer:
-            for _ in range(HOURLY + 20):
-                try:
-                    peer.enrol(grant_for())
-                    got += 1
-                except Refused as refused:
-                    reasons.add(refused.reason)
-        assert got == HOURLY and reasons == {"issuer_limit"}
-    finally:
-        node.stop()
+def this_hour(assay):
+    """The hour, and how many certificates the attested issuer has had in it, on all nodes."""
+    hour = int(time.time()) // 3600
+    return hour, int(assay.owner_sql(f"SELECT coalesce(sum(n), 0) FROM work.issuer_hour WHERE hour = {hour} AND issuer = 'attested'"))
+
+
+def enrol_many(node, n):
+    """How many were given, and why the others were not."""
+    got, reasons = 0, set()
+    with node.ra() as peer:
+        for _ in range(n):
+            try:
+                peer.enrol(grant_for())
+                got += 1
+            except Refused as refused:
+                reasons.add(refused.reason)
+    return got, reasons
+
+
+def test_no_more_than_the_hourly_count_over_a_crash_and_over_nodes(assay):
+    """Neither a restart nor another node gives the hour again; a run that an hour's end falls into is made again."""
+    for _ in range(3):
+        hour, had = this_hour(assay)
+        node = make_node(assay, had + HOURLY)
+        try:
+            first = enrol_many(node, HOURLY + 20)
+            node.restart_after_a_crash()
+            crashed = enrol_many(node, 5)
+            other = make_node(assay, had + HOURLY)
+            try:
+                elsewhere = enrol_many(other, 5)
+            finally:
+                other.stop()
+            signed = len(set(node.digests()) & node.intended())
+        finally:
+            node.stop()
+        if int(time.time()) // 3600 == hour:
+            break
+    assert first == (HOURLY, {"issuer_limit"})
+    assert signed == HOURLY, "the token signed otherwise than the answers say"
+    assert crashed == (0, {"issuer_limit"}), "a crash gave the hour again"
+    assert elsewhere == (0, {"issuer_limit"}), "another node gave the hour again"
 
 
 def test_every_signature_of_a_breached_ra_is_accounted_for(assay, node):
@@ -418,21 +484,95 @@ def hostile(rng):
     return channel.frame(channel.ENROL, 7, body, version=rng.randrange(256), length=rng.choice((0, 9, 10, 128 * 1024 + 1, 0xFFFFFFFF)))
 
 
-def test_random_and_mutated_frames_crash_nothing_and_get_nothing_unrecorded(assay, node):
+def crl_patiently(node):
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            with node.peer("va") as peer:
+                kind, body = peer.answer(peer.send(channel.CRL_ASK, blob("attested")))
+                if kind == channel.CRL:
+                    _, rest = channel.take(body)
+                    return x509.load_der_x509_crl(channel.take(rest[8:])[0])
+        except Ended:
+            pass
+        assert time.monotonic() < deadline, "the ca signs no CRL any more"
+
+
+def settled(node):
+    """Digests when what came before has been signed or refused: what is asked for now goes behind it. And which are ours."""
+    tbs = (crl_patiently(node).tbs_certlist_bytes, node.enrol_patiently().tbs_certificate_bytes)
+    return set(node.digests()), {hashlib.sha256(one).hexdigest() for one in tbs}
+
+
+@pytest.fixture(scope="module")
+def storm(assay, node):
+    """Hostile frames from each role in turn: what the token signed meanwhile, by role."""
     seed = int(os.environ.get("BREACH_SEED") or random.randrange(2**32))
     print(f"BREACH_SEED={seed}")
     rng = random.Random(seed)
-    for _ in range(FRAMES):
-        with node.peer(rng.choice(("ra", "ra", "ra", "va", "admin"))) as peer:
-            if rng.random() < 0.5:
-                peer.policy(POLICY)
-            for _ in range(rng.randint(1, 4)):
-                if not peer.raw(hostile(rng)):
-                    break
-        assert node.process.poll() is None, f"the ca died; BREACH_SEED={seed}"
-    assert node.enrol_patiently(), seed
-    # what a mutation left good has been signed, and nothing else: each with its intent, none a CA's, all within rules
-    assert assay.sql("SELECT count(*) FROM signature s WHERE NOT EXISTS (SELECT FROM issuance i WHERE i.serial = s.serial)") == "0"
+    signed, ours = {}, set()
+    for role, share in (("ra", 3), ("va", 1), ("admin", 1)):
+        before, mine = settled(node)
+        ours |= mine
+        for _ in range(FRAMES * share // 5):
+            with node.peer(role) as peer:
+                if rng.random() < 0.5:
+                    peer.send(*rng.choice(((channel.POLICY, blob(POLICY) + blob("x")), (channel.CRL_ASK, blob("attested")))))
+                for _ in range(rng.randint(1, 4)):
+                    if not peer.raw(hostile(rng)):
+                        break
+            assert node.process.poll() is None, f"the ca died; BREACH_SEED={seed}"
+        after, mine = settled(node)
+        ours |= mine
+        signed[role] = after - before - ours
+    return signed
+
+
+def test_random_frames_of_a_breached_ra_get_no_signature_that_the_ledger_lacks(node, storm):
+    """Compared with what the token really signed, as the shim before it counted."""
+    digests = node.digests()
+    assert len(set(digests)) == len(digests), "something was signed twice"
+    missing = set(digests) - node.intended() - node.intended("crl_intent")
+    assert not missing, f"{len(missing)} signatures are in no intent"
+    assert storm["ra"] <= node.intended(), "a breached ra had something signed that is no certificate"
+
+
+def test_random_frames_of_a_breached_va_get_crls_and_nothing_else(node, storm):
+    assert storm["va"] <= node.intended("crl_intent")
+
+
+def test_random_frames_of_a_breached_admin_get_no_signature(storm):
+    assert storm["admin"] == set()
+
+
+def certificates_of(assay, node):
+    rows = assay.sql(
+        "SELECT i.issuer, i.level, coalesce(length(i.evidence), 0), i.kind, encode(certificate(i.serial), 'hex') FROM issuance i"
+        f" JOIN signature s ON s.serial = i.serial WHERE i.node = '{node.name}'"
+    ).splitlines()
+    assert rows
+    for row in rows:
+        issuer, level, evidence, kind, der = row.split("|")
+        yield issuer, int(level), int(evidence), int(kind), x509.load_der_x509_certificate(bytes.fromhex(der))
+
+
+def test_no_certificate_of_a_breached_ra_is_a_cas(assay, node, storm):
+    """Over all that this module has been given, hostile frames included."""
+    for *_, certificate in certificates_of(assay, node):
+        basic = certificate.extensions.get_extension_for_oid(ExtensionOID.BASIC_CONSTRAINTS).value
+        usage = certificate.extensions.get_extension_for_oid(ExtensionOID.KEY_USAGE).value
+        assert not basic.ca and not usage.key_cert_sign and not usage.crl_sign
+
+
+def test_no_certificate_of_the_attested_class_is_without_level(assay, node, storm, ra):
+    ra.enrol(unattested_for(element.new_key()))  # so that both classes are there
+    classes = set()
+    for issuer, level, evidence, kind, certificate in certificates_of(assay, node):
+        classes.add(issuer)
+        attested = certificate.issuer.rfc4514_string().count("unattested") == 0
+        assert attested == (level > 0) == (issuer != "unattested")
+        assert not attested or kind == 2 or evidence > 0
+    assert {"attested", "unattested"} <= classes
 
 
 def test_connections_without_end_leave_the_ra_its_place(node):
