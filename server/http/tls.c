@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define EXTENSION_ALPN 16 /* RFC 7301 section 6 */
 #define TICKET_SECRET_BYTES 32
 #define TICKET_LABEL "assay tls ticket 1" /* keeps it apart from what else the same secret serves */
 
@@ -249,6 +250,33 @@ void tls_use(struct tls *tls, struct tls_keys *keys)
 	tls_keys_unref(old);
 }
 
+static int find_alpn(void *offered, unsigned id, const unsigned char *data, unsigned size)
+{
+	(void)data, (void)size;
+	if (id == EXTENSION_ALPN)
+		*(bool *)offered = true;
+	return 0;
+}
+
+/*
+ * RFC 7301 section 3.2: a client that offers protocols and none of ours is told so by its alert. GnuTLS would end the
+ * handshake by itself, but libmicrohttpd then closes without a word; so the alert is sent from here.
+ */
+static int refuse_other_protocols(gnutls_session_t s, unsigned type, unsigned when, unsigned incoming,
+				  const gnutls_datum_t *hello)
+{
+	gnutls_datum_t chosen;
+	bool offered = false;
+
+	(void)type, (void)when;
+	if (!incoming || gnutls_alpn_get_selected_protocol(s, &chosen) == 0)
+		return 0;
+	if (gnutls_ext_raw_parse(&offered, find_alpn, hello, GNUTLS_EXT_RAW_FLAG_TLS_CLIENT_HELLO) < 0 || !offered)
+		return 0;
+	(void)gnutls_alert_send(s, GNUTLS_AL_FATAL, GNUTLS_A_NO_APPLICATION_PROTOCOL);
+	return GNUTLS_E_NO_APPLICATION_PROTOCOL;
+}
+
 enum reason tls_prepare(struct tls *tls, void *session, struct tls_keys **ret_keys, struct fault *f)
 {
 	AUTO(tls_keys_unrefp) struct tls_keys *keys = keys_now(tls);
@@ -261,8 +289,9 @@ enum reason tls_prepare(struct tls *tls, void *session, struct tls_keys **ret_ke
 	gnutls_certificate_send_x509_rdn_sequence(s, 1);
 	gnutls_db_set_cache_expiration(s, TLS_TICKET_LIFETIME_S);
 	error = gnutls_session_ticket_enable_server(s, &keys->ticket_key);
-	if (error >= 0) /* RFC 7301: a client that offers protocols and not this one is refused */
-		error = gnutls_alpn_set_protocols(s, &alpn, 1, GNUTLS_ALPN_MANDATORY);
+	gnutls_handshake_set_hook_function(s, GNUTLS_HANDSHAKE_CLIENT_HELLO, GNUTLS_HOOK_POST, refuse_other_protocols);
+	if (error >= 0)
+		error = gnutls_alpn_set_protocols(s, &alpn, 1, 0); /* not mandatory: it would end before our hook */
 	if (error >= 0) /* ours instead of libmicrohttpd's: they can be replaced while it runs */
 		error = gnutls_credentials_set(s, GNUTLS_CRD_CERTIFICATE, keys->credentials);
 	if (error < 0)

@@ -166,7 +166,7 @@ EXPLAINED = {
 
 # What a reader may stumble over although a test answers for it.
 REMARKS = {
-    8: "GnuTLS ends the handshake without the alert's number; any server name is served, for devices connect by address",
+    8: "any server name is served: devices connect by address, and by names that are a plant's own",
     11: "`trust.vendors` is off where it is left out, as here; with a list: `tests/unit/server/test_who.c`",
     33: "usages that the profile does not give are refused by name",
     35: "string types are not told apart (RFC 5280 7.1: strongSwan writes PrintableString, OpenSSL UTF8String); the new "

@@ -204,7 +204,10 @@ def test_7_resumption_on_1_3_makes_a_fresh_key_exchange(assay, tmp_path):
 
 def test_8_alpn(assay):
     assert "ALPN protocol: http/1.1" in s_client(assay, "-alpn", "h2,http/1.1").stdout
-    assert "ALPN protocol: h2" not in s_client(assay, "-alpn", "h2").stdout
+    for version in "-tls1_2", "-tls1_3":
+        refused = s_client(assay, version, "-alpn", "h2")
+        assert "alert number 120" in refused.stderr and negotiated(refused) in (None, ("(NONE)", "(NONE)"))
+        assert "No ALPN negotiated" in s_client(assay, version).stdout  # who offers nothing is served
 
 
 def test_9_server_certificate(assay):
