@@ -24,12 +24,12 @@ def working(bench, devices):
 
 def storm(bench):
     """Thousands of devices re-enrol at once, each over its own connection."""
-    devices = bench.scale(300, 3000)
-    alone_s = bench.scale(1.5, 8)
-    with working(bench, bench.scale(4000, 30000)) as alone:
+    devices = bench.scale(250, 3000)
+    alone_s = bench.scale(1, 8)
+    with working(bench, bench.scale(2500, 30000)) as alone:
         time.sleep(alone_s)  # the measuring time itself
     with driver(bench.instance, "--work", "renew", "--stations", devices, "--devices", devices) as run:
-        with working(bench, bench.scale(4000, 40000)) as during:
+        with working(bench, bench.scale(2500, 40000)) as during:
             run.say_go()
             stormed = run.result()
     alone, during = alone[0], during[0]
@@ -87,7 +87,7 @@ class MemoryWatch:
 
 def overload(bench):
     """More boards at once than the queues admit, four times the rate that fits: refused, never piled up."""
-    stations, seconds = bench.scale(1000, 4000), bench.scale(4, 20)
+    stations, seconds = bench.scale(800, 4000), bench.scale(3, 20)
     rate = bench.figures["line64_rate"]
     pid = bench.instance.daemon_pid()
     with MemoryWatch(pid) as watch:

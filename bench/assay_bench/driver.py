@@ -59,12 +59,15 @@ def driver(instance, *options):
 def load(instance, *options):
     """A whole run: the driver's figures, CPU per done piece of work by part, memory of the roles at its end."""
     with driver(instance, *options) as run:
-        before = instance.cpu_us()
+        before = instance.cpu_us() | instance.role_cpu_us()
         run.say_go()
         result = run.result()
-        after = instance.cpu_us()
-    result["cpu_us"] = {part: (after[part] - before[part]) / result["done"] for part in after}
-    result["total_us"] = sum(result["cpu_us"].values())
+        after = instance.cpu_us() | instance.role_cpu_us()
+    each = {part: (after[part] - before[part]) / result["done"] for part in after}
+    result["cpu_us"] = {"assayd": each["assayd"], "postgres": each["postgres"]}
+    result["total_us"] = each["assayd"] + each["postgres"]
+    result["parts_us"] = {"ra": each["ra"], "ca": each["ca"], "other roles": each["assayd"] - each["ra"] - each["ca"],
+                          "PostgreSQL": each["postgres"]}
     result["memory_kib"] = family_memory_kib(instance.daemon_pid())
     return result
 

@@ -66,8 +66,8 @@ def small_ledger(bench):
 
 
 def growth(bench):
-    wanted = int(os.environ.get("ASSAY_BENCH_ROWS", bench.scale(30_000, 2_000_000)))
-    steps = [wanted] if bench.quick else [wanted // 8, wanted // 2, wanted]
+    wanted = int(os.environ.get("ASSAY_BENCH_ROWS", bench.scale(20_000, 2_000_000)))
+    steps = [wanted] if bench.quick else [wanted // 4, wanted]
     table.heading("growth: the line at 64 stations while the ledger grows")
     table.head()
     bench.series["growth"] = points = []
@@ -76,8 +76,8 @@ def growth(bench):
         before = count(instance)
         # The first change of a page after a checkpoint writes the whole page: a cycle of 15 minutes spreads that thin,
         # a measurement of seconds right after one would see little else.
-        enrol(instance, bench.scale(1500, 30000), 64)
-        result = enrol(instance, bench.scale(1200, 15000), 64)
+        enrol(instance, bench.scale(600, max(2000, min(30000, before // 20))), 64)
+        result = enrol(instance, bench.scale(1000, 15000), 64)
         table.row(f"{before} issuances", result)
         points.append({"rows": before, **result})
 

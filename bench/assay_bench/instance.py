@@ -99,6 +99,11 @@ class Instance:
         """Per part, microseconds on a processor so far."""
         return {"assayd": family_cpu_us(self.daemon_pid()), "postgres": family_cpu_us(self.postmaster_pid())}
 
+    def role_cpu_us(self):
+        """The same of the two roles that an enrolment goes through."""
+        roles = self.roles()
+        return {role: family_cpu_us(roles[role]) for role in ("ra", "ca")}
+
     # ---- the daemon under another configuration ----
 
     def stop_daemon(self):

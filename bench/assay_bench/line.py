@@ -9,7 +9,7 @@ from .instance import BUILD
 from .machine import Trouble
 
 STATIONS = (1, 8, 64, 256)
-BOARDS = {1: (200, 2000), 8: (600, 6000), 64: (1500, 15000), 256: (1500, 15000)}  # quick, full
+BOARDS = {1: (150, 2000), 8: (500, 6000), 64: (1200, 15000), 256: (1200, 15000)}  # quick, full
 
 
 def floor(bench):

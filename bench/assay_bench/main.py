@@ -12,7 +12,7 @@ import pathlib
 import subprocess
 import time
 
-from . import crowd, growth, handshake, line, multibuffer, peer, table, takt, token
+from . import crowd, draw, growth, handshake, line, multibuffer, peer, publish, table, takt, token
 from .instance import TOP, Instance
 from .machine import Trouble, describe, say
 
@@ -33,13 +33,14 @@ MEASUREMENTS = (
     Measurement("mb-peer", multibuffer.against_peer, ("mb_ratio_cfssl",), ("multibuffer", "peer")),
     Measurement("connect", handshake.connect, ("connect_full_cpu_us", "connect_resumed_cpu_us")),
     Measurement("handshake", handshake.handshake, ("handshake_ratio_openssl",), ("line", "connect")),
-    Measurement("takt", takt.takt, ("takt2s_stations",), ("line",)),
     Measurement("storm", crowd.storm, ("storm_p99_ratio",)),
     Measurement("idle", crowd.idle, ("idle_conn_kib",)),
-    Measurement("overload", crowd.overload, ("overload_growth_kib",), ("line",)),
     Measurement("hsm", token.hsm, ("hsm5ms_32_efficiency",)),
     Measurement("growth", growth.growth, ("growth_cpu_ratio", "growth_rows")),
+    Measurement("takt", takt.takt, ("takt2s_stations",), ("line",)),
+    Measurement("overload", crowd.overload, ("overload_growth_kib",), ("line",)),
 )
+QUICK_S = 70  # with --quick nothing is begun later: with what is then under way it ends within 90 s
 NAMES = [m.name for m in MEASUREMENTS]
 
 
@@ -48,6 +49,7 @@ class Bench:
 
     def __init__(self, instance, quick):
         self.instance, self.quick = instance, quick
+        self.began = time.monotonic()
         self.figures, self.series, self.absent, self.seconds = {}, {}, {}, {}
 
     def scale(self, quick, full):
@@ -57,6 +59,8 @@ class Bench:
         missing = [name for name in measurement.needs if name in self.absent_measurements()]
         began = time.monotonic()
         try:
+            if self.quick and began - self.began > QUICK_S:
+                raise Trouble(f"{QUICK_S} s of --quick were over before its turn")
             if missing:
                 raise Trouble(f"it needs {', '.join(missing)}")
             self.figures |= measurement.measure(self)
@@ -89,6 +93,8 @@ def parse_options():
     parser.add_argument("--only", metavar="NAME,...", help=f"of {', '.join(NAMES)} (and what they need)")
     parser.add_argument("--keep", action="store_true", help="use the instance that the last run with --keep left "
                         "(started again if the daemon has been rebuilt), and leave it running")
+    parser.add_argument("--pictures", metavar="FOLDER", help="draw the pictures there, as SVG")
+    parser.add_argument("--publish", action="store_true", help="put table and pictures into bench/")
     options = parser.parse_args()
     options.only = options.only.split(",") if options.only else None
     unknown = set(options.only or ()) - set(NAMES)
@@ -111,6 +117,17 @@ def report(bench):
     }
 
 
+def write(options, result):
+    if options.json:
+        pathlib.Path(options.json).write_text(json.dumps(result, indent=1) + "\n")
+        say(f"written: {options.json}")
+    folder = TOP / "bench" / "pictures" if options.publish else options.pictures and pathlib.Path(options.pictures)
+    if folder:
+        say(f"drawn in {folder}: {', '.join(draw.draw(result['series'], folder))}")
+    if options.publish:
+        publish.publish(result)
+
+
 def main():
     options = parse_options()
     with Instance(options.keep) as instance:
@@ -118,7 +135,5 @@ def main():
         for measurement in wanted(options.only):
             bench.run(measurement)
         table.figures(bench.figures, bench.absent)
-        if options.json:
-            pathlib.Path(options.json).write_text(json.dumps(report(bench), indent=1) + "\n")
-            say(f"written: {options.json}")
+        write(options, report(bench))
     return 0

@@ -25,8 +25,8 @@ def multibuffer(bench):
     with bench.instance.altered(lambda config: config.update(multi_buffer=path)):
         if bench.instance.gauge("assay_multi_buffer", "ra") != 1:
             raise Trouble(f"the daemon does not use {path}: see multi_buffer_off in its log")
-        enrol(bench.instance, 200, 8)
-        result = enrol(bench.instance, bench.scale(1200, 10000), 64)
+        enrol(bench.instance, 100, 8)
+        result = enrol(bench.instance, bench.scale(1000, 10000), 64)
     table.heading("multi-buffer: the same line, signatures verified eight at once")
     table.head()
     table.row("64 stations", result)

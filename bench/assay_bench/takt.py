@@ -9,7 +9,7 @@ P99_MS = 50.0
 
 
 def trial(bench, stations):
-    seconds = bench.scale(3, 12)
+    seconds = bench.scale(2, 12)
     boards = int(stations * (seconds / TAKT_S + 1))
     result = enrol(bench.instance, boards, stations, "--takt", TAKT_S, "--seconds", seconds)
     good = result["whole_ms"]["p99"] <= P99_MS and result["retried"] == 0
