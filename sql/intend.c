@@ -128,6 +128,16 @@ static enum reason decode(struct ledger *ledger, const PGresult *result, struct 
 	return REASON_OK;
 }
 
+/* What every row of issuance is like, whoever asks; the tables' own constraints would cost each batch anew. */
+static bool row_fits(const struct intent *intent)
+{
+	const struct grant *g = intent->grant;
+
+	return (g->kind == GRANT_ENROL || (g->kind == GRANT_REENROL && g->previous_len > 0)) &&
+	       g->requester[0] != '\0' && g->level >= LEVEL_NONE && g->level <= LEVEL_NATIVE && intent->tbs.len > 0 &&
+	       intent->not_after_s > intent->not_before_s;
+}
+
 static void encode_call(struct ledger *ledger, const struct row *rows, size_t n, struct params *params)
 {
 	session_params(ledger, &ledger->track[0], params);
@@ -197,21 +207,35 @@ static enum reason cycle_rows(struct ledger *ledger, struct signed_row *done, si
 	return intend_rows(ledger, rows, n, f);
 }
 
-static void fill_rows(struct row *rows, struct sent_serial *sent, struct intent *batch, size_t n)
+static void fill_row(struct row *row, struct intent *intent)
 {
-	for (size_t i = 0; i < n; i++) {
-		const struct grant *grant = batch[i].grant;
+	const struct grant *grant = intent->grant;
 
-		rows[i].intent = &batch[i];
-		device_hash(&grant->device, rows[i].device);
-		pubkey_hash(&grant->key, rows[i].key);
-		rows[i].purpose = grant->kind == GRANT_REENROL ? BLOB(grant->previous, grant->previous_len)
-							       : BLOB_STR(grant->family);
+	row->intent = intent;
+	device_hash(&grant->device, row->device);
+	pubkey_hash(&grant->key, row->key);
+	row->purpose =
+		grant->kind == GRANT_REENROL ? BLOB(grant->previous, grant->previous_len) : BLOB_STR(grant->family);
+}
+
+/* Those that fit, in the order of their claims; the others are refused here. Returns how many. */
+static size_t fill_rows(struct row *rows, struct sent_serial *sent, struct intent *batch, size_t n)
+{
+	size_t n_rows = 0;
+
+	for (size_t i = 0; i < n; i++) {
 		sent[i].len = (uint8_t)batch[i].serial_len;
 		memcpy(sent[i].bytes, batch[i].serial, batch[i].serial_len);
 		batch[i].certificate = (struct buf){ 0 };
+		if (row_fits(&batch[i])) {
+			fill_row(&rows[n_rows++], &batch[i]);
+			continue;
+		}
+		batch[i].outcome = INTENT_REFUSED;
+		fault_set(&batch[i].verdict, REASON_LEDGER_REFUSED, "kind, level, requester, dates or bytes to sign");
 	}
-	qsort(rows, n, sizeof(*rows), by_claim);
+	qsort(rows, n_rows, sizeof(*rows), by_claim);
+	return n_rows;
 }
 
 enum reason ledger_cycle(struct ledger *ledger, struct signed_row *done, size_t n_done, struct intent *batch, size_t n,
@@ -219,6 +243,7 @@ enum reason ledger_cycle(struct ledger *ledger, struct signed_row *done, size_t 
 {
 	struct row *rows;
 	struct sent_serial *sent;
+	size_t n_rows;
 	enum reason reason;
 
 	if (n == 0)
@@ -231,8 +256,9 @@ enum reason ledger_cycle(struct ledger *ledger, struct signed_row *done, size_t 
 		free(sent);
 		return fault_set(f, REASON_NO_MEMORY, "%zu intents", n);
 	}
-	fill_rows(rows, sent, batch, n);
-	reason = cycle_rows(ledger, done, n_done, rows, n, f);
+	n_rows = fill_rows(rows, sent, batch, n);
+	reason = n_rows == 0 ? ledger_record(ledger, done, n_done, f)
+			     : cycle_rows(ledger, done, n_done, rows, n_rows, f);
 	free(rows);
 	if (reason == REASON_OK) {
 		free(sent);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/text.h"
@@ -40,6 +41,75 @@ static long issuances_of(struct world *world, const struct request *r)
 	device_hash(&r->grant.device, device);
 	text_hex(BLOB_OF(device), hex, sizeof(hex));
 	return world_count(world, "select count(*) from issuance where device = '\\x%s'", hex);
+}
+
+/* One commit for both */
+
+static void records_one_batch_and_intends_the_next_in_one_commit(void **state)
+{
+	struct world *world = *state;
+	struct ledger_options options = { .conninfo = world->ca_conninfo, .node = "cycle", .retry_window_s = WINDOW_S };
+	struct ledger *ledger = NULL;
+	struct request first, second, third;
+	struct signed_row row;
+	char dir[400];
+
+	snprintf(dir, sizeof(dir), "%s/cycle", world->anchors);
+	assert_int_equal(mkdir(dir, 0700), 0);
+	options.anchor_dir = dir;
+	assert_ok(ledger_open_line(&options, &ledger, f));
+	request_enrol(&first, "dev-cycle-1", "key-cycle-1");
+	request_enrol(&second, "dev-cycle-2", "key-cycle-2");
+	third = first; /* repeats what the same commit records */
+	third.intent.grant = &third.grant;
+	assert_int_equal(ask(ledger, &first), INTENT_NEW);
+
+	row = (struct signed_row){ .serial = BLOB(first.serial, 16), .tail = BLOB_STR("tail of one") };
+	struct intent batch[] = { second.intent, third.intent };
+	assert_ok(ledger_cycle(ledger, &row, 1, batch, 2, f));
+	assert_int_equal(row.verdict, REASON_OK);
+	assert_int_equal(batch[0].outcome, INTENT_NEW);
+	assert_int_equal(batch[1].outcome, INTENT_ISSUED);
+	buf_done(&batch[1].certificate);
+	text_hex(BLOB(second.serial, 16), second.hex, sizeof(second.hex));
+	assert_int_equal(world_count(world,
+				     "select count(*) from signature s, issuance i where s.serial = '\\x%s' and "
+				     "i.serial = '\\x%s' and s.at = i.at and s.xmin = (select xmin from chain where "
+				     "node = 'cycle' and stream = 'intend' and seq = i.seq)",
+				     first.hex, second.hex),
+			 1);
+	assert_int_equal(world_count(world, "select count(*) from chain where node = 'cycle' and stream = 'record'"),
+			 1);
+	ledger_close(ledger);
+}
+
+static void what_one_part_of_a_commit_refuses_leaves_the_other_alone(void **state)
+{
+	struct pair p = open_pair(state);
+	struct request signed_one, good, bad;
+	struct signed_row rows[2];
+
+	request_enrol(&signed_one, "dev-part-1", "key-part-1");
+	request_enrol(&good, "dev-part-2", "key-part-2");
+	request_enrol(&bad, "dev-part-3", "key-part-3");
+	assert_int_equal(ask(p.now, &signed_one), INTENT_NEW);
+	bad.grant.requester[0] = '\xff'; /* PostgreSQL takes no such text */
+	rows[0] = (struct signed_row){ .serial = BLOB(signed_one.serial, 16), .tail = BLOB_STR("tail") };
+	rows[1] = (struct signed_row){ .serial = BLOB(bad.serial, 16), .tail = BLOB_STR("of no intent") };
+	struct intent batch[] = { bad.intent, good.intent };
+	assert_ok(ledger_cycle(p.now, rows, 2, batch, 2, f));
+	assert_int_equal(rows[0].verdict, REASON_OK);
+	assert_int_equal(rows[1].verdict, REASON_LEDGER_REFUSED);
+	assert_int_equal(batch[0].outcome, INTENT_REFUSED);
+	assert_int_equal(batch[0].verdict.reason, REASON_LEDGER_REFUSED);
+	assert_int_equal(batch[1].outcome, INTENT_NEW);
+
+	/* and what does not fit the table is not even sent */
+	request_enrol(&bad, "dev-part-4", "key-part-4");
+	bad.grant.requester[0] = '\0';
+	assert_refused(p.now, &bad, REASON_LEDGER_REFUSED);
+	assert_int_equal(issuances_of(p.world, &bad), 0);
+	close_pair(&p);
 }
 
 /* Enrolment */
@@ -825,6 +895,8 @@ int main(void)
 		cmocka_unit_test(a_crl_counts_up_and_holds_what_is_revoked_now),
 		cmocka_unit_test(what_a_crl_signs_is_recorded_once_under_a_number_that_was_given_out),
 		cmocka_unit_test(knows_its_newest_time_and_each_policy_once),
+		cmocka_unit_test(records_one_batch_and_intends_the_next_in_one_commit),
+		cmocka_unit_test(what_one_part_of_a_commit_refuses_leaves_the_other_alone),
 		cmocka_unit_test(settles_a_batch_of_256_with_mixed_outcomes),
 	};
 

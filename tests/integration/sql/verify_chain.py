@@ -171,6 +171,14 @@ class Verifier:
         void = {r["serial"] for r in self.table["void"]}
         for serial in (signed | void) - set(issued):
             self.say(f"serial {serial.hex()}: signed or void without an intent")
+        for serial, r in issued.items():
+            if (r["kind"] not in ("1", "2") or (r["previous"] is not None) != (r["kind"] == "2") or r["level"] not in "0123"
+                    or any(len(r[c]) != 32 for c in ("policy_hash", "device", "vendor_root", "key_hash"))
+                    or not r["tbs"] or not r["requester"]):
+                self.say(f"serial {serial.hex()}: no such row can follow from a grant")
+        for r in self.table["signature"]:
+            if not r["tail"]:
+                self.say(f"serial {r['serial'].hex()}: an empty signature")
         for serial in signed & void:
             self.say(f"serial {serial.hex()}: signed and void")
         for serial in void - {r["serial"] for r in self.table["revocation"]}:
