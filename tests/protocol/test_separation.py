@@ -223,28 +223,3 @@ def test_no_other_role_makes_a_socket_in_the_run_folder(apart, user):
     script = f"import os, socket; os.setuid({pwd.getpwnam(USERS[user]).pw_uid}); socket.socket(socket.AF_UNIX).bind({str(apart.run_dir / 'x.sock')!r})"
     done = subprocess.run(["/usr/bin/python3", "-c", script], capture_output=True, text=True)
     assert "PermissionError" in done.stderr
-
-
-# systemd
-
-
-@pytest.mark.parametrize("role", sorted(USERS))
-def test_the_unit_leaves_little_exposed(role):
-    if not shutil.which("systemd-analyze"):
-        pytest.skip("no systemd-analyze here")
-    unit = TOP / "deploy" / "systemd" / f"assay-{role}.service"
-    done = subprocess.run(
-        ["systemd-analyze", "security", "--no-pager", "--offline=true", "--threshold=20", unit], capture_output=True, text=True
-    )
-    print(done.stdout.splitlines()[-1])
-    assert done.returncode == 0, done.stdout + done.stderr  # 20: an exposure of 2.0 of 10
-
-
-@pytest.mark.parametrize("role", sorted(USERS))
-def test_the_unit_has_no_line_that_systemd_does_not_know(role):
-    if not shutil.which("systemd-analyze"):
-        pytest.skip("no systemd-analyze here")
-    unit = TOP / "deploy" / "systemd" / f"assay-{role}.service"
-    done = subprocess.run(["systemd-analyze", "verify", "--man=no", unit], capture_output=True, text=True)
-    wrong = [line for line in done.stderr.splitlines() if f"assay-{role}.service:" in line and "assayd is not executable" not in line]
-    assert wrong == []
