@@ -9,6 +9,7 @@ import dataclasses
 import datetime
 import json
 import pathlib
+import signal
 import subprocess
 import time
 
@@ -128,12 +129,21 @@ def write(options, result):
         publish.publish(result)
 
 
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
 def main():
     options = parse_options()
+    signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
     with Instance(options.keep) as instance:
         bench = Bench(instance, options.quick)
-        for measurement in wanted(options.only):
-            bench.run(measurement)
+        try:
+            for measurement in wanted(options.only):
+                bench.run(measurement)
+        except KeyboardInterrupt:
+            say("interrupted: what has been measured is reported, the rest is absent")
         table.figures(bench.figures, bench.absent)
         write(options, report(bench))
     return 0

@@ -37,7 +37,7 @@ def table(report):
     ]
     for name, what, aim, form in ROWS:
         value = report["figures"].get(name)
-        shown = form.format(value) if value is not None else "not measured: " + report["absent"].get(name, "not asked for")
+        shown = form.format(value) if value is not None else "not measured: " + report["absent"].get(name, "not in this run")
         lines.append(f"| {what} | {shown} | {aim} | `{name}` |")
     return "\n".join(lines)
 
