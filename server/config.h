@@ -38,6 +38,13 @@
  * {...} }   users to become when started as root; left out: stay who started it
  * }
  *
+ * Read again while it runs (reload.h): est.certificate with est.key, nonce_key, ticket_key, trust, roots of evidence,
+ * profiles, users, root, the admin's certificate, key and clients; issuers' certificates by the ra. All else is read at
+ * the start alone; that this file, or an issuer's certificate, has changed and needs a restart is said in the log.
+ * nonce_key: one to three secrets of 32 bytes one after the other, nonce.h says how they are changed; of ticket_key the
+ * first counts. Beside the PIN they are changed by writing into the file, for the ra may open that one alone. root: up to
+ * four certificates while the root changes, the old and the new one with each other (RFC 4210 section 4.4).
+ *
  * Owns:    every string; config_free() frees all.
  * Threads: read-only after load.
  */

@@ -200,6 +200,13 @@ def test_a_change_is_seen_without_a_signal(assay, change):
     assert days(assay.enrol()[0]) == 32
 
 
+def test_a_new_policy_is_recorded_before_anybody_asks_for_anything_under_it(assay, change):
+    before = int(assay.sql("SELECT count(*) FROM policy"))
+    change.write("profiles/line.json", profile(assay, validity="37d"))
+    change.reload()
+    wait_for(lambda: int(assay.sql("SELECT count(*) FROM policy")) > before)
+
+
 BAD = {
     "no JSON": ("{", "line.json"),
     "an unknown key": (None, "validty"),
@@ -225,11 +232,27 @@ def test_a_bad_profile_changes_nothing_and_says_file_and_key(assay, change, what
     assert metric(assay, "assay_reload_refused", "ra") == 0
 
 
+def test_what_was_refused_is_not_tried_again_before_it_changes(assay, change):
+    before = change.count("reload_refused")
+    change.write("profiles/line.json", "{")
+    wait_for(lambda: change.count("reload_refused") > before)
+    for _ in range(3):  # looks that this role has had since
+        told = change.count("restart_needed")
+        change.write("assay.json", (assay.home / "assay.json").read_bytes() + b"\n")
+        wait_for(lambda told=told: change.count("restart_needed") > told)
+    assert change.count("reload_refused") == before + 1
+
+
 def test_a_bad_file_among_good_ones_holds_them_all_back(assay, change):
     change.write("profiles/line.json", profile(assay, validity="33d"))
     change.write("trust/rigs.pem", "nothing\n")
+    first = served(assay.client())
+    _, cert, key = new_server_certificate(assay)
+    change.write("tls/est.key", element.pem(key))
+    change.write("tls/est.pem", pem(cert))
     change.reload("reload_refused")
     assert days(assay.enrol()[0]) > 1000
+    assert served(assay.client()) == first
 
 
 def test_a_rig_ca_taken_away_is_refused_at_once_also_on_its_kept_alive_connection(assay, change):
