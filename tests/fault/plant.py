@@ -6,6 +6,7 @@ recovers by itself (the roles) it leaves alone.
 
 import contextlib
 import hashlib
+import http.client
 import json
 import mmap
 import os
@@ -296,7 +297,7 @@ class Plant(Assay):
         """(CSR, key, element) with fresh evidence."""
         client = client or self.rig()
         chip, key = chip or self.vendor.element(), key or element.new_key()
-        nonce = nonce or persist("a nonce", lambda: client.get("nonce", label)) and client.nonce(label)
+        nonce = nonce or client.nonce_of(persist("a nonce", lambda: client.get("nonce", label)))
         return element.csr(key, chip.evidence(key, nonce)), key, chip
 
     def certificates_of(self, chip):
@@ -371,7 +372,7 @@ def persist(what, ask, seconds=30.0, refusals=None):
     def once():
         try:
             reply = ask()
-        except OSError:
+        except (OSError, http.client.HTTPException):
             return None
         if reply.status != 503:
             return reply

@@ -7,6 +7,7 @@ can be given.
 
 import base64
 import collections
+import http.client
 import os
 import pathlib
 import random
@@ -90,8 +91,8 @@ class LostReplies(Again):
             request, key, chip = plant.request(first)
             first.connection.request("POST", first.path("simpleenroll", "line"), base64.b64encode(request), {"Content-Type": "application/pkcs10"})
             first.close()
-        except (OSError, AssertionError):
-            return
+        except (OSError, AssertionError, http.client.HTTPException):
+            return  # not even asked
         other = persist("another rig's retry", lambda: plant.rig2().enrol(request), 60)
         if other.reason == "nonce_foreign":  # the request was lost too, and its nonce was the first rig's
             request = plant.request(plant.rig2(), key=key, chip=chip)[0]

@@ -84,7 +84,7 @@ class Client:
         try:
             self.connection.request(method, path, body, headers)
             return Reply(self.connection.getresponse())
-        except (http.client.RemoteDisconnected, ConnectionError, ssl.SSLError):
+        except (http.client.HTTPException, ConnectionError, ssl.SSLError):
             self.close()
             raise
 
@@ -102,7 +102,10 @@ class Client:
         return self.request("POST", self.path(operation, label), body, {"Content-Type": PKCS10, **(headers or {})})
 
     def nonce(self, label="line"):
-        reply = self.get("nonce", label)
+        return self.nonce_of(self.get("nonce", label))
+
+    @staticmethod
+    def nonce_of(reply):
         assert reply.status == 200, reply.text
         text = json.loads(reply.body)["nonce"]
         return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
