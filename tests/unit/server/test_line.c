@@ -190,6 +190,56 @@ static void a_full_lane_refuses_and_another_still_takes(void **state)
 	free(m);
 }
 
+/* Notes how many it had and how many had come meanwhile. */
+static void work_more(void *role, unsigned thread, struct job **batch, size_t n)
+{
+	struct plant *p = role;
+	size_t came;
+
+	(void)thread;
+	pthread_mutex_lock(&p->lock);
+	p->waiting = true;
+	pthread_cond_broadcast(&p->changed);
+	while (p->held)
+		pthread_cond_wait(&p->changed, &p->lock);
+	pthread_mutex_unlock(&p->lock);
+	came = line_more(p->line, 0, batch + n, 4 - n);
+	pthread_mutex_lock(&p->lock);
+	p->batch[p->n_batches++] = n + came;
+	for (size_t i = 0; i < n + came; i++)
+		p->done[p->n_done++] = (struct item *)batch[i];
+	pthread_mutex_unlock(&p->lock);
+}
+
+static void a_station_at_work_takes_what_has_come_meanwhile(void **state)
+{
+	const struct station stations[] = { { "more", work_more, 1, 4, { { "only", 1, JOBS } } } };
+	struct metrics *m = calloc(1, sizeof(*m));
+	struct item items[6] = { 0 };
+	struct plant p;
+	struct line *line;
+
+	(void)state;
+	plant_init(&p);
+	p.held = true;
+	line = open_line(stations, 1, &p, m);
+	assert_true(line_put(line, 0, 0, &items[0].job));
+	wait_until_in_hand(&p);
+	for (unsigned i = 1; i <= 5; i++)
+		assert_true(line_put(line, 0, 0, &items[i].job));
+	hold(&p, false);
+	line_close(line);
+	assert_int_equal(p.n_done, 6);
+	assert_int_equal(p.batch[0], 4);
+	assert_int_equal(p.batch[1], 2);
+	for (unsigned i = 0; i < 6; i++)
+		assert_ptr_equal(p.done[i], &items[i]);
+	assert_int_equal(m->station[0].jobs, 6);
+	assert_int_equal(m->station[0].batches, 2);
+	plant_done(&p);
+	free(m);
+}
+
 static void close_drains_every_station_in_order(void **state)
 {
 	const struct station stations[] = {
@@ -220,6 +270,7 @@ int main(void)
 		cmocka_unit_test(batches_are_one_under_light_load_and_grow_under_load),
 		cmocka_unit_test(lanes_take_turns_by_weight),
 		cmocka_unit_test(a_full_lane_refuses_and_another_still_takes),
+		cmocka_unit_test(a_station_at_work_takes_what_has_come_meanwhile),
 		cmocka_unit_test(close_drains_every_station_in_order),
 	};
 
