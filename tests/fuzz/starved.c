@@ -7,6 +7,7 @@
 #include <openssl/err.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include "failing.h"
 
@@ -28,10 +29,13 @@ static void starve(const uint8_t *data, size_t len, unsigned long n, enum failin
 }
 
 #ifdef ASSAY_FUZZ
+/* FUZZ_FED: inputs are judged by what they reach with all they ask for, to choose those that the replay will starve. */
 static void starve_some(const uint8_t *data, size_t len, unsigned long asked)
 {
 	uint32_t hash = 2166136261U; /* FNV-1a */
 
+	if (getenv("FUZZ_FED") != NULL)
+		return;
 	for (size_t i = 0; i < len; i++)
 		hash = (hash ^ data[i]) * 16777619U;
 	starve(data, len, 1 + (hash >> 1) % asked, (hash & 1) != 0 ? FAILING_ONCE : FAILING_FROM);
