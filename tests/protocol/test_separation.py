@@ -80,6 +80,11 @@ def test_no_database_role_writes_a_table(assay, role):
         "SELECT pg_reload_conf()", "ALTER SYSTEM SET work_mem = '1MB'",
         "SELECT register_requester('rig', 'mine', sha256('x'), '', '')", "SELECT record_ceremony('{}')",
         "ALTER TABLE issuance DISABLE TRIGGER ALL", "SET session_replication_role = replica",
+        "SELECT extend_partitions('2100-01-01')", "SELECT refuse_change()", "CREATE EXTENSION dblink",
+        "SELECT intend_uncounted(NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,"
+        "NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL)",
+        "UPDATE work.issuer_hour SET n = 0", "GRANT assay_owner TO assay_ca", "ALTER ROLE assay_ca PASSWORD NULL CREATEDB",
+        "BEGIN; LOCK TABLE issuance IN ACCESS EXCLUSIVE MODE", "SELECT issuance FROM pg_authid, issuance",
     ],
 )
 def test_what_no_database_role_may(assay, role, statement):
@@ -94,6 +99,31 @@ def test_the_reading_role_may_not_issue(assay):
         " AND p.prosecdef AND has_function_privilege('assay_read', p.oid, 'execute')"
     )
     assert names == "", f"assay_read may call functions that write: {names}"
+
+
+INSIDE = pathlib.Path(os.environ.get("ASSAY_BUILD", TOP / "build")) / "tests" / "integration" / "server" / "assay-inside"
+
+
+def from_inside(assay, role, user):
+    """What the ledger says to a process behind that role's fences that logs in as `user` as the ca does."""
+    conninfo = json.loads((assay.home / "assay.json").read_text())["ledger"]["writer"].replace("assay_ca", user)
+    done = subprocess.run([INSIDE, assay.home / "assay.json", role, conninfo], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    if "landlock_off" in done.stderr:
+        pytest.skip("this kernel has no Landlock")
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("role", ["ra", "va", "admin"])
+@pytest.mark.parametrize("user", ["assay_ca", "assay_read", "assay_owner", "postgres"])
+def test_no_role_but_the_ca_gets_into_the_ledger(assay, role, user):
+    """They share the ca's user here, and may knock at the socket; the password is behind the fence."""
+    said = from_inside(assay, role, user)
+    assert "no password supplied" in said or "could not" in said or "Operation not permitted" in said, said
+
+
+def test_the_ca_gets_into_the_ledger_from_inside(assay):
+    assert from_inside(assay, "ca", "assay_ca") == "in"
 
 
 # Four roles, four users, no supervisor: as systemd starts them
