@@ -94,13 +94,20 @@ class Plant(Assay):
         os.chmod(home, 0o755)  # the user postgres has to reach it
         super().__init__(home, free_ports())
         self.daemon = None
+        try:
+            self.set_up(changes)
+        except BaseException:
+            self.close()
+            raise
+
+    def set_up(self, changes):
         self.start()
         self.quickstart("stop")
-        self.shim = Shim(home)
-        self.token_file = next((home / "token").glob("*/token.object"))
+        self.shim = Shim(self.home)
+        self.token_file = next((self.home / "token").glob("*/token.object"))
         self.token_bytes = self.token_file.read_bytes()
         self.configure(changes)
-        with open(home / "trust" / "rigs.pem", "a") as f:
+        with open(self.home / "trust" / "rigs.pem", "a") as f:
             f.write(self.rigs.pem())
         self.rig2_identity = self.rigs.make("rig-2")
         self.start_postgres()
