@@ -15,7 +15,7 @@
 #include "http/tls.h"
 #include "observe/log.h"
 
-#define CONNECTION_MEMORY_BYTES (32 * 1024) /* headers, and one piece of a body */
+#define CONNECTION_MEMORY_BYTES (16 * 1024) /* headers, and one piece of a body; an idle connection holds it too */
 #define WATCH_US 500000                     /* how often overdue connections are looked for */
 
 struct listener {
@@ -139,8 +139,8 @@ static void connection_closed(struct listener *listener, void **slot)
 	*slot = NULL;
 	if (c == NULL)
 		return;
-	count_connections(listener, -1);
 	doorkeeper_left(listener->doorkeeper, c->door, c->vouched, clock_mono_us());
+	count_connections(listener, -1);
 	pthread_mutex_lock(&listener->lock);
 	if (c->prev != NULL)
 		c->prev->next = c->next;
@@ -232,14 +232,13 @@ static void take(void *user, int fd, const struct sockaddr *from, socklen_t len)
 	struct listener *listener = user;
 	enum door door = doorkeeper_admit(listener->doorkeeper, from, clock_mono_us());
 
-	if (door != DOOR_OPEN)
+	if (door != DOOR_OPEN) {
+		count_refused(listener, door); /* before the client can know */
 		acceptor_refuse(fd);
-	else if (MHD_add_connection(listener->daemon, fd, from, len) != MHD_YES) {
+	} else if (MHD_add_connection(listener->daemon, fd, from, len) != MHD_YES) {
 		doorkeeper_failed(listener->doorkeeper);
-		door = DOOR_FULL;
+		count_refused(listener, DOOR_FULL);
 	}
-	if (door != DOOR_OPEN)
-		count_refused(listener, door);
 }
 
 static enum reason start_daemon(struct listener *listener, const struct listener_options *options, struct fault *f)

@@ -280,6 +280,30 @@ static void a_megabyte_gets_413_and_the_connection_lives(void **state)
 	close(fd);
 }
 
+static void ask_with_header(int fd, size_t len)
+{
+	static char text[65536];
+	int n = snprintf(text, sizeof(text), "GET /now HTTP/1.1\r\nHost: x\r\nX-Long: ");
+
+	memset(text + n, 'a', len);
+	strcpy(text + n + len, "\r\n\r\n");
+	(void)send(fd, text, strlen(text), MSG_NOSIGNAL);
+}
+
+static void long_headers_are_read_and_longer_ones_refused(void **state)
+{
+	struct world *w = *state;
+	int fd = dial(w), status;
+	char body[512];
+
+	ask_with_header(fd, 8 * 1024);
+	assert_int_equal(hear(fd, body, sizeof(body)), 200);
+	ask_with_header(fd, 40 * 1024);
+	status = hear(fd, body, sizeof(body));
+	assert_true(status == 431 || status == -1);
+	close(fd);
+}
+
 static void a_body_without_end_is_cut_off(void **state)
 {
 	struct world *w = *state;
@@ -412,6 +436,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(stop_waits_for_the_answer_and_refuses_newcomers, setup, teardown),
 		cmocka_unit_test_setup_teardown(outlives_a_client_that_leaves_while_it_waits, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_megabyte_gets_413_and_the_connection_lives, setup, teardown),
+		cmocka_unit_test_setup_teardown(long_headers_are_read_and_longer_ones_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_body_without_end_is_cut_off, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_client_that_drips_is_shut_after_its_idle_time, setup_short, teardown),
 		cmocka_unit_test_setup_teardown(newcomers_beyond_the_limit_are_refused_at_once, setup, teardown),
