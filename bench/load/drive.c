@@ -11,8 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "ask.h"
 #include "due.h"
-#include "est.h"
 
 #define LOST_MAX 200     /* connections in a row that one board may lose */
 #define LOST_PAUSE_MS 50 /* before the next, growing to... */
@@ -172,66 +172,22 @@ static void give_up(struct station *s, const char *what, const char *text)
 
 /* ---- requests ---- */
 
-static size_t put_head(const struct drive *d, const char *operation, size_t body_len, char *out, size_t cap)
-{
-	int n = snprintf(out, cap,
-			 "POST /.well-known/est/%s/%s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/pkcs10\r\n"
-			 "Content-Transfer-Encoding: base64\r\nContent-Length: %6zu\r\n\r\n",
-			 d->plan->label, operation, wire_host(d->plan->context), body_len);
-
-	return n > 0 && (size_t)n < cap ? (size_t)n : 0;
-}
-
-static bool find_nonce(const struct http_reply *reply, struct bytes *ret_nonce)
-{
-	static const char name[] = "\"nonce\":\"";
-	const char *at = memmem(reply->body, reply->body_len, name, sizeof(name) - 1);
-	char text[128];
-	size_t len;
-
-	if (at == NULL)
-		return false;
-	at += sizeof(name) - 1;
-	len = strcspn(at, "\"");
-	if (len >= sizeof(text))
-		return false;
-	memcpy(text, at, len);
-	text[len] = '\0';
-	return base64url_decode(text, ret_nonce);
-}
-
-/* The head has a length of fixed width, so that the body can be written in place before its length is known. */
 static bool write_enrolment(struct station *s, const struct http_reply *reply)
 {
 	const struct drive *d = s->drive;
-	AUTO(bytes_done) struct bytes nonce = { 0 };
-	size_t head = put_head(d, "simpleenroll", 0, s->wire.out, WIRE_REQUEST_MAX), body;
-	char kept;
 
-	if (head == 0 || !find_nonce(reply, &nonce))
-		return false;
-	body = board_request(&d->plan->boards[s->board], d->room, nonce.ptr, nonce.len, s->wire.out + head,
-			     WIRE_REQUEST_MAX - head);
-	if (body == 0)
-		return false;
-	kept = s->wire.out[head]; /* snprintf writes a NUL there */
-	(void)put_head(d, "simpleenroll", body, s->wire.out, head + 1);
-	s->wire.out[head] = kept;
-	s->ready = head + body;
-	return true;
+	s->ready = ask_enrolment(&d->plan->boards[s->board], d->room, reply, d->plan->label,
+				 wire_host(d->plan->context), s->wire.out, WIRE_REQUEST_MAX);
+	return s->ready > 0;
 }
 
 static bool write_renewal(struct station *s)
 {
-	const char *body = s->drive->plan->boards[s->board].renewal;
-	size_t len = strlen(body);
-	size_t head = put_head(s->drive, "simplereenroll", len, s->wire.out, WIRE_REQUEST_MAX);
+	const struct drive *d = s->drive;
 
-	if (head == 0 || head + len > WIRE_REQUEST_MAX)
-		return false;
-	memcpy(s->wire.out + head, body, len);
-	s->ready = head + len;
-	return true;
+	s->ready = ask_renewal(&d->plan->boards[s->board], d->plan->label, wire_host(d->plan->context), s->wire.out,
+			       WIRE_REQUEST_MAX);
+	return s->ready > 0;
 }
 
 static void send_nonce_request(struct station *s)
@@ -500,9 +456,8 @@ static bool set_up(struct drive *d, struct trouble *t)
 					 .user = s,
 					 .resumes = plan->connections == CONNECT_RESUMED };
 	}
-	d->nonce_request_len = (size_t)snprintf(d->nonce_request, sizeof(d->nonce_request),
-						"GET /.well-known/est/%.60s/nonce HTTP/1.1\r\nHost: %s\r\n\r\n",
-						plan->label, wire_host(plan->context));
+	d->nonce_request_len =
+		ask_nonce(plan->label, wire_host(plan->context), d->nonce_request, sizeof(d->nonce_request));
 	return presign_room_new(&d->room, t);
 }
 
@@ -552,22 +507,5 @@ bool drive_run(const struct drive_plan *plan, struct drive_result *ret_result, s
 		*ret_result = d.result;
 	else
 		drive_result_done(&d.result);
-	return ok;
-}
-
-bool drive_nonce_length(const struct est_options *options, const char *label, size_t *ret_len, struct trouble *t)
-{
-	struct est *est = NULL;
-	struct est_reply reply = { 0 };
-	AUTO(bytes_done) struct bytes nonce = { 0 };
-	bool ok;
-
-	if (!est_open(options, &est, t))
-		return false;
-	est_send(est, label, EST_NONCE, NULL, &reply);
-	ok = reply.outcome == EST_DONE ? est_nonce(&reply.body, &nonce, t) : trouble_set(t, "nonce: %s", reply.text);
-	*ret_len = nonce.len;
-	est_reply_done(&reply);
-	est_close(est);
 	return ok;
 }

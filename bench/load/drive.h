@@ -15,7 +15,6 @@
 #define BENCH_DRIVE_H
 
 #include "board.h"
-#include "est.h"
 #include "wire.h"
 
 enum work {
@@ -55,9 +54,5 @@ struct drive_plan {
 
 MUST_CHECK bool drive_run(const struct drive_plan *plan, struct drive_result *ret_result, struct trouble *t);
 void drive_result_done(struct drive_result *result);
-
-/* How long this server's nonces are: asks for one. */
-MUST_CHECK bool drive_nonce_length(const struct est_options *options, const char *label, size_t *ret_len,
-				   struct trouble *t);
 
 #endif

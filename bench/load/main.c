@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include "ask.h"
 #include "drive.h"
 
 #define STATIONS_MAX 20000
@@ -106,7 +107,7 @@ static struct board *mint(const struct options *o, bool keep_all, struct trouble
 	bool ok = boards != NULL ? soft_vendor_open(o->vendor, &vendor, t) : trouble_set(t, "not enough memory");
 
 	plan.vendor = vendor;
-	if (!ok || !drive_nonce_length(&est, o->label, &plan.nonce_len, t) ||
+	if (!ok || !ask_nonce_length(&est, o->label, &plan.nonce_len, t) ||
 	    !boards_mint(&plan, boards, o->plan.n, 2, t))
 		die(t->text);
 	soft_vendor_free(vendor);
