@@ -8,6 +8,7 @@ import argparse
 import dataclasses
 import datetime
 import json
+import os
 import pathlib
 import signal
 import subprocess
@@ -111,6 +112,7 @@ def report(bench):
         "commit": commit,
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "quick": bench.quick,
+        "load_average": os.getloadavg()[1],
         "figures": bench.figures,
         "absent": bench.absent,
         "seconds": bench.seconds,

@@ -32,7 +32,8 @@ ROWS = (
 def table(report):
     lines = [
         f"Machine: {report['machine']}; commit {report['commit'][:12]}, {report['date']}"
-        + (", `--quick`" if report["quick"] else "") + ".", "",
+        + (", `--quick`" if report["quick"] else "")
+        + f"; load average {report['load_average']:.1f} (2 is the bench's own).", "",
         "| figure | measured | aim | name |", "|---|---|---|---|",
     ]
     for name, what, aim, form in ROWS:
