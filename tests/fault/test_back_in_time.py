@@ -37,7 +37,7 @@ def test_a_ledger_put_back_in_time_signs_nothing(old_ledger, say):
         assert reply.status == 503 and int(reply.headers["Retry-After"]) >= 1, reply.text
         return reply.reason == "ledger_behind"
 
-    wait_until("the reason is ledger_behind", behind)
+    wait_until("the reason is ledger_behind", behind, 60)
     status, text = plant.readyz()
     assert status == 503
     found = wait_until("readyz names the row", lambda: re.search(r"back in time.*row (\d+)", plant.readyz()[1]))
