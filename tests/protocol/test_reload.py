@@ -207,6 +207,14 @@ def test_a_new_policy_is_recorded_before_anybody_asks_for_anything_under_it(assa
     wait_for(lambda: int(assay.sql("SELECT count(*) FROM policy")) > before)
 
 
+def test_every_file_that_is_read_again_is_watched(assay, change):
+    """The same bytes anew are a change too."""
+    for keys in (("est", "nonce_key"), ("root",), ("issuers", 0, "certificate"), ("users",), ("trust", "rigs")):
+        before, name = change.count("reloaded"), configured(assay, *keys)
+        change.write(name, (assay.home / name).read_bytes())
+        wait_for(lambda before=before: change.count("reloaded") > before)
+
+
 BAD = {
     "no JSON": ("{", "line.json"),
     "an unknown key": (None, "validty"),
