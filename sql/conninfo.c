@@ -36,3 +36,15 @@ bool ledger_over_network(const char *conninfo)
 	PQconninfoFree(options);
 	return network;
 }
+
+char *ledger_passfile(const char *conninfo)
+{
+	PQconninfoOption *options = PQconninfoParse(conninfo, NULL);
+	char *path = NULL;
+
+	for (PQconninfoOption *o = options; o != NULL && o->keyword != NULL; o++)
+		if (strcmp(o->keyword, "passfile") == 0 && o->val != NULL)
+			path = strdup(o->val);
+	PQconninfoFree(options);
+	return path;
+}

@@ -28,6 +28,8 @@ struct ledger_options {
 
 /* Whether this connection string leads over a network, and not to a Unix socket of this machine. */
 MUST_CHECK bool ledger_over_network(const char *conninfo);
+/* The file with the password that a connection string names; the caller frees it; NULL if it names none. */
+MUST_CHECK char *ledger_passfile(const char *conninfo);
 
 /* Does not need PostgreSQL to be there yet. */
 MUST_CHECK enum reason ledger_open(const struct ledger_options *options, const char *stream, struct ledger **ret_ledger,

@@ -50,6 +50,21 @@ static const struct {
 					      "from crl_entries($1::text)" },
 	[STMT_CRL_INTEND] = { "crl_intend",
 			      "select hash from crl_intend(" CHAIN_TYPES ", $5::text, $6::bigint, $7::bytea)" },
+	[STMT_NOTE] = { "operate_note", "select number, hash from operate_note(" CHAIN_TYPES
+					", $5::text[], $6::text[], $7::text[], $8::text[], $9::text[])" },
+	[STMT_PLAN_LIST] = { "plan_list", "select plan_list($1::bytea, $2::text, $3::bytea[])" },
+	[STMT_PLAN_MAKE] = { "plan_make",
+			     "select n, already from plan_make($1::bytea, $2::text, $3::text, $4::text, "
+			     "to_timestamp(nullif($5::bigint, 0)), to_timestamp(nullif($6::bigint, 0)), "
+			     "$7::bigint::smallint, $8::text)" },
+	[STMT_PLAN_DO] = { "plan_do", "select fault, detail, action, n, changed, more, hash from plan_do(" CHAIN_TYPES
+				      ", $5::bytea, $6::text, $7::text, $8::text, $9::bigint, $10::bigint, "
+				      "$11::bigint::integer)" },
+	[STMT_PLANS_BEGUN] = { "plans_begun", "select id, who from plans_begun()" },
+	[STMT_REGISTER] = { "operate_register",
+			    "select fault, action, hash from operate_register(" CHAIN_TYPES
+			    ", $5::text, $6::text, $7::text, $8::text, $9::text, $10::text, $11::bytea, $12::text, "
+			    "$13::text, $14::bigint <> 0)" },
 	[STMT_NEWEST] = { "newest", "select coalesce(extract(epoch from max(at)), 0)::bigint from chain" },
 	[STMT_HOUR] = { "issuer_hour", "select idx, hour, own, others from issuer_hour($1::text, $2::text[])" },
 	[STMT_SETTINGS] = { "settings",
@@ -146,7 +161,7 @@ static enum error_class classify(const PGresult *result)
 		const char *prefix;
 		enum error_class class;
 	} classes[] = {
-		{ "22", ERROR_ROW },      { "23", ERROR_ROW },      { "54", ERROR_ROW },       { "P0001", ERROR_ROW },
+		{ "22", ERROR_ROW },      { "23", ERROR_ROW },      { "54", ERROR_ROW },       { "P0001", ERROR_ROW }, { "ASP", ERROR_ROW },
 		{ "40P01", ERROR_AGAIN }, { "40001", ERROR_AGAIN }, { "ASB01", ERROR_BEHIND }, { "42", ERROR_SCHEMA },
 	};
 	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);

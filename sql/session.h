@@ -13,7 +13,7 @@
 #include "ledger.h"
 #include "pgarray.h"
 
-#define LEDGER_SCHEMA 6     /* the newest migration that this code needs */
+#define LEDGER_SCHEMA 9     /* the newest migration that this code needs */
 #define CHAIN_NAME_CHARS 32 /* as table chain checks it */
 
 /* Every statement Assay sends; values travel only as parameters. */
@@ -29,6 +29,12 @@ enum statement {
 	STMT_CRL_NEXT,
 	STMT_CRL_ENTRIES,
 	STMT_CRL_INTEND,
+	STMT_NOTE,
+	STMT_PLAN_LIST,
+	STMT_PLAN_MAKE,
+	STMT_PLAN_DO,
+	STMT_PLANS_BEGUN,
+	STMT_REGISTER,
 	STMT_NEWEST,
 	STMT_HOUR,
 	STMT_SETTINGS,

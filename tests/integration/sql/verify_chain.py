@@ -43,6 +43,8 @@ TABLES = {
     "policy": [("hash", "bytea")] + COMMIT + [("what", "text")],
     "ceremony": [("hash", "bytea")] + COMMIT + [("transcript", "text")],
     "crl_number": [("issuer", "text"), ("number", "int8")] + COMMIT,
+    "operator_action": [("number", "int8")] + COMMIT + [("who", "text"), ("call", "text"), ("request", "text"), ("outcome", "text"),
+                                                        ("note", "text"), ("detail", "text"), ("n", "int8")],
     "crl_intent": [("issuer", "text"), ("number", "int8")] + COMMIT + [("tbs_hash", "bytea")],
 }
 CHAIN = [("node", "text"), ("stream", "text"), ("seq", "int8"), ("prev_hash", "bytea"), ("op", "text"), ("n_rows", "int4"),
@@ -189,6 +191,7 @@ class Verifier:
                 self.say(f"CRL {r['number']} of {r['issuer'].decode()}: intended without a number")
         self.check_gapless("revocation")
         self.check_gapless("requester")
+        self.check_gapless("operator_action")
 
         def purpose(r):
             return r["family"] if r["kind"] == "1" else r["previous"]
