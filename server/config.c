@@ -95,6 +95,8 @@ static const struct key admin_keys[] = {
 	{ "certificate", KEY_PATH, offsetof(struct config, admin.certificate), .required = true },
 	{ "key", KEY_PATH, offsetof(struct config, admin.key), .required = true },
 	{ "clients", KEY_PATH, offsetof(struct config, admin.clients), .required = true },
+	{ "two_operators_above", KEY_UNSIGNED, offsetof(struct config, admin.two_operators_above), .fallback = "0", .min = 0,
+	  .max = 1000000000 },
 };
 
 static const struct key status_keys[] = {
@@ -445,6 +447,7 @@ void config_free(struct config *config)
 		config->admin.certificate,
 		config->status.address,
 		config->status.url,
+		config->ledger.reader_passfile,
 		config->trust.rigs,
 		config->trust.vendors,
 		config->profiles,

@@ -88,6 +88,7 @@ struct config {
 	struct {
 		char *address, *certificate, *key, *clients;
 		uint16_t port;
+		unsigned two_operators_above; /* certificates in one revocation; 0: one operator is always enough */
 	} admin;
 	struct {
 		char *address, *url;
@@ -110,6 +111,7 @@ struct config {
 	} confinement;
 	struct {
 		char *writer, *reader;
+		char *reader_passfile; /* what reader names, for those who confine its user; NULL: none; main.c sets it */
 		unsigned retry_window_s;
 	} ledger;
 	char *user[ROLE_COUNT]; /* NULL: stay */

@@ -103,6 +103,7 @@ static const struct named_file {
 	{ offsetof(struct config, admin.key),         ADMIN,           true,  false },
 	{ offsetof(struct config, admin.clients),     ADMIN,           false, false },
 	{ offsetof(struct config, run_dir),           ADMIN,           false, false }, /* the others' counters */
+	{ offsetof(struct config, ledger.reader_passfile), ADMIN,      true,  false },
 	{ offsetof(struct config, token.pin_file),    0,               true,  true  },
 	{ offsetof(struct config, state_dir),         0,               true,  true  }, /* the ledger's anchors */
 	/* clang-format on */

@@ -7,6 +7,7 @@
 #include <openssl/crypto.h>
 
 #include "ecdsa_mb.h"
+#include "ledger.h"
 #include "observe/log.h"
 #include "oid.h"
 #include "policy.h"
@@ -136,7 +137,7 @@ static void open_multi_buffer(const struct config *config, enum role role, struc
 }
 
 /* A role says what is wrong in the log, where the supervisor's reader looks. */
-static int run_role(const struct config *config, const char *name)
+static int run_role(struct config *config, const char *name)
 {
 	struct metrics *metrics;
 	struct fault fault = { 0 };
@@ -152,6 +153,7 @@ static int run_role(const struct config *config, const char *name)
 		return role_start_failed(&fault);
 	}
 	open_multi_buffer(config, role, metrics);
+	config->ledger.reader_passfile = ledger_passfile(config->ledger.reader);
 	role_confine(config, role);
 	if (seal_start(config, false, &fault) != REASON_OK)
 		return role_start_failed(&fault);

@@ -4,6 +4,7 @@
  * Read ca_line[] first: it is what happens to a grant.
  */
 #include "ca/ca.h"
+#include "ca/operate.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -151,6 +152,16 @@ static void close_seal(struct ca *ca)
 	(void)ca; /* it holds until the process ends */
 }
 
+static enum reason open_operations(struct ca *ca, struct fault *f)
+{
+	return operate_open(ca, &ca->operations, f);
+}
+
+static void close_operations(struct ca *ca)
+{
+	operate_close(ca->operations);
+}
+
 /* Opened in this order, closed in reverse; a close accepts what its open left half made. */
 static const struct part {
 	enum reason (*open)(struct ca *ca, struct fault *f);
@@ -164,6 +175,7 @@ static const struct part {
 	{ open_line, close_line },
 	{ open_watch, close_watch },
 	{ open_news, close_news },
+	{ open_operations, close_operations },
 	{ desk_open, desk_close },
 	{ open_seal, close_seal },
 	/* clang-format on */

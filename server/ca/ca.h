@@ -131,6 +131,7 @@ struct ledger_room {
 };
 
 struct newsroom;
+struct operations;
 struct watch;
 
 struct ca {
@@ -145,6 +146,7 @@ struct ca {
 	struct inflight inflight;
 	struct line *line;
 	struct newsroom *news;
+	struct operations *operations; /* operate.h */
 	struct watch *watch;
 	struct channel_server *server[ROLE_COUNT];
 	atomic_uint in_hand[LANES];
@@ -215,6 +217,7 @@ bool intend_knows_policy(const struct ca *ca, const uint8_t hash[32]);
 /* news.c: pushes the view to every connection, 5 times a second */
 MUST_CHECK enum reason news_open(struct ca *ca, struct newsroom **ret_news, struct fault *f);
 void news_close(struct newsroom *news); /* accepts NULL */
+void news_poke(struct newsroom *news); /* something is new: push it now and not at the next tick */
 void news_subscribe(struct newsroom *news, struct channel *channel);
 void news_unsubscribe(struct newsroom *news, struct channel *channel);
 

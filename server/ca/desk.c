@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "ca/ca.h"
+#include "ca/operate.h"
 #include "channel/message.h"
 #include "observe/log.h"
 #include "role.h"
@@ -77,6 +78,11 @@ static enum reason take_crl_ask(struct ca *ca, struct channel *channel, const st
 	return REASON_OK;
 }
 
+static enum reason take_operate(struct ca *ca, struct channel *channel, const struct frame *frame, struct fault *f)
+{
+	return operate_take(ca->operations, channel, frame, f);
+}
+
 /* Who may ask what. A reason other than OK ends the connection. */
 static const struct request {
 	enum role from;
@@ -86,6 +92,7 @@ static const struct request {
 	{ ROLE_RA, FRAME_ENROL, take_enrol },
 	{ ROLE_RA, FRAME_POLICY, take_policy },
 	{ ROLE_VA, FRAME_CRL_ASK, take_crl_ask },
+	{ ROLE_ADMIN, FRAME_OPERATE, take_operate },
 };
 
 static enum reason take_frame(struct ca *ca, enum role from, struct channel *channel, const struct frame *frame,

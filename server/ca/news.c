@@ -30,7 +30,7 @@ struct newsroom {
 	pthread_t thread;
 	pthread_mutex_t lock; /* of the rest */
 	pthread_cond_t woken;
-	bool stop, newcomer;
+	bool stop, poked;
 	struct subscriber subscriber[SUBSCRIBERS_MAX];
 };
 
@@ -40,9 +40,17 @@ void news_subscribe(struct newsroom *news, struct channel *channel)
 	for (unsigned i = 0; i < SUBSCRIBERS_MAX; i++)
 		if (news->subscriber[i].channel == NULL) {
 			news->subscriber[i] = (struct subscriber){ .channel = channel_ref(channel) };
-			news->newcomer = true;
+			news->poked = true;
 			break;
 		}
+	pthread_cond_signal(&news->woken);
+	pthread_mutex_unlock(&news->lock);
+}
+
+void news_poke(struct newsroom *news)
+{
+	pthread_mutex_lock(&news->lock);
+	news->poked = true;
 	pthread_cond_signal(&news->woken);
 	pthread_mutex_unlock(&news->lock);
 }
@@ -178,10 +186,10 @@ static bool wait_tick(struct newsroom *news)
 
 	next_tick(&until);
 	pthread_mutex_lock(&news->lock);
-	while (!news->stop && !news->newcomer)
+	while (!news->stop && !news->poked)
 		if (pthread_cond_timedwait(&news->woken, &news->lock, &until) != 0)
 			break;
-	news->newcomer = false;
+	news->poked = false;
 	go_on = !news->stop;
 	pthread_mutex_unlock(&news->lock);
 	return go_on;
