@@ -9,7 +9,7 @@
 
 /* HTTP */
 #define LIMIT_BODY_BYTES (64 * 1024) /* an RSA-3072 CSR with evidence and a chain of four is under 12 KiB as base64 */
-#define LIMIT_BODY_DROPPED_BYTES (4 * 1024 * 1024) /* read and dropped so that the client sees its 413; beyond: cut off */
+#define LIMIT_BODY_DROPPED_BYTES (16 * 1024 * 1024) /* read and dropped so that the client sees its 413; beyond: cut off */
 #define LIMIT_BODY_S 30 /* headers to end of body, and reading the answer; 64 KiB at 20 kbit/s */
 #define LIMIT_FIRST_REQUEST_S 15 /* accept to end of headers, and idle time of clients not known yet */
 #define LIMIT_LABEL_CHARS 32 /* labels are profile names; long ones are typing errors */

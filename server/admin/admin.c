@@ -1,7 +1,7 @@
 /*
  * admin.c - the admin role: how it starts and stops.
  */
-#include "admin/admin.h"
+#include "admin/api.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,6 +59,7 @@ static void *keep(void *role)
 		struct timespec until = { at_us / 1000000, (long)(at_us % 1000000) * 1000 };
 
 		set_gauges(admin);
+		api_expire(admin->api, clock_mono_us());
 		log_changes(admin, &last);
 		(void)pthread_cond_timedwait(&admin->changed, &admin->lock, &until);
 	}
@@ -72,11 +73,20 @@ static void on_frame(void *role, struct channel *channel, const struct frame *fr
 	struct fault f;
 
 	(void)channel;
+	api_frame(admin->api, frame);
 	if (frame->type == FRAME_VIEW && view_apply(admin->view, frame->body, clock_mono_us(), &f) != REASON_OK)
 		log_fault(LOG_ERROR, "view", &f);
 }
 
-static const struct channel_events events = { .frame = on_frame };
+static void on_down(void *role, struct channel *channel)
+{
+	struct admin *admin = role;
+
+	(void)channel;
+	api_down(admin->api);
+}
+
+static const struct channel_events events = { .frame = on_frame, .down = on_down };
 
 static enum reason open_channel(struct admin *admin, struct fault *f)
 {
@@ -106,6 +116,7 @@ static enum reason admin_open(struct admin *admin, struct fault *f)
 						  .idle_s = IDLE_S };
 
 	TRY(operators_load(config->admin.clients, admin->lists = 1, &admin->operators, f));
+	TRY(api_open(admin, &admin->api, f));
 	TRY(open_channel(admin, f));
 	TRY(tls_open(config->admin.certificate, config->admin.key, &admin->tls, f));
 	TRY(listener_open(&options, admin->tls, &admin_app, admin, admin->metrics, &admin->listener, f));
@@ -150,6 +161,7 @@ static void admin_close(struct admin *admin)
 		pthread_join(admin->keeper, NULL);
 	}
 	channel_client_close(admin->ca);
+	api_close(admin->api);
 	tls_free(admin->tls);
 	view_free(admin->view);
 	operators_unref(admin->operators);

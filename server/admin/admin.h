@@ -13,6 +13,8 @@
 #include "config.h"
 #include "http/listener.h"
 
+struct api;
+
 struct admin {
 	const struct config *config;
 	struct metrics *metrics;
@@ -23,6 +25,7 @@ struct admin {
 	struct channel_client *ca;
 	struct tls *tls;
 	struct listener *listener;
+	struct api *api; /* api.h */
 	pthread_mutex_t lock; /* closed */
 	pthread_cond_t changed;
 	bool closed;

@@ -6,7 +6,7 @@
  */
 #include <string.h>
 
-#include "admin/admin.h"
+#include "admin/api.h"
 #include "base/clock.h"
 
 #define TYPE_TEXT "text/plain; charset=utf-8"
@@ -90,17 +90,16 @@ static enum reason answer(struct admin *admin, struct exchange *x, struct fault 
 			return fault_set(f, REASON_HTTP_METHOD, "%s takes GET", pages[i].path);
 		return pages[i].fill(admin, x, &x->reply, f);
 	}
-	if (strncmp(x->path, "/v1/", 4) == 0) {
-		TRY(operator_check(admin, x->peer, x->who, f));
-		exchange_known(x);
-	}
 	return fault_set(f, REASON_STATUS_PATH, "%.128s", x->path);
 }
 
 static bool run(void *role, struct exchange *x)
 {
+	struct admin *admin = role;
 	struct fault f;
 
+	if (strncmp(x->path, "/v1/", 4) == 0)
+		return api_run(admin->api, x);
 	if (answer(role, x, &f) != REASON_OK) {
 		exchange_refuse(x, &f);
 		if (f.reason == REASON_HTTP_METHOD)

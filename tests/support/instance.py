@@ -16,6 +16,7 @@ import time
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+import admin
 import element
 import est
 
@@ -144,6 +145,12 @@ class Assay:
 
     def legacy(self, **options):
         return self.client(userpass=self.env["ASSAY_USERPASS"], **options)
+
+    def admin(self, who="operator"):
+        """A connection to the admin API: "operator", "auditor", "rig", None, or (certificate file, key file)."""
+        if isinstance(who, str):
+            who = (self.env[f"ASSAY_{who.upper()}_CERT"], self.env[f"ASSAY_{who.upper()}_KEY"])
+        return admin.Admin(self.env["ASSAY_ADMIN_URL"], self.cacert, who)
 
     def identity(self, cert, key):
         """Files for a certificate that a test was given."""

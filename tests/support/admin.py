@@ -1,0 +1,51 @@
+"""A client of the admin API: one kept-alive mTLS connection, JSON in and out."""
+
+import http.client
+import json
+import ssl
+import urllib.parse
+
+
+class Answer:
+    def __init__(self, response):
+        self.status = response.status
+        self.headers = dict(response.getheaders())
+        self.body = response.read()
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+    @property
+    def reason(self):
+        return self.json["reason"]
+
+
+class Admin:
+    def __init__(self, url, cacert, identity=None):
+        parts = urllib.parse.urlsplit(url)
+        context = ssl.create_default_context(cafile=cacert)
+        if identity:
+            context.load_cert_chain(*identity)
+        self.connection = http.client.HTTPSConnection(parts.hostname, parts.port, context=context, timeout=60)
+
+    def request(self, method, path, body=None, headers=None):
+        self.connection.request(method, "/v1/" + path, body, headers or {})
+        return Answer(self.connection.getresponse())
+
+    def get(self, path, **query):
+        return self.request("GET", path + ("?" + urllib.parse.urlencode(query) if query else ""))
+
+    def post(self, path, value):
+        return self.request("POST", path, json.dumps(value), {"Content-Type": "application/json"})
+
+    def plan(self, select, reason="keyCompromise", note="a test"):
+        return self.post("revocations", {"select": select, "reason": reason, "note": note})
+
+    def revoke(self, select, reason="keyCompromise", note="a test"):
+        """Dry run and deed; gives the deed's answer."""
+        plan = self.plan(select, reason, note)
+        assert plan.status == 200, plan.body
+        done = self.post("revocations/" + plan.json["plan"], {})
+        assert done.status == 200, done.body
+        return done.json
