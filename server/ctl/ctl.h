@@ -1,0 +1,67 @@
+/*
+ * ctl.h - assayctl: the operator's command. Everything goes through the admin API; nothing here knows the ledger.
+ *
+ * Files: main.c (verbs), api.c (one HTTPS connection), show.c (tables and JSON), cert.c, revoke.c, registry.c (a file
+ * for each group of verbs).
+ *
+ * Threads: one.
+ * Exit:    0 done; 1 refused or not reachable; 2 usage.
+ */
+#ifndef ASSAY_CTL_H
+#define ASSAY_CTL_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+struct api; /* a connection to the admin API */
+
+struct ctl {
+	const char *url, *cacert, *cert,
+		*key; /* ASSAY_ADMIN_URL, ASSAY_CACERT, ASSAY_OPERATOR_CERT, ASSAY_OPERATOR_KEY */
+	bool json;    /* --json: what the API said, for programs */
+	bool colour;  /* standard output is a terminal that knows colours */
+	struct api *api;
+};
+
+/* api.c: the parsed answer, the caller's to free; on failure it has been told to the user and the result is NULL. */
+bool api_connect(struct ctl *ctl);
+void api_disconnect(struct ctl *ctl);
+json_t *api_get(struct ctl *ctl, const char *path);
+json_t *api_post(struct ctl *ctl, const char *path, json_t *body); /* consumes body */
+char *api_text(struct ctl *ctl, const char *path);                 /* an answer that is no JSON; free() it */
+char *api_escape(struct ctl *ctl, const char *text);               /* for a query; free() it */
+
+/* show.c */
+struct column {
+	const char *title, *key; /* of the object in each row; "a.b" goes one deeper */
+};
+void show_table(const struct ctl *ctl, const json_t *rows, const struct column *columns, size_t n);
+void show_fields(const struct ctl *ctl, const json_t *object, const struct column *fields, size_t n);
+void show_json(const json_t *value);
+const char *text_at(const json_t *object, const char *key); /* "" if absent; numbers and truth values as text */
+int fail(const char *format, ...) __attribute__((format(printf, 1, 2))); /* tells, and is 1 */
+
+/* One verb: its own options are read by it. argv[0] is the verb's name as typed. */
+struct verb {
+	const char *group, *name; /* "cert", "list"; name NULL: the group is the verb */
+	const char *arguments, *what, *help;
+	int (*run)(struct ctl *ctl, int argc, char **argv);
+};
+extern const struct verb verbs[];
+extern const size_t n_verbs;
+int usage_of(const char *group, const char *name); /* prints it on standard error and is 2 */
+
+int verb_cert_list(struct ctl *ctl, int argc, char **argv);
+int verb_cert_show(struct ctl *ctl, int argc, char **argv);
+int verb_cert_pem(struct ctl *ctl, int argc, char **argv);
+int verb_device_show(struct ctl *ctl, int argc, char **argv);
+int verb_revoke(struct ctl *ctl, int argc, char **argv);
+int verb_release(struct ctl *ctl, int argc, char **argv);
+int verb_requester_list(struct ctl *ctl, int argc, char **argv);
+int verb_requester_register(struct ctl *ctl, int argc, char **argv);
+int verb_requester_retire(struct ctl *ctl, int argc, char **argv);
+int verb_actions(struct ctl *ctl, int argc, char **argv);
+int verb_status(struct ctl *ctl, int argc, char **argv);
+
+#endif

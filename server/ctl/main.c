@@ -1,0 +1,142 @@
+/* main.c - assayctl's verbs, help and environment; see ctl.h. */
+#include <curl/curl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ctl.h"
+
+#define SELECT_HELP                                                                                                    \
+	"  --serial HEX           one certificate, its serial as openssl prints it\n"                                  \
+	"  --device HEX           all of a device, by its hash in the ledger\n"                                        \
+	"  --element HEX          all of a secure element, by its id\n"                                                \
+	"  --key-hash HEX         all over one key, by the SHA-256 of its SubjectPublicKeyInfo\n"                      \
+	"  --rig NAME, --order NAME, --profile NAME\n"                                                                 \
+	"  --batch-ca HEX         all attested under one vendor's batch CA, by the SHA-256 of its key\n"               \
+	"  --issued-between FROM,UNTIL    times as 2026-11-01T00:00:00Z\n"                                             \
+	"  --file FILE            serials, one a line; - is standard input\n"                                          \
+	"  --note TEXT            why: goes into the record\n"                                                         \
+	"  --yes                  do it; without, only what would happen is shown\n"
+
+const struct verb verbs[] = {
+	{ "status", NULL, "", "where the ledger stands", "", verb_status },
+	{ "cert", "list",
+	  "[--device HEX] [--requester R] [--profile P] [--issuer I] [--from T] [--until T] [--limit N]",
+	  "certificates, newest first", "  example: assayctl cert list --requester rig:rig-1 --limit 100\n",
+	  verb_cert_list },
+	{ "cert", "show", "SERIAL", "one certificate and where it came from", "", verb_cert_show },
+	{ "cert", "pem", "SERIAL", "the certificate itself",
+	  "  example: assayctl cert pem 0100... | openssl x509 -text\n", verb_cert_pem },
+	{ "device", "show", "HASH|ELEMENT", "a device with its whole history", "", verb_device_show },
+	{ "revoke", NULL, "SELECTION --reason REASON --note WHY [--yes]", "revoke or hold certificates",
+	  SELECT_HELP "  --reason R             keyCompromise, superseded, cessationOfOperation, privilegeWithdrawn,\n"
+		      "                         affiliationChanged, unspecified; certificateHold holds\n"
+		      "  example: assayctl revoke --rig rig-7 --reason privilegeWithdrawn --note 'rig stolen' --yes\n",
+	  verb_revoke },
+	{ "release", NULL, "SELECTION --note WHY [--yes]", "end holds", SELECT_HELP, verb_release },
+	{ "requester", "list", "", "rigs, registration authorities, operators and auditors", "", verb_requester_list },
+	{ "requester", "register",
+	  "--kind KIND --name NAME (--cert FILE | --spki-hash HEX) [--names PATTERN] [--labels L] --note WHY",
+	  "give a key rights", "  KIND: rig, ra, operator, auditor, administrator\n", verb_requester_register },
+	{ "requester", "retire", "(SPKI-HASH | --cert FILE) --note WHY", "take a key's rights away", "",
+	  verb_requester_retire },
+	{ "actions", NULL, "[--who WHO] [--limit N]", "what operators did, newest first", "", verb_actions },
+};
+const size_t n_verbs = sizeof(verbs) / sizeof(verbs[0]);
+
+static void describe(FILE *out, const struct verb *verb)
+{
+	(void)fprintf(out, "usage: assayctl [--json] %s%s%s %s\n\n%s\n%s%s", verb->group, verb->name == NULL ? "" : " ",
+		      verb->name == NULL ? "" : verb->name, verb->arguments, verb->what,
+		      verb->help[0] == '\0' ? "" : "\n", verb->help);
+}
+
+static void usage(FILE *out)
+{
+	(void)fputs("usage: assayctl [--json] VERB ...      (assayctl VERB --help tells more)\n\n", out);
+	for (size_t i = 0; i < n_verbs; i++)
+		(void)fprintf(out, "  %-10s %-9s %s\n", verbs[i].group, verbs[i].name == NULL ? "" : verbs[i].name,
+			      verbs[i].what);
+	(void)fputs(
+		"\nReads ASSAY_ADMIN_URL, ASSAY_CACERT, ASSAY_OPERATOR_CERT and ASSAY_OPERATOR_KEY (source a home's "
+		"env).\n"
+		"--json prints what the API says, for programs. Whatever revokes is a dry run until --yes is there.\n",
+		out);
+}
+
+static const struct verb *find(const char *group, const char *name)
+{
+	for (size_t i = 0; i < n_verbs; i++)
+		if (strcmp(verbs[i].group, group) == 0 &&
+		    (verbs[i].name == NULL || (name != NULL && strcmp(verbs[i].name, name) == 0)))
+			return &verbs[i];
+	return NULL;
+}
+
+int usage_of(const char *group, const char *name)
+{
+	const struct verb *verb = find(group, name);
+
+	if (verb != NULL)
+		describe(stderr, verb);
+	return 2;
+}
+
+static bool environment(struct ctl *ctl)
+{
+	const struct {
+		const char *name, **value;
+	} needed[] = {
+		{ "ASSAY_ADMIN_URL", &ctl->url },
+		{ "ASSAY_CACERT", &ctl->cacert },
+		{ "ASSAY_OPERATOR_CERT", &ctl->cert },
+		{ "ASSAY_OPERATOR_KEY", &ctl->key },
+	};
+
+	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
+		*needed[i].value = getenv(needed[i].name);
+		if (*needed[i].value == NULL || **needed[i].value == '\0')
+			return fail("%s is not set: source a home's env, as in: . .assay/env", needed[i].name) == 0;
+	}
+	return true;
+}
+
+static int run(struct ctl *ctl, const struct verb *verb, int argc, char **argv)
+{
+	int status;
+
+	for (int i = 1; i < argc; i++)
+		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+			describe(stdout, verb);
+			return 0;
+		}
+	if (!environment(ctl) || !api_connect(ctl))
+		return 1;
+	status = verb->run(ctl, argc, argv);
+	api_disconnect(ctl);
+	return fflush(stdout) == 0 ? status : fail("standard output cannot be written");
+}
+
+int main(int argc, char **argv)
+{
+	struct ctl ctl = { .colour = isatty(STDOUT_FILENO) == 1 && getenv("NO_COLOR") == NULL };
+	const struct verb *verb;
+	int at = 1, skip;
+
+	curl_global_init(CURL_GLOBAL_DEFAULT);
+	if (at < argc && strcmp(argv[at], "--json") == 0) {
+		ctl.json = true;
+		at++;
+	}
+	if (at < argc && (strcmp(argv[at], "--help") == 0 || strcmp(argv[at], "-h") == 0)) {
+		usage(stdout);
+		return 0;
+	}
+	verb = at < argc ? find(argv[at], at + 1 < argc ? argv[at + 1] : NULL) : NULL;
+	if (verb == NULL) {
+		usage(stderr);
+		return 2;
+	}
+	skip = verb->name == NULL ? at : at + 1;
+	return run(&ctl, verb, argc - skip, argv + skip);
+}

@@ -1,0 +1,208 @@
+/* revoke.c - assayctl revoke and release: always a dry run first; --yes does what it showed. */
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl.h"
+
+#define LIST_PIECE 3000 /* serials in one request: the API takes 64 KiB */
+
+/* What to select by: an option of the same name, with "-" for "_". */
+static const struct {
+	const char *option, *field;
+} selections[] = {
+	{ "serial", "serial" },   { "device", "device" },     { "order", "order" },     { "rig", "rig" },
+	{ "profile", "profile" }, { "batch-ca", "batch_ca" }, { "element", "element" }, { "key-hash", "key_hash" },
+};
+
+struct wish {
+	json_t *select;
+	const char *reason, *note, *file;
+	bool yes;
+};
+
+/* "2026-11-01T00:00:00Z,2026-11-02T00:00:00Z" */
+static json_t *issued(const char *text)
+{
+	const char *comma = strchr(text, ',');
+
+	return comma == NULL ? NULL
+			     : json_pack("{s:{s:s%, s:s}}", "issued", "from", text, (size_t)(comma - text), "until",
+					 comma + 1);
+}
+
+static bool take_option(struct wish *wish, const char *name, const char *value)
+{
+	json_t *select = NULL;
+
+	if (strcmp(name, "reason") == 0)
+		wish->reason = value;
+	else if (strcmp(name, "note") == 0)
+		wish->note = value;
+	else if (strcmp(name, "yes") == 0)
+		wish->yes = true;
+	else if (strcmp(name, "file") == 0)
+		wish->file = value;
+	else if (strcmp(name, "issued-between") == 0 && (select = issued(value)) == NULL)
+		return fail("--issued-between takes FROM,UNTIL, as in 2026-11-01T00:00:00Z,2026-11-02T00:00:00Z") == 0;
+	for (size_t i = 0; i < sizeof(selections) / sizeof(selections[0]); i++)
+		if (strcmp(selections[i].option, name) == 0)
+			select = json_pack("{s:s}", selections[i].field, value);
+	if (select != NULL && wish->select != NULL) {
+		json_decref(select);
+		return fail("select by one thing at a time") == 0;
+	}
+	if (select != NULL)
+		wish->select = select;
+	return true;
+}
+
+static bool read_options(struct wish *wish, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "serial", required_argument, NULL, 0 },
+		{ "device", required_argument, NULL, 0 },
+		{ "order", required_argument, NULL, 0 },
+		{ "rig", required_argument, NULL, 0 },
+		{ "profile", required_argument, NULL, 0 },
+		{ "batch-ca", required_argument, NULL, 0 },
+		{ "element", required_argument, NULL, 0 },
+		{ "key-hash", required_argument, NULL, 0 },
+		{ "issued-between", required_argument, NULL, 0 },
+		{ "file", required_argument, NULL, 0 },
+		{ "reason", required_argument, NULL, 0 },
+		{ "note", required_argument, NULL, 0 },
+		{ "yes", no_argument, NULL, 0 },
+		{ 0 },
+	};
+	int c, at;
+
+	while ((c = getopt_long(argc, argv, "", options, &at)) != -1)
+		if (c != 0 || !take_option(wish, options[at].name, optarg))
+			return false;
+	return optind == argc && (wish->select != NULL) != (wish->file != NULL);
+}
+
+/* One piece of a list; `list` is what the first piece was given. */
+static bool send_piece(struct ctl *ctl, json_t *serials, char list[64])
+{
+	char path[128];
+	json_t *answer;
+
+	(void)snprintf(path, sizeof(path), list[0] == '\0' ? "lists" : "lists/%s", list);
+	answer = api_post(ctl, path, json_pack("{s:O}", "serials", serials));
+	if (answer == NULL)
+		return false;
+	(void)snprintf(list, 64, "%s", text_at(answer, "list"));
+	json_decref(answer);
+	return json_array_clear(serials) == 0;
+}
+
+/* One serial a line, as hex; empty lines and what follows a # are passed over. */
+static json_t *send_file(struct ctl *ctl, const char *path)
+{
+	FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "r");
+	json_t *serials = json_array();
+	char line[256], list[64] = "";
+	bool ok = file != NULL && serials != NULL;
+	long n = 0;
+
+	if (file == NULL)
+		(void)fail("%s cannot be read", path);
+	while (ok && fgets(line, sizeof(line), file) != NULL) {
+		line[strcspn(line, "# \t\r\n")] = '\0';
+		if (line[0] == '\0')
+			continue;
+		ok = json_array_append_new(serials, json_string(line)) == 0;
+		n++;
+		if (ok && json_array_size(serials) == LIST_PIECE)
+			ok = send_piece(ctl, serials, list);
+	}
+	if (ok && json_array_size(serials) > 0)
+		ok = send_piece(ctl, serials, list);
+	if (ok && n == 0)
+		ok = fail("%s: no serials in it", path) == 0;
+	if (file != NULL && file != stdin)
+		(void)fclose(file);
+	json_decref(serials);
+	return ok ? json_pack("{s:s}", "list", list) : NULL;
+}
+
+static void show_plan(const struct ctl *ctl, const json_t *plan, bool done)
+{
+	static const struct column columns[] = {
+		{ "SERIAL", "serial" },   { "STATUS", "status" },       { "PROFILE", "profile" },
+		{ "ELEMENT", "element" }, { "REQUESTER", "requester" }, { "ISSUED", "signed" },
+	};
+	long long n = json_integer_value(json_object_get(plan, "n"));
+	long long already = json_integer_value(json_object_get(plan, "already"));
+	size_t shown = json_array_size(json_object_get(plan, "sample"));
+
+	if (ctl->json) {
+		show_json(plan);
+		return;
+	}
+	if (done) {
+		(void)printf("done: %s changed of %lld certificates by %s, reason %s\n", text_at(plan, "changed"), n,
+			     text_at(plan, "what"), text_at(plan, "reason"));
+		return;
+	}
+	show_table(ctl, json_object_get(plan, "sample"), columns, sizeof(columns) / sizeof(columns[0]));
+	if ((long long)shown < n)
+		(void)printf("... and %lld more\n", n - (long long)shown);
+	(void)printf("\ndry run: %lld certificates by %s, %lld of them need nothing; reason %s\n", n,
+		     text_at(plan, "what"), already, text_at(plan, "reason"));
+}
+
+static int plan_and_do(struct ctl *ctl, struct wish *wish)
+{
+	json_t *plan = api_post(
+		ctl, "revocations",
+		json_pack("{s:o, s:s, s:s}", "select", wish->select, "reason", wish->reason, "note", wish->note));
+	char path[128];
+
+	wish->select = NULL;
+	if (plan == NULL)
+		return 1;
+	if (!wish->yes) {
+		show_plan(ctl, plan, false);
+		if (!ctl->json)
+			(void)puts("nothing was changed; the same command with --yes does it");
+		json_decref(plan);
+		return 0;
+	}
+	(void)snprintf(path, sizeof(path), "revocations/%.64s", text_at(plan, "plan"));
+	json_decref(plan);
+	plan = api_post(ctl, path, json_object());
+	if (plan == NULL)
+		return 1;
+	show_plan(ctl, plan, true);
+	json_decref(plan);
+	return 0;
+}
+
+static int run(struct ctl *ctl, int argc, char **argv, const char *verb, const char *reason)
+{
+	struct wish wish = { .reason = reason };
+	int status;
+
+	if (!read_options(&wish, argc, argv) || wish.note == NULL || wish.reason == NULL) {
+		json_decref(wish.select);
+		return usage_of(verb, NULL);
+	}
+	if (wish.file != NULL)
+		wish.select = send_file(ctl, wish.file);
+	status = wish.select == NULL ? 1 : plan_and_do(ctl, &wish);
+	json_decref(wish.select);
+	return status;
+}
+
+int verb_revoke(struct ctl *ctl, int argc, char **argv)
+{
+	return run(ctl, argc, argv, "revoke", NULL);
+}
+
+int verb_release(struct ctl *ctl, int argc, char **argv)
+{
+	return run(ctl, argc, argv, "release", "removeFromCRL");
+}
