@@ -717,6 +717,27 @@ static void partitions_reach_ten_years_ahead(void **state)
 	assert_int_equal(world_count(world, "select extend_partitions(current_date)"), 0);
 }
 
+/* Else one analysis of the wide rows takes a second of CPU; a partition takes its settings from nobody. */
+static void the_upkeep_of_a_new_partition_is_bounded_like_that_of_the_others(void **state)
+{
+	static const char *const unbounded =
+		"select count(*) from pg_class c left join pg_inherits i on i.inhrelid = c.oid "
+		"where c.relkind = 'r' and coalesce(i.inhparent, c.oid) = any "
+		"('{issuance,signature,claim,device_key,nonce_used,in_use,chain}'::regclass[]) "
+		"and (not coalesce(c.reloptions @> '{autovacuum_analyze_scale_factor=1}', false) "
+		"or exists (select from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 "
+		"and coalesce(a.attstattarget, -1) not between 0 and 10))";
+	struct world *world = *state;
+	long before = world_count(world, "select count(*) from pg_inherits where inhparent = 'issuance'::regclass");
+
+	assert_int_equal(world_count(world, "select extend_partitions(current_date + 3652 + 200)") > 0, 1);
+	assert_int_equal(world_count(world, "select count(*) from pg_inherits where inhparent = 'issuance'::regclass") >
+				 before,
+			 1);
+	assert_int_equal(world_count(world, unbounded), 0);
+	assert_int_equal(world_count(world, "select tune_tables()"), 0);
+}
+
 /* The chain: everything above is in it. */
 
 static int verify(struct world *world, const char *heads, char out[4096])
@@ -829,6 +850,7 @@ int main(void)
 		cmocka_unit_test(nobody_alters_what_is_written),
 		cmocka_unit_test(the_reading_role_may_call_nothing_that_writes),
 		cmocka_unit_test(partitions_reach_ten_years_ahead),
+		cmocka_unit_test(the_upkeep_of_a_new_partition_is_bounded_like_that_of_the_others),
 		cmocka_unit_test(the_chain_covers_every_row_and_alteration_is_found),
 	};
 
