@@ -238,43 +238,95 @@ enum reason issuer_build(const struct issuer *issuer, const struct grant *grant,
 	return REASON_OK;
 }
 
+static enum reason claim_own(struct claims *claims, const struct pubkey *key, enum sig_alg alg, struct blob tbs,
+			     struct blob signature, struct fault *f)
+{
+	claims->n = claims->n_keys = 0;
+	return claims_add(claims,
+			  (struct claim){ .key = key,
+					  .alg = alg,
+					  .form = SIG_FORM_DER,
+					  .message = tbs,
+					  .signature = signature,
+					  .refusal = REASON_TOKEN_AWAY,
+					  .what = "own signature" },
+			  f);
+}
+
 /* A token that signs wrongly is worse than one that is away: nobody may see such a signature. */
+static enum reason own_verdict(enum reason verdict, struct fault *f)
+{
+	return verdict == REASON_OK ? REASON_OK
+				    : fault_set(f, REASON_TOKEN_AWAY, "the signature that was made does not verify");
+}
+
 enum reason signed_verify(const struct pubkey *key, enum sig_alg alg, struct blob tbs, struct blob signature,
 			  struct fault *f)
 {
-	struct claims claims = { 0 };
+	struct claims claims;
 	struct claims *batch[] = { &claims };
 	struct fault verdict = { 0 };
 
-	TRY(claims_add(&claims,
-		       (struct claim){ .key = key,
-				       .alg = alg,
-				       .form = SIG_FORM_DER,
-				       .message = tbs,
-				       .signature = signature,
-				       .refusal = REASON_TOKEN_AWAY,
-				       .what = "own signature" },
-		       f));
+	TRY(claim_own(&claims, key, alg, tbs, signature, f));
 	claims_check(batch, 1, &verdict);
-	if (verdict.reason != REASON_OK)
-		return fault_set(f, REASON_TOKEN_AWAY, "the signature that was made does not verify");
-	return REASON_OK;
+	return own_verdict(verdict.reason, f);
 }
 
-enum reason issuer_sign(const struct issuer *issuer, unsigned slot, struct blob tbs, struct buf *ret_tail,
+enum reason issuer_make(const struct issuer *issuer, unsigned slot, struct blob tbs, struct buf *ret_made,
 			struct fault *f)
 {
-	uint8_t signature[LIMIT_SIGNATURE_BYTES], room[LIMIT_SIGNATURE_BYTES + 64];
-	struct derw w = derw_over(room, sizeof(room));
+	uint8_t signature[LIMIT_SIGNATURE_BYTES];
 	size_t len;
 
 	if (issuer->key == NULL)
 		return fault_set(f, REASON_TOKEN_AWAY, "issuer %s: opened without a token", issuer->name);
 	TRY(hsm_sign(issuer->key, slot, tbs, signature, &len, f));
-	TRY(signed_verify(&issuer->cert.key, issuer->alg, tbs, BLOB(signature, len), f));
-	tbs_tail(&w, issuer->alg, BLOB(signature, len));
-	assert(!w.full);
-	return buf_copy(derw_blob(&w), ret_tail, f);
+	return buf_copy(BLOB(signature, len), ret_made, f);
+}
+
+static enum reason write_tail(const struct unproven *u, struct fault *f)
+{
+	uint8_t room[LIMIT_SIGNATURE_BYTES + 64];
+	struct derw w = derw_over(room, sizeof(room));
+
+	tbs_tail(&w, u->issuer->alg, u->made);
+	if (w.full)
+		return fault_set(f, REASON_INTERNAL, "signature of %zu bytes", u->made.len);
+	return buf_copy(derw_blob(&w), u->ret_tail, f);
+}
+
+void issuer_prove(const struct unproven *batch, size_t n)
+{
+	struct claims claims[ISSUER_PROVE_MAX], *checked[ISSUER_PROVE_MAX] = { NULL };
+	const struct unproven *of[ISSUER_PROVE_MAX];
+	struct fault verdict[ISSUER_PROVE_MAX];
+	size_t n_checked = 0;
+
+	assert(n <= ISSUER_PROVE_MAX);
+	for (size_t i = 0; i < n; i++) {
+		const struct unproven *u = &batch[i];
+
+		of[n_checked] = u;
+		checked[n_checked] = &claims[n_checked];
+		if (claim_own(checked[n_checked], &u->issuer->cert.key, u->issuer->alg, u->tbs, u->made, u->verdict) ==
+		    REASON_OK)
+			n_checked++;
+	}
+	claims_check(checked, n_checked, verdict);
+	for (size_t i = 0; i < n_checked; i++)
+		if (own_verdict(verdict[i].reason, of[i]->verdict) == REASON_OK)
+			of[i]->verdict->reason = write_tail(of[i], of[i]->verdict);
+}
+
+enum reason issuer_sign(const struct issuer *issuer, unsigned slot, struct blob tbs, struct buf *ret_tail,
+			struct fault *f)
+{
+	AUTO(buf_done) struct buf made = { 0 };
+	struct fault verdict = { 0 };
+
+	TRY(issuer_make(issuer, slot, tbs, &made, f));
+	issuer_prove(&(struct unproven){ issuer, tbs, buf_blob(&made), ret_tail, &verdict }, 1);
+	return verdict.reason == REASON_OK ? REASON_OK : fault_set(f, verdict.reason, "%s", verdict.detail);
 }
 
 enum reason signed_assemble(struct blob tbs, struct blob tail, struct buf *ret_der, struct fault *f)

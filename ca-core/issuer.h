@@ -2,7 +2,8 @@
  * issuer.h - an issuing CA: its certificate, its key in the token, its own rules, and the bytes it makes.
  *
  * The order on the line: issuer_check() (the ca's own rules, whatever it was asked), issuer_build() (TBS), the
- * ledger's intent, issuer_sign() (signature, verified before anybody sees it), the ledger's record.
+ * ledger's intent, issuer_sign() or issuer_make() and issuer_prove() (signature, verified before anybody sees it), the
+ * ledger's record.
  *
  * Owns:     issuer_open() reads the certificate; the caller frees with issuer_free().
  * Threads:  read-only after open but for the hourly count, which is atomic.
@@ -76,6 +77,22 @@ MUST_CHECK enum reason issuer_build(const struct issuer *issuer, const struct gr
 /* Signs any to-be-signed bytes (TBS certificate, CRL) and verifies the result; ret_tail is AlgorithmIdentifier || BIT STRING. */
 MUST_CHECK enum reason issuer_sign(const struct issuer *issuer, unsigned slot, struct blob tbs, struct buf *ret_tail,
                                    struct fault *f);
+
+/*
+ * The same in two steps, so that signatures made at different times and in different sessions are verified together.
+ * What issuer_make() gives is no tail yet: only issuer_prove() makes one of it, and only if it verifies.
+ */
+MUST_CHECK enum reason issuer_make(const struct issuer *issuer, unsigned slot, struct blob tbs, struct buf *ret_made,
+                                   struct fault *f);
+
+#define ISSUER_PROVE_MAX 16
+struct unproven {
+	const struct issuer *issuer;
+	struct blob tbs, made;
+	struct buf *ret_tail; /* where the tail goes */
+	struct fault *verdict; /* REASON_OK, or REASON_TOKEN_AWAY for this one alone; nothing is in ret_tail then */
+};
+void issuer_prove(const struct unproven *batch, size_t n); /* 1 to ISSUER_PROVE_MAX */
 
 /* SEQUENCE { tbs, tail }: the certificate (or CRL) itself. */
 MUST_CHECK enum reason signed_assemble(struct blob tbs, struct blob tail, struct buf *ret_der, struct fault *f);

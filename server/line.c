@@ -22,12 +22,13 @@ struct post {
 	struct line *line;
 	struct metrics_station *metrics; /* never NULL */
 	pthread_mutex_t lock;            /* of everything below */
+	unsigned (*most)(void *role);    /* NULL: a thread takes as many as there are */
 	pthread_cond_t some;             /* a job was put, or the post is closing */
 	struct waiting lane[LINE_LANES_MAX];
 	unsigned n_lanes, n_jobs;
 	unsigned turn, credit; /* the lane whose turn it is, and how many jobs it still may take in this round */
 	unsigned n_idle;       /* threads that wait for work */
-	bool waking;           /* one of them has been woken and has not looked yet: it will see what is put meanwhile */
+	bool waking; /* one of them has been woken and has not looked yet: it will see what is put meanwhile */
 	bool closing;
 	unsigned n_threads;
 	struct hand *hands;
@@ -93,7 +94,7 @@ static bool must_wake(struct post *post)
 /* Waits for work; 0 when the post is closing and nothing waits any more. */
 static size_t take_batch(struct post *post, struct job **batch)
 {
-	size_t n = 0;
+	size_t n = 0, most = post->station.batch;
 	bool wake;
 
 	pthread_mutex_lock(&post->lock);
@@ -103,7 +104,9 @@ static size_t take_batch(struct post *post, struct job **batch)
 		post->n_idle--;
 		post->waking = false;
 	}
-	while (post->n_jobs > 0 && n < post->station.batch)
+	if (post->n_jobs > 1 && post->most != NULL)
+		most = post->most(post->line->role);
+	while (post->n_jobs > 0 && n < most)
 		batch[n++] = take_one(post);
 	atomic_store_explicit(&post->metrics->depth, post->n_jobs, memory_order_relaxed);
 	wake = must_wake(post); /* more than one batch holds */
@@ -143,6 +146,15 @@ static void *hand_run(void *arg)
 	}
 	free(batch);
 	return NULL;
+}
+
+void line_share(struct line *line, unsigned station, unsigned (*most)(void *role))
+{
+	struct post *post = &line->posts[station];
+
+	pthread_mutex_lock(&post->lock);
+	post->most = most;
+	pthread_mutex_unlock(&post->lock);
 }
 
 bool line_put(struct line *line, unsigned station, unsigned lane, struct job *job)

@@ -47,6 +47,9 @@ struct line;
 /* Copies the table. */
 MUST_CHECK enum reason line_open(const struct station *stations, size_t n, void *role, struct metrics *metrics,
 				 struct line **ret_line, struct fault *f);
+/* Before the first line_put(): how many one thread of a station takes at present, 1 to `batch`, so that the others find
+ * the rest. Called under the station's lock. */
+void line_share(struct line *line, unsigned station, unsigned (*most)(void *role));
 /* False if the lane is full or the line is closing: the job stays the caller's. */
 MUST_CHECK bool line_put(struct line *line, unsigned station, unsigned lane, struct job *job);
 /* For a station's own thread, at work on a batch: takes what has come meanwhile, up to n, without waiting. */

@@ -21,10 +21,11 @@
 #define LANES_ALL { { "line", 8, CA_LINE_MAX }, { "field", 4, CA_FIELD_MAX }, { "own", 2, CA_OWN_MAX } }
 
 static const struct station ca_line[CA_STATIONS] = {
-	/*              name      work            threads batch     lanes         what an issue has when it leaves */
-	[CA_LEDGER] = { "ledger", station_ledger, 1,      CA_BATCH, LANES_ALL }, /* intent; then certificate: durable */
-	[CA_STATUS] = { "status", station_status, 1,      1,        LANES_ALL }, /* CRL to sign: beside the line       */
-	[CA_SIGN]   = { "sign",   station_sign,   0,      1,        LANES_ALL }, /* signature, checked: back to ledger */
+	/*              name      work            threads batch         lanes      what an issue has when it leaves */
+	[CA_LEDGER] = { "ledger", station_ledger, 1,      CA_BATCH,     LANES_ALL }, /* intent; then certificate: durable */
+	[CA_STATUS] = { "status", station_status, 1,      1,            LANES_ALL }, /* CRL to sign: beside the line       */
+	/* signature, checked: back to ledger */
+	[CA_SIGN]   = { "sign",   station_sign,   0,      CA_SIGN_MOST, LANES_ALL },
 };
 /* sign's threads: token.sessions of the configuration */
 /* clang-format on */
@@ -50,6 +51,7 @@ static enum reason open_room(struct ca *ca, struct fault *f)
 {
 	ca->room = calloc(1, sizeof(*ca->room));
 	inflight_init(&ca->inflight);
+	proving_init(&ca->proving);
 	if (ca->room == NULL)
 		return fault_set(f, REASON_NO_MEMORY, "room of the ledger station");
 	return lull_open(&ca->lull, f);
@@ -60,6 +62,7 @@ static void close_room(struct ca *ca)
 	lull_close(ca->lull);
 	free(ca->room);
 	inflight_done(&ca->inflight);
+	proving_done(&ca->proving);
 }
 
 static enum reason open_token(struct ca *ca, struct fault *f)
@@ -112,7 +115,9 @@ static enum reason open_line(struct ca *ca, struct fault *f)
 
 	memcpy(line, ca_line, sizeof(line));
 	line[CA_SIGN].threads = ca->config->token.sessions;
-	return line_open(line, CA_STATIONS, ca, ca->metrics, &ca->line, f);
+	TRY(line_open(line, CA_STATIONS, ca, ca->metrics, &ca->line, f));
+	line_share(ca->line, CA_SIGN, sign_most);
+	return REASON_OK;
 }
 
 static void close_line(struct ca *ca)

@@ -36,6 +36,8 @@ enum { LANE_LINE, LANE_FIELD, LANE_OWN, LANES };                /* enrolments, r
 #define CA_BATCH_LARGE 128 /* waiting for more than this saves nothing */
 #define CA_COMPANY_MIN 4   /* with fewer to be expected, a commit does not wait for them */
 #define CA_PATIENCE_US 8000 /* how long a commit waits for company while no processor is idle; two commits, 50 ms in all */
+#define CA_SIGN_MOST 32 /* issues that one session takes at once, and for how long it works on them */
+#define CA_SIGN_STRETCH_US 500
 #define CA_POLICIES_MAX 64 /* policies announced to one process: a new one comes with each reload of the ra */
 #define CA_POLICIES_HOURLY 32 /* new ones among them in one hour: each is a row for ever */
 #define CA_PENDING_TRIES 3 /* how often a claim whose intent has just left the line is asked for again */
@@ -75,7 +77,8 @@ struct issue {
 
 	/* from station_sign */
 	bool came_back; /* from there: this time round it is to be recorded */
-	struct buf tail;
+	struct buf made; /* the signature as the token gave it, which nobody has verified */
+	struct buf tail; /* the same, verified */
 	struct fault fault; /* why there is no signature; REASON_OK otherwise */
 
 	/* inflight.c's */
@@ -130,6 +133,13 @@ struct ledger_room {
 	struct signed_row row[CA_BATCH];
 };
 
+/* Signatures that are made and not verified yet: whichever session is the first to look verifies for all. */
+struct proving {
+	pthread_mutex_t lock; /* of what follows */
+	struct job *head, **tail;
+	bool busy; /* a session is at it, and will look again */
+};
+
 struct newsroom;
 struct operations;
 struct watch;
@@ -144,6 +154,7 @@ struct ca {
 	struct ledger_room *room;
 	struct lull *lull;
 	struct inflight inflight;
+	struct proving proving;
 	struct line *line;
 	struct newsroom *news;
 	struct operations *operations; /* operate.h */
@@ -153,6 +164,7 @@ struct ca {
 	atomic_bool token_lost, ledger_ready, preparing, stopping;
 	atomic_uint_fast64_t signatures;
 	_Atomic int64_t signing_since_us[64]; /* per session; 0: idle */
+	_Atomic int64_t sign_us; /* how long the token takes for a signature, as it was lately */
 };
 
 /* ca.c */
@@ -206,6 +218,9 @@ MUST_CHECK enum reason reenrol_complete(struct grant *grant, const struct previo
 void station_ledger(void *role, unsigned thread, struct job **batch, size_t n); /* cycle.c */
 void station_status(void *role, unsigned thread, struct job **batch, size_t n); /* crl.c */
 void station_sign(void *role, unsigned thread, struct job **batch, size_t n);   /* sign.c */
+unsigned sign_most(void *role);                                                 /* for line_share() */
+void proving_init(struct proving *proving);
+void proving_done(struct proving *proving);
 void crl_signed(struct ca *ca, struct issue *issue); /* crl.c: answers with the finished CRL, or the fault */
 
 /* prepare.c: is everything there that an intent needs? Connects, voids leftovers, checks the clock, records policies.

@@ -48,6 +48,7 @@ static void issue_free(struct ca *ca, struct issue *issue)
 	grant_free(issue->grant);
 	buf_done(&issue->previous.tbs);
 	buf_done(&issue->tbs);
+	buf_done(&issue->made);
 	buf_done(&issue->tail);
 	free(issue);
 }

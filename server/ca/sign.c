@@ -1,5 +1,9 @@
 /*
- * sign.c - the second station: one thread a session, one signature at a time, never a barrier.
+ * sign.c - the second station: one thread a session, never a barrier.
+ *
+ * A session makes one signature after the other and leaves them to be verified. The first that finds nobody verifying
+ * does it for all sessions, batch by batch, until none are left; the others are back at the token meanwhile. So a slow
+ * token is never kept waiting, and the faster the token, the larger the batches. Nothing leaves unverified.
  *
  * A token that fails does not come back in this process (PKCS#11 modules do not recover in place): the first failure
  * marks it lost, what is in hand is voided and answered by the ledger station, and the role ends to be started again.
@@ -21,34 +25,136 @@ static void token_failed(struct ca *ca, const struct fault *fault)
 	role_stop(EXIT_FAILURE);
 }
 
+/* How long signatures take, one after the other: a mean that forgets. */
+static void learn(struct ca *ca, int64_t took_us)
+{
+	int64_t mean_us = atomic_load_explicit(&ca->sign_us, memory_order_relaxed);
+
+	if (mean_us > 0)
+		took_us = mean_us + (took_us - mean_us) / 8;
+	atomic_store_explicit(&ca->sign_us, took_us > 1 ? took_us : 1, memory_order_relaxed);
+}
+
+/* Of a token that signs in microseconds one session takes several, rather than wake another thread for each. */
+unsigned sign_most(void *role)
+{
+	const struct ca *ca = role;
+	int64_t sign_us = atomic_load_explicit(&ca->sign_us, memory_order_relaxed);
+
+	if (sign_us == 0 || sign_us >= CA_SIGN_STRETCH_US) /* not known yet, or slow */
+		return 1;
+	return sign_us <= CA_SIGN_STRETCH_US / CA_SIGN_MOST ? CA_SIGN_MOST : (unsigned)(CA_SIGN_STRETCH_US / sign_us);
+}
+
 static enum reason sign(struct ca *ca, struct issue *issue, unsigned slot, struct fault *f)
 {
+	int64_t began_us = clock_mono_us();
 	enum reason reason;
 
 	if (atomic_load(&ca->token_lost))
 		return fault_set(f, REASON_TOKEN_AWAY, "the token failed; the role is being started again");
-	atomic_store(&ca->signing_since_us[slot], clock_mono_us());
-	reason = issuer_sign(issue->issuer, slot, buf_blob(&issue->tbs), &issue->tail, f);
+	atomic_store(&ca->signing_since_us[slot], began_us);
+	reason = issuer_make(issue->issuer, slot, buf_blob(&issue->tbs), &issue->made, f);
 	atomic_store(&ca->signing_since_us[slot], 0);
+	learn(ca, clock_mono_us() - began_us);
 	if (reason == REASON_TOKEN_AWAY || reason == REASON_TOKEN_PIN)
 		token_failed(ca, f);
-	if (reason == REASON_OK)
-		metrics_gauge(ca->metrics, GAUGE_SIGNATURES, (int64_t)(atomic_fetch_add(&ca->signatures, 1) + 1));
 	return reason;
+}
+
+static void leave(struct ca *ca, struct issue *issue)
+{
+	issue->came_back = true;
+	if (issue->kind == ISSUE_CRL)
+		crl_signed(ca, issue);
+	else
+		issue_pass(ca, CA_LEDGER, issue);
+}
+
+/* What does not verify leaves with that fault and without a signature; the rest of the batch goes on. */
+static void prove(struct ca *ca, struct issue *const *issue, size_t n)
+{
+	struct unproven batch[ISSUER_PROVE_MAX];
+	unsigned good = 0;
+
+	for (size_t i = 0; i < n; i++)
+		batch[i] = (struct unproven){ .issuer = issue[i]->issuer,
+					      .tbs = buf_blob(&issue[i]->tbs),
+					      .made = buf_blob(&issue[i]->made),
+					      .ret_tail = &issue[i]->tail,
+					      .verdict = &issue[i]->fault };
+	issuer_prove(batch, n);
+	for (size_t i = 0; i < n; i++) {
+		good += issue[i]->fault.reason == REASON_OK;
+		if (issue[i]->fault.reason == REASON_TOKEN_AWAY)
+			token_failed(ca, &issue[i]->fault);
+	}
+	metrics_gauge(ca->metrics, GAUGE_SIGNATURES, (int64_t)(atomic_fetch_add(&ca->signatures, good) + good));
+	for (size_t i = 0; i < n; i++)
+		leave(ca, issue[i]);
+}
+
+void proving_init(struct proving *proving)
+{
+	pthread_mutex_init(&proving->lock, NULL);
+	proving->tail = &proving->head;
+}
+
+void proving_done(struct proving *proving)
+{
+	pthread_mutex_destroy(&proving->lock);
+}
+
+/* Takes some of those that wait; 0, and the next session that has some is at it, when there are none. */
+static size_t take_made(struct proving *proving, struct issue **ret_issue)
+{
+	size_t n = 0;
+
+	pthread_mutex_lock(&proving->lock);
+	while (proving->head != NULL && n < ISSUER_PROVE_MAX) {
+		ret_issue[n++] = (struct issue *)proving->head;
+		proving->head = proving->head->next;
+	}
+	if (proving->head == NULL)
+		proving->tail = &proving->head;
+	proving->busy = n > 0;
+	pthread_mutex_unlock(&proving->lock);
+	return n;
+}
+
+/* Adds these, in order. True: nobody is at it, so the caller is. */
+static bool put_made(struct proving *proving, struct issue *const *issue, size_t n)
+{
+	bool mine;
+
+	pthread_mutex_lock(&proving->lock);
+	for (size_t i = 0; i < n; i++) {
+		issue[i]->job.next = NULL;
+		*proving->tail = &issue[i]->job;
+		proving->tail = &issue[i]->job.next;
+	}
+	mine = !proving->busy;
+	proving->busy = true;
+	pthread_mutex_unlock(&proving->lock);
+	return mine;
 }
 
 void station_sign(void *role, unsigned thread, struct job **batch, size_t n)
 {
 	struct ca *ca = role;
+	struct issue *made[CA_SIGN_MOST], *some[ISSUER_PROVE_MAX];
+	size_t n_made = 0;
 
 	for (size_t i = 0; i < n; i++) {
 		struct issue *issue = (struct issue *)batch[i];
 
-		(void)!sign(ca, issue, thread, &issue->fault);
-		issue->came_back = true;
-		if (issue->kind == ISSUE_CRL)
-			crl_signed(ca, issue);
+		if (sign(ca, issue, thread, &issue->fault) == REASON_OK)
+			made[n_made++] = issue;
 		else
-			issue_pass(ca, CA_LEDGER, issue);
+			leave(ca, issue);
 	}
+	if (n_made == 0 || !put_made(&ca->proving, made, n_made))
+		return;
+	for (n = take_made(&ca->proving, some); n > 0; n = take_made(&ca->proving, some))
+		prove(ca, some, n);
 }

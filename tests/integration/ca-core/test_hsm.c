@@ -397,6 +397,45 @@ static void believes_no_signature_that_does_not_verify(void **state)
 	hsm_close(hsm);
 }
 
+/* A batch is verified together, and each answers for itself. */
+static void of_a_batch_only_what_does_not_verify_fails(void **state)
+{
+	struct hsm *hsm;
+	struct issuer *issuer = NULL, *other = NULL;
+	struct unproven batch[ISSUER_PROVE_MAX];
+	struct buf made[ISSUER_PROVE_MAX] = { 0 }, tail[ISSUER_PROVE_MAX] = { 0 };
+	struct fault verdict[ISSUER_PROVE_MAX] = { 0 };
+	uint8_t tbs[ISSUER_PROVE_MAX];
+
+	(void)state;
+	hsm = open_hsm(1);
+	issuer = open_issuer(hsm, "p256");
+	other = open_issuer(hsm, "p384");
+	for (unsigned i = 0; i < ISSUER_PROVE_MAX; i++) {
+		const struct issuer *by = i == 3 ? other : issuer;
+
+		tbs[i] = (uint8_t)i;
+		assert_int_equal(issuer_make(by, 0, BLOB(&tbs[i], 1), &made[i], NULL), REASON_OK);
+		batch[i] = (struct unproven){ by, BLOB(&tbs[i], 1), buf_blob(&made[i]), &tail[i], &verdict[i] };
+	}
+	made[5].ptr[made[5].len - 1] ^= 1;
+	batch[7].made.len--;
+	batch[9].tbs = BLOB(&tbs[8], 1); /* a signature over something else */
+	batch[11].issuer = other;
+	issuer_prove(batch, ISSUER_PROVE_MAX);
+	for (unsigned i = 0; i < ISSUER_PROVE_MAX; i++) {
+		bool bad = i == 5 || i == 7 || i == 9 || i == 11;
+
+		assert_int_equal(verdict[i].reason, bad ? REASON_TOKEN_AWAY : REASON_OK);
+		assert_int_equal(tail[i].ptr == NULL, bad);
+		buf_done(&made[i]);
+		buf_done(&tail[i]);
+	}
+	issuer_free(issuer);
+	issuer_free(other);
+	hsm_close(hsm);
+}
+
 static void *sign_one(void *arg)
 {
 	struct signer *signer = arg;
@@ -569,6 +608,7 @@ int main(void)
 		cmocka_unit_test(says_what_is_wrong_with_token_pin_file_and_module),
 		cmocka_unit_test(tries_a_wrong_pin_once_and_says_so),
 		cmocka_unit_test(believes_no_signature_that_does_not_verify),
+		cmocka_unit_test(of_a_batch_only_what_does_not_verify_fails),
 		cmocka_unit_test(keeps_twenty_signatures_outstanding_at_once),
 		cmocka_unit_test(keys_sign_and_do_nothing_else_and_never_leave),
 		cmocka_unit_test(generates_no_key_whose_label_is_taken),

@@ -123,6 +123,39 @@ static void batches_are_one_under_light_load_and_grow_under_load(void **state)
 	free(items);
 }
 
+static unsigned most_of_five(void *role)
+{
+	(void)role;
+	return 5;
+}
+
+/* So that the station's other threads find the rest. */
+static void a_thread_takes_no_more_than_its_share(void **state)
+{
+	const struct station stations[] = { { "gate", work_gate, 1, 64, { { "only", 1, JOBS } } } };
+	struct item items[13] = { 0 };
+	struct plant p;
+	struct line *line;
+
+	(void)state;
+	plant_init(&p);
+	p.held = true;
+	line = open_line(stations, 1, &p, NULL);
+	line_share(line, 0, most_of_five);
+	assert_true(line_put(line, 0, 0, &items[0].job));
+	wait_until_in_hand(&p);
+	for (unsigned i = 1; i < 13; i++)
+		assert_true(line_put(line, 0, 0, &items[i].job));
+	hold(&p, false);
+	line_close(line);
+	assert_int_equal(p.n_done, 13);
+	assert_int_equal(p.n_batches, 4);
+	assert_int_equal(p.batch[1], 5);
+	assert_int_equal(p.batch[2], 5);
+	assert_int_equal(p.batch[3], 2);
+	plant_done(&p);
+}
+
 /* Whatever the batch size, turns go by weight. */
 static void check_weights(unsigned batch_max)
 {
@@ -268,6 +301,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(batches_are_one_under_light_load_and_grow_under_load),
+		cmocka_unit_test(a_thread_takes_no_more_than_its_share),
 		cmocka_unit_test(lanes_take_turns_by_weight),
 		cmocka_unit_test(a_full_lane_refuses_and_another_still_takes),
 		cmocka_unit_test(a_station_at_work_takes_what_has_come_meanwhile),
