@@ -35,6 +35,7 @@ static const struct {
 	[INSPECT_REQUESTERS] = { "select api_requesters($1::text::bigint, $2::text::integer)", 2 },
 	[INSPECT_PLAN] = { "select api_plan(" BYTES(1) ")", 1 },
 	[INSPECT_STATUS] = { "select api_status()", 0 },
+	[INSPECT_AUDIT] = { "select api_audit($1, $2, $3::text::integer)", 3 },
 };
 
 static void drop_notice(void *user, const PGresult *notice)

@@ -77,6 +77,7 @@ enum inspection {
 	INSPECT_REQUESTERS,   /* after, limit */
 	INSPECT_PLAN,         /* id */
 	INSPECT_STATUS,
+	INSPECT_AUDIT, /* table, after, limit */
 	INSPECTIONS
 };
 /*

@@ -24,6 +24,7 @@ static const struct api_route routes[] = {
 	{ "device",          HTTP_GET,  "devices/*",               MAY_READ,     fill_segment,      false, INSPECT_DEVICE,       1, TYPE_JSON },
 	{ "actions",         HTTP_GET,  "actions",                 MAY_READ,     fill_actions,      false, INSPECT_ACTIONS,      3, TYPE_JSON },
 	{ "requesters",      HTTP_GET,  "requesters",              MAY_READ,     fill_requesters,   false, INSPECT_REQUESTERS,   2, TYPE_JSON },
+	{ "audit",           HTTP_GET,  "audit/*",                 MAY_READ,     fill_audit,        false, INSPECT_AUDIT,        3, TYPE_JSON },
 	{ "status",          HTTP_GET,  "status",                  MAY_READ,     NULL,              false, INSPECT_STATUS,       0, TYPE_JSON },
 	{ "plan",            HTTP_POST, "revocations",             MAY_REVOKE,   fill_plan,         true,  INSPECT_PLAN,         1, TYPE_JSON },
 	{ "revoke",          HTTP_POST, "revocations/*",           MAY_REVOKE,   fill_revoke,       true,  INSPECT_PLAN,         1, TYPE_JSON },
@@ -82,7 +83,7 @@ static enum reason find_route(const struct exchange *x, const char *path, struct
 	if (call->route != NULL)
 		return REASON_OK;
 	return call->methods != 0 ? fault_set(f, REASON_HTTP_METHOD, "%.16s %.128s", x->method_name, path)
-		     : fault_set(f, REASON_STATUS_PATH, "%.128s", path);
+				  : fault_set(f, REASON_STATUS_PATH, "%.128s", path);
 }
 
 static enum reason read_body(struct call *call, struct fault *f)

@@ -96,6 +96,7 @@ enum reason fill_certificates(struct call *call, struct fault *f);
 enum reason fill_devices(struct call *call, struct fault *f);
 enum reason fill_actions(struct call *call, struct fault *f);
 enum reason fill_requesters(struct call *call, struct fault *f);
+enum reason fill_audit(struct call *call, struct fault *f);
 enum reason fill_plan(struct call *call, struct fault *f);
 enum reason fill_revoke(struct call *call, struct fault *f);
 enum reason fill_list(struct call *call, struct fault *f);

@@ -105,6 +105,19 @@ static enum reason take_query(struct call *call, const struct query *q, const ch
 	return REASON_OK;
 }
 
+/* The listener leaves escapes as they came (a path is compared as it was sent): in a query they are undone here. */
+static enum reason unescaped(const char *name, const char *value, char out[3 * API_ARG_CHARS + 1], struct fault *f)
+{
+	size_t len = strlen(value);
+
+	if (len > 3 * API_ARG_CHARS)
+		return fault_set(f, REASON_API_FIELD, "%s: must be at most %d characters", name, API_ARG_CHARS);
+	memcpy(out, value, len + 1);
+	if (MHD_http_unescape(out) != strlen(out))
+		return fault_set(f, REASON_API_FIELD, "%s: must be printable ASCII", name);
+	return REASON_OK;
+}
+
 struct queries {
 	struct call *call;
 	const struct query *list;
@@ -116,6 +129,7 @@ struct queries {
 static enum MHD_Result each_query(void *user, enum MHD_ValueKind kind, const char *key, const char *value)
 {
 	struct queries *q = user;
+	char text[3 * API_ARG_CHARS + 1];
 
 	(void)kind;
 	for (size_t i = 0; i < q->n; i++) {
@@ -123,8 +137,8 @@ static enum MHD_Result each_query(void *user, enum MHD_ValueKind kind, const cha
 			continue;
 		if (q->call->has_arg[q->list[i].arg])
 			q->reason = fault_set(q->f, REASON_API_FIELD, "%s: twice", q->list[i].name);
-		else
-			q->reason = take_query(q->call, &q->list[i], value == NULL ? "" : value, q->f);
+		else if ((q->reason = unescaped(key, value == NULL ? "" : value, text, q->f)) == REASON_OK)
+			q->reason = take_query(q->call, &q->list[i], text, q->f);
 		return q->reason == REASON_OK ? MHD_YES : MHD_NO;
 	}
 	q->reason = fault_set(q->f, REASON_API_FIELD, "%.64s: is no field of this query", key);
@@ -187,6 +201,15 @@ enum reason fill_requesters(struct call *call, struct fault *f)
 	static const struct query list[] = { { "after", QUERY_NUMBER, 0 }, { "limit", QUERY_PAGE, 1 } };
 
 	return QUERIES(call, list, f);
+}
+
+enum reason fill_audit(struct call *call, struct fault *f)
+{
+	static const struct query list[] = { { "after", QUERY_TEXT, 1 }, { "limit", QUERY_PAGE, 2 } };
+
+	TRY(QUERIES(call, list, f));
+	call->has_arg[0] = true;
+	return take_plain("path", call->segment, call->arg[0], API_ARG_CHARS, f);
 }
 
 /* Bodies. */

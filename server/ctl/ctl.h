@@ -1,8 +1,8 @@
 /*
  * ctl.h - assayctl: the operator's command. Everything goes through the admin API; nothing here knows the ledger.
  *
- * Files: main.c (verbs), api.c (one HTTPS connection), show.c (tables and JSON), cert.c, revoke.c, registry.c (a file
- * for each group of verbs).
+ * Files: main.c (verbs), api.c (one HTTPS connection), show.c (tables and JSON), cert.c, revoke.c, registry.c,
+ * audit*.c (a file for each group of verbs; audit.h), progress.c.
  *
  * Threads: one.
  * Exit:    0 done; 1 refused or not reachable; 2 usage.
@@ -62,6 +62,8 @@ int verb_requester_list(struct ctl *ctl, int argc, char **argv);
 int verb_requester_register(struct ctl *ctl, int argc, char **argv);
 int verb_requester_retire(struct ctl *ctl, int argc, char **argv);
 int verb_actions(struct ctl *ctl, int argc, char **argv);
+int verb_audit_export(struct ctl *ctl, int argc, char **argv);
+int verb_audit_verify(struct ctl *ctl, int argc, char **argv);
 int verb_status(struct ctl *ctl, int argc, char **argv);
 
 #endif

@@ -40,6 +40,15 @@ const struct verb verbs[] = {
 	  "give a key rights", "  KIND: rig, ra, operator, auditor, administrator\n", verb_requester_register },
 	{ "requester", "retire", "(SPKI-HASH | --cert FILE) --note WHY", "take a key's rights away", "",
 	  verb_requester_retire },
+	{ "audit", "export", "FILE", "take home every chained row of the ledger",
+	  "  Everything up to now, through the admin API, as JSON lines; an auditor's certificate is enough.\n",
+	  verb_audit_export },
+	{ "audit", "verify", "FILE [--heads FILE] [--save-heads FILE]",
+	  "check an export, with no trust in who keeps the ledger",
+	  "  Finds rows that were altered, dropped, added or reordered, and names them. --heads: what an earlier\n"
+	  "  --save-heads kept elsewhere; without it nobody can show that the end was not cut off. Needs no server.\n"
+	  "  example: assayctl audit verify ledger.jsonl --heads last-month.heads --save-heads this-month.heads\n",
+	  verb_audit_verify },
 	{ "actions", NULL, "[--who WHO] [--limit N]", "what operators did, newest first", "", verb_actions },
 };
 const size_t n_verbs = sizeof(verbs) / sizeof(verbs[0]);
@@ -101,6 +110,12 @@ static bool environment(struct ctl *ctl)
 	return true;
 }
 
+/* An auditor checks at home, with no server and no certificate. */
+static bool offline(const struct verb *verb)
+{
+	return verb->run == verb_audit_verify;
+}
+
 static int run(struct ctl *ctl, const struct verb *verb, int argc, char **argv)
 {
 	int status;
@@ -110,7 +125,7 @@ static int run(struct ctl *ctl, const struct verb *verb, int argc, char **argv)
 			describe(stdout, verb);
 			return 0;
 		}
-	if (!environment(ctl) || !api_connect(ctl))
+	if (!offline(verb) && (!environment(ctl) || !api_connect(ctl)))
 		return 1;
 	status = verb->run(ctl, argc, argv);
 	api_disconnect(ctl);

@@ -690,8 +690,10 @@ static void the_reading_role_may_call_nothing_that_writes(void **state)
 		world_sql(world, "select string_agg(proname, ' ' order by proname) from pg_proc where pronamespace = "
 				 "'public'::regnamespace and proowner = 'assay_owner'::regrole and "
 				 "has_function_privilege('assay_read', oid, 'execute')"),
-		"api_actions api_certificate api_certificates api_device api_devices_of api_evidence api_level api_pem "
-		"api_plan api_reason api_requesters api_status api_time certificate crl_entries der_length revoked "
+		"api_actions api_audit api_certificate api_certificates api_device api_devices_of api_evidence "
+		"api_level api_pem "
+		"api_plan api_reason api_requesters api_status api_time audit_print audit_read audit_tables "
+		"certificate crl_entries der_length revoked "
 		"serial_floor");
 	assert_string_equal(
 		world_sql(world, "select string_agg(proname, ' ' order by proname) from pg_proc where pronamespace = "

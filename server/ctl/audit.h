@@ -1,0 +1,63 @@
+/*
+ * audit.h - what an auditor takes home and checks there. Files: audit.c (export), audit_row.c (rows and their leaves),
+ * audit_facts.c (what must follow from what), audit_verify.c (the verdict over an export).
+ *
+ * An export is a file of JSON lines. The first is an object: {"assay_audit": 1, "at": time, "heads": [{node, stream,
+ * seq, hash, at}]}. Each other one is an array: a table's name, then the values of one row in the order in which they
+ * are hashed (columns[] in audit_row.c; sql/README.md, "The chain"): bytes as lower-case hex, times as microseconds
+ * since 2000-01-01 UTC, null for NULL. The chain comes first, then each table in the order of its key. Nothing after
+ * the heads is in it.
+ *
+ * Threads: one.
+ */
+#ifndef ASSAY_CTL_AUDIT_H
+#define ASSAY_CTL_AUDIT_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define AUDIT_HASH 32
+#define AUDIT_COLUMNS_MAX 32
+#define AUDIT_LABEL 160
+
+/* audit_row.c */
+struct audit_table {
+	const char *name;
+	const char *key;                        /* the column that names a row for people */
+	const char *columns[AUDIT_COLUMNS_MAX]; /* "type name", as hashed; NULL ends them */
+};
+extern const struct audit_table audit_tables[];
+extern const size_t n_audit_tables;
+extern const struct audit_table audit_chain; /* the chain itself: no leaf, but columns */
+
+/* One line: values[0] is the table's name. The table, or NULL if the line is no row of a known one with its columns. */
+const struct audit_table *audit_row_table(const json_t *row);
+/* The value of a column, NULL if the table has none of this name; `row` must have passed audit_row_table(). */
+const json_t *audit_value(const struct audit_table *table, const json_t *row, const char *column);
+const char *audit_text(const struct audit_table *table, const json_t *row, const char *column); /* "" for NULL */
+int64_t audit_number(const struct audit_table *table, const json_t *row, const char *column);   /* 0 for NULL */
+bool audit_hash_of(const struct audit_table *table, const json_t *row, const char *column, uint8_t out[AUDIT_HASH]);
+/* SHA-256 of the row in PostgreSQL's binary form; false if a value is not of its column's type. */
+bool audit_leaf(const struct audit_table *table, const json_t *row, uint8_t out[AUDIT_HASH]);
+/* The hash of a row of the chain, over its own contents. */
+bool audit_chain_hash(const json_t *row, uint8_t out[AUDIT_HASH]);
+void audit_label(const struct audit_table *table, const json_t *row, char out[AUDIT_LABEL]); /* "issuance 0151..." */
+bool audit_sha256(const void *bytes, size_t len, uint8_t out[AUDIT_HASH]);
+bool audit_unhex(const char *hex, uint8_t *out, size_t len); /* exactly len bytes */
+
+/* audit_facts.c: small facts, each from one row; sorted and compared when all are there. */
+struct facts;
+struct facts *facts_new(void);
+void facts_free(struct facts *facts); /* accepts NULL */
+/* What the row says; false when short of memory. `at` is where its line begins. */
+bool facts_of_row(struct facts *facts, const struct audit_table *table, const json_t *row, int64_t at);
+/* Calls wrong() for each contradiction with the row that it names. False when short of memory. */
+bool facts_check(struct facts *facts, void (*wrong)(void *user, int64_t at, const char *what), void *user);
+
+/* progress.c: a bar on standard error, if that is a terminal. */
+void progress(const char *what, uint64_t done, uint64_t of);
+void progress_end(void);
+
+#endif

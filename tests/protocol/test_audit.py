@@ -1,0 +1,296 @@
+"""The auditor's walk: an export of the ledger, taken with an auditor's certificate, is checked offline by assayctl.
+
+Each test tampers with a copy of one export as a keeper of the ledger could, and sees it found and named; also one who
+computes every hash anew, whom only heads kept elsewhere betray.
+"""
+
+import copy
+import hashlib
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import element
+import pytest
+from instance import TOP
+
+sys.path.insert(0, str(TOP / "tests" / "integration" / "sql"))
+import verify_chain  # noqa: E402
+
+BUILD = pathlib.Path(os.environ.get("ASSAY_BUILD", TOP / "build"))
+CHAIN = [name for name, _ in verify_chain.CHAIN]
+
+
+def columns(table):
+    return CHAIN if table == "chain" else [name for name, _ in verify_chain.TABLES[table]]
+
+
+class Export:
+    """The lines of an export; rows are lists, the table's name first."""
+
+    def __init__(self, file):
+        self.file = pathlib.Path(file)
+        lines = self.file.read_text().splitlines()
+        self.head, self.rows = json.loads(lines[0]), [json.loads(line) for line in lines[1:]]
+
+    def copy(self, folder):
+        other = copy.deepcopy(self)
+        other.file = folder / "tampered.jsonl"
+        return other
+
+    def of(self, table):
+        return [row for row in self.rows if row[0] == table]
+
+    def commit_of(self, row):
+        at = 1 + columns(row[0]).index("node")
+        return tuple(row[at : at + 3])
+
+    def verify(self, *options):
+        """(exit code, what it says), of the lines as they are now."""
+        self.file.write_text("".join(json.dumps(line) + "\n" for line in [self.head, *self.rows]))
+        done = assayctl("--json", "audit", "verify", self.file, *options)
+        return done.returncode, json.loads(done.stdout)
+
+    def finds(self, *options):
+        code, said = self.verify(*options)
+        assert code == 1 and not said["ok"] and said["findings"], said
+        return said["findings"]
+
+    def passes(self, *options):
+        code, said = self.verify(*options)
+        assert code == 0 and said["ok"] and not said["findings"], said["findings"]
+        return said
+
+    def rehash(self):
+        """What a forger does: every root and hash computed anew, and the export's own heads with them."""
+        leaves = {}
+        for row in self.rows:
+            if row[0] != "chain":
+                leaves.setdefault(self.commit_of(row), []).append(leaf(row))
+        heads = {}
+        for row in sorted(self.of("chain"), key=lambda r: r[1:4]):
+            node, stream, seq, at = row[1], row[2], row[3], row[9]
+            row[4] = heads.get((node, stream), (0, "00" * 32))[1]
+            row[6] = len(leaves.get((node, stream, seq), []))
+            root = hashlib.sha256(b"".join(sorted(leaves.get((node, stream, seq), [])))).digest()
+            row[7] = root.hex()
+            row[8] = hashlib.sha256(verify_chain.record([
+                ("bytea", bytes.fromhex(row[4])), ("text", node.encode()), ("text", stream.encode()), ("int8", seq),
+                ("text", row[5].encode()), ("int4", row[6]), ("bytea", root), ("time", unix_us(at))])).hexdigest()  # fmt: skip
+            heads[node, stream] = (seq, row[8])
+        self.head["heads"] = [
+            {"node": node, "stream": stream, "seq": seq, "hash": digest} for (node, stream), (seq, digest) in heads.items()
+        ]
+
+
+def unix_us(us):
+    return us + verify_chain.POSTGRES_EPOCH_US
+
+
+def leaf(row):
+    fields = {}
+    for (name, kind), value in zip(verify_chain.TABLES[row[0]], row[1:]):
+        if value is not None and kind in ("text", "bytea"):
+            value = bytes.fromhex(value) if kind == "bytea" else value.encode()
+        elif kind == "time":
+            value = unix_us(value)
+        elif kind == "bool":
+            value = "t" if value else "f"
+        fields[name] = value
+    return verify_chain.leaf(row[0], fields)
+
+
+def label(row):
+    """How a row is named in a finding."""
+    key = {"crl_number": "number", "crl_intent": "number"}.get(row[0], columns(row[0])[0])
+    value = row[1 + columns(row[0]).index(key)]
+    return f"{row[0]} {row[1] + ' ' if row[0].startswith('crl_') else ''}{value}"
+
+
+def place(export, row):
+    node, stream, seq = export.commit_of(row)
+    return f"chain {node}/{stream} row {seq}"
+
+
+def assayctl(*arguments, env=None):
+    command = [BUILD / "server" / "assayctl", *map(str, arguments)]
+    return subprocess.run(command, env=env or {}, capture_output=True, text=True, timeout=300)
+
+
+def changed(value):
+    """Another value of the same type."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int):
+        return value - 1
+    if value and all(c in "0123456789abcdef" for c in value) and len(value) % 2 == 0:
+        return value[:-1] + ("0" if value[-1] != "0" else "1")
+    return (value or "") + "x"
+
+
+@pytest.fixture(scope="module")
+def exported(assay, tmp_path_factory):
+    """An export with something in every table, and the heads that its auditor keeps elsewhere."""
+    for _ in range(4):
+        cert, key, _ = assay.enrol()
+    assert assay.admin("operator").revoke({"serial": f"{cert.serial_number:032x}"})["done"]
+    device, cert, key, _ = assay.device()
+    device.reenrol(element.csr(key)).certificate()
+    folder = tmp_path_factory.mktemp("audit")
+    env = {**os.environ, **assay.env,
+           "ASSAY_OPERATOR_CERT": assay.env["ASSAY_AUDITOR_CERT"], "ASSAY_OPERATOR_KEY": assay.env["ASSAY_AUDITOR_KEY"]}  # fmt: skip
+    done = assayctl("audit", "export", folder / "ledger.jsonl", env=env)
+    assert done.returncode == 0, done.stderr
+    done = assayctl("audit", "verify", folder / "ledger.jsonl", "--save-heads", folder / "heads")
+    assert done.returncode == 0, done.stdout
+    export = Export(folder / "ledger.jsonl")
+    export.heads = folder / "heads"
+    return export
+
+
+@pytest.fixture
+def tampered(exported, tmp_path):
+    return exported.copy(tmp_path)
+
+
+def test_an_export_verifies_and_says_what_is_not_proven(exported):
+    said = exported.passes()
+    assert said["rows"] == len(exported.rows) - len(exported.of("chain")) and said["commits"] == len(exported.of("chain"))
+    assert any("--heads" in text for text in said["unproven"])
+    assert exported.passes("--heads", exported.heads)["unproven"] == []
+    assert {row[0] for row in exported.rows} >= {
+        "chain", "issuance", "signature", "revocation", "requester", "policy", "ceremony", "crl_number", "crl_intent",
+        "operator_action"}  # fmt: skip
+
+
+def test_the_export_is_what_the_ledger_holds(assay, exported):
+    last = exported.of("issuance")[-1]
+    assert assay.sql(f"select encode(tbs, 'hex') from issuance where serial = '\\x{last[1]}'").strip() == last[-1]
+    assert assay.issuances() >= len(exported.of("issuance"))
+
+
+def test_every_altered_value_of_every_table_is_found_and_its_row_named(exported, tampered):
+    for table in sorted({row[0] for row in exported.rows} - {"chain"}):
+        row = tampered.of(table)[-1]
+        for i, name in enumerate(columns(table), 1):
+            before, row[i] = row[i], changed(row[i])
+            found = tampered.finds()
+            if name not in ("node", "stream", "seq"):  # then the row is named at the commit it claims
+                where = place(tampered, row)
+                assert any(text.startswith("altered: ") and where in text and label(row)[:60] in text for text in found) or (
+                    len([r for r in tampered.rows if r[0] != "chain" and tampered.commit_of(r) == tampered.commit_of(row)]) > 3
+                    and any(where in text for text in found)
+                ), (table, name, found)
+            row[i] = before
+    tampered.passes()
+
+
+def test_every_altered_value_of_the_chain_is_found(exported, tampered):
+    row = tampered.of("chain")[-1]
+    where = place(tampered, row)
+    for i in range(1, len(row)):
+        before, row[i] = row[i], changed(row[i])
+        assert any("chain" in text for text in tampered.finds()), CHAIN[i - 1]
+        row[i] = before
+        assert where == place(tampered, row)
+    tampered.passes()
+
+
+def test_a_dropped_row_of_each_table_is_found_and_its_commit_named(exported, tampered):
+    everything = list(tampered.rows)
+    for table in sorted({row[0] for row in everything}):
+        row = next(r for r in everything if r[0] == table)
+        tampered.rows = [r for r in everything if r is not row]
+        found = tampered.finds()
+        assert any(text.startswith("dropped: ") and (place(tampered, row) in text or "is missing" in text) for text in found), found
+
+
+def test_an_added_row_is_found_and_named(exported, tampered):
+    row = list(tampered.of("signature")[-1])
+    row[1] = "01ffff" + row[1][6:]
+    tampered.rows.insert(tampered.rows.index(tampered.of("signature")[-1]) + 1, row)
+    found = tampered.finds()
+    assert any(text.startswith("added: " + place(tampered, row)) and label(row) in text for text in found), found
+    assert f"contradiction: {label(row)} is signed without an intent" in found
+
+
+def test_rows_in_another_order_are_found(exported, tampered):
+    for table in ("chain", "issuance", "operator_action"):
+        first, second = (tampered.rows.index(row) for row in tampered.of(table)[:2])
+        rows = list(tampered.rows)
+        tampered.rows[first], tampered.rows[second] = rows[second], rows[first]
+        found = tampered.finds()
+        assert any(text.startswith("reordered: ") for text in found), found
+        tampered.rows = rows
+
+
+def test_rows_moved_to_another_commit_are_found(exported, tampered):
+    one, other = tampered.of("signature")[:1] + tampered.of("signature")[-1:]
+    assert tampered.commit_of(one) != tampered.commit_of(other)
+    one[2:6], other[2:6] = other[2:6], one[2:6]
+    found = tampered.finds()
+    for row in (one, other):
+        assert any(text.startswith("altered: " + place(tampered, row)) for text in found), found
+
+
+def test_a_chain_computed_anew_is_betrayed_by_heads_kept_elsewhere(exported, tampered):
+    row = tampered.of("operator_action")[0]
+    row[1 + columns("operator_action").index("who")] = "operator:somebody-else"
+    tampered.rehash()
+    assert any("--heads" in text for text in tampered.passes()["unproven"])
+    node, stream, _ = tampered.commit_of(row)
+    found = tampered.finds("--heads", exported.heads)
+    assert [text for text in found if text.startswith(f"forged: chain {node}/{stream} row ")], found
+
+
+def test_a_tail_that_was_cut_is_found_by_heads_kept_elsewhere(exported, tampered):
+    last = tampered.commit_of(tampered.of("operator_action")[-1])
+    tampered.rows = [row for row in tampered.rows if tampered.commit_of(row) != last]
+    assert any(text.startswith(f"dropped: chain {last[0]}/{last[1]} row {last[2]}") for text in tampered.finds())
+    tampered.rehash()
+    tampered.passes()
+    found = tampered.finds("--heads", exported.heads)
+    assert any(text.startswith(f"dropped: chain {last[0]}/{last[1]} row {last[2]}: was the head when it was kept") for text in found), found
+
+
+def test_what_cannot_follow_is_found_even_if_every_hash_fits(exported, tampered):
+    """A ledger that lies from the start: its hashes are right, its rows contradict each other."""
+    intent = tampered.of("issuance")[-1]
+    tampered.rows.remove(intent)
+    tampered.rehash()
+    assert f"contradiction: signature {intent[1]} is signed without an intent" in tampered.finds()
+
+    tampered.rows.insert(tampered.rows.index(tampered.of("issuance")[-1]) + 1, intent)
+    other = tampered.of("issuance")[-2]
+    key = 1 + columns("issuance").index("key_hash")
+    intent[key] = other[key]
+    tampered.rehash()
+    assert any("gives a key of one element to another" in text for text in tampered.finds())
+
+
+def test_an_old_head_proves_what_came_before_it_only(exported, tampered):
+    node, stream, seq = tampered.commit_of(tampered.of("chain")[-1])
+    heads = tampered.file.with_name("old-heads")
+    row = next(r for r in tampered.of("chain") if r[1:3] == [node, stream])
+    heads.write_text(f"{node} {stream} {row[3]} {row[8]}\n")
+    said = tampered.passes("--heads", heads)
+    if seq > 1:
+        assert any(f"{node}/{stream}: rows 2 to {seq}" in text for text in said["unproven"]), said
+
+
+def test_refuses_what_is_no_export(tmp_path):
+    for text in ("", "{}\n", "[]\n", '{"assay_audit":1}\n["issuance"]\n', "\x00\n"):
+        (tmp_path / "x").write_text(text)
+        done = assayctl("audit", "verify", tmp_path / "x")
+        assert done.returncode == 1 and done.stderr == "", (text, done)
+
+
+def test_the_pages_of_the_api_refuse_what_is_none_of_them(assay):
+    auditor = assay.admin("auditor")
+    assert auditor.get("audit/chain", after="owner/sql/1", limit=1).json["rows"][0][:3] == ["owner", "sql", 2]
+    for path in ("audit/nothing", "audit/schema_version", "audit/chain?after=x", "audit/chain?limit=501", "audit/chain?after=a/b/c",
+                 "audit/issuance?after=zz", "audit/issuance?after=01%00", "audit/revocation?after=1%27", "audit/chain?offset=1"):  # fmt: skip
+        answer = auditor.get(path)
+        assert (answer.status, answer.reason) == (400, "api_field"), (path, answer.body)
