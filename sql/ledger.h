@@ -41,6 +41,11 @@ void ledger_close(struct ledger *ledger); /* accepts NULL */
 /* Connects if needed and checks schema version and anchor. */
 MUST_CHECK enum reason ledger_ready(struct ledger *ledger, struct fault *f);
 
+/* From the next connection on, commits that revoke or register, on whatever node, end ledger_wait(). */
+void ledger_listen(struct ledger *ledger);
+/* Waits for such a commit, for wake_fd to be readable, or for the time; may end early. Without a connection: the latter two. */
+void ledger_wait(struct ledger *ledger, int wake_fd, int timeout_ms);
+
 /* After REASON_LEDGER_BEHIND: the chain row that is not there; else 0. */
 uint64_t ledger_missing_row(const struct ledger *ledger);
 

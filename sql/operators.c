@@ -42,7 +42,7 @@ static enum reason no_list(enum reason reason, struct fault *f)
 					       : reason;
 }
 
-enum reason ledger_plan_list(struct ledger *ledger, const uint8_t id[PLAN_BYTES], const char *who,
+enum reason ledger_plan_list(struct ledger *ledger, const uint8_t id[PLAN_BYTES], const char *who, bool adds,
 			     const struct blob *serials, size_t n, uint64_t *ret_n, struct fault *f)
 {
 	AUTO(params_done) struct params params = { 0 };
@@ -54,6 +54,7 @@ enum reason ledger_plan_list(struct ledger *ledger, const uint8_t id[PLAN_BYTES]
 	param_array(&params, PG_BYTEA, n);
 	for (size_t i = 0; i < n; i++)
 		array_bytea(&params, serials[i]);
+	param_int8(&params, adds);
 	TRY(no_list(session_call(ledger, STMT_PLAN_LIST, &params, &result, f), f));
 	*ret_n = (uint64_t)result_int(result, 0, 0);
 	return REASON_OK;
@@ -108,6 +109,7 @@ enum reason ledger_plan_do(struct ledger *ledger, struct plan_piece *piece, stru
 	param_int8(&params, (int64_t)piece->lifetime_s);
 	param_int8(&params, (int64_t)piece->two_above);
 	param_int8(&params, piece->max);
+	piece->sent = true;
 	TRY(session_call(ledger, STMT_PLAN_DO, &params, &result, f));
 	TRY(fault_of(result, 0, 1, f));
 	piece->action = (uint64_t)result_int(result, 0, 2);

@@ -21,9 +21,9 @@ MUST_CHECK enum reason ledger_note(struct ledger *ledger, const struct action_no
 				   uint64_t *ret_first, struct fault *f);
 
 #define PLAN_BYTES 16
-/* Adds serials to a list, beginning it if there is none with this id; ret_n: how many it has. REASON_PLAN_UNKNOWN if it
- * is another's, or closed. */
-MUST_CHECK enum reason ledger_plan_list(struct ledger *ledger, const uint8_t id[PLAN_BYTES], const char *who,
+/* Begins a list, or adds to one; ret_n: how many serials it has. REASON_PLAN_UNKNOWN if there is none to add to that is
+ * open and theirs. */
+MUST_CHECK enum reason ledger_plan_list(struct ledger *ledger, const uint8_t id[PLAN_BYTES], const char *who, bool adds,
 					const struct blob *serials, size_t n, uint64_t *ret_n, struct fault *f);
 
 /* A dry run. `by` as plan_select() in the migrations names it; from_s, until_s: 0 for none. */
@@ -43,6 +43,7 @@ struct plan_piece {
 	uint64_t lifetime_s, two_above; /* more certificates than this need a second operator */
 	uint32_t max;                   /* certificates in this piece */
 	uint64_t action, n, changed;    /* out */
+	bool sent;                      /* out, also of a failure: whether it may have been done */
 	bool more;                      /* out: call again */
 };
 MUST_CHECK enum reason ledger_plan_do(struct ledger *ledger, struct plan_piece *piece, struct fault *f);

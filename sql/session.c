@@ -52,7 +52,7 @@ static const struct {
 			      "select hash from crl_intend(" CHAIN_TYPES ", $5::text, $6::bigint, $7::bytea)" },
 	[STMT_NOTE] = { "operate_note", "select number, hash from operate_note(" CHAIN_TYPES
 					", $5::text[], $6::text[], $7::text[], $8::text[], $9::text[])" },
-	[STMT_PLAN_LIST] = { "plan_list", "select plan_list($1::bytea, $2::text, $3::bytea[])" },
+	[STMT_PLAN_LIST] = { "plan_list", "select plan_list($1::bytea, $2::text, $3::bytea[], $4::bigint <> 0)" },
 	[STMT_PLAN_MAKE] = { "plan_make",
 			     "select n, already from plan_make($1::bytea, $2::text, $3::text, $4::text, "
 			     "to_timestamp(nullif($5::bigint, 0)), to_timestamp(nullif($6::bigint, 0)), "
@@ -511,6 +511,20 @@ static void drop_notice(void *user, const PGresult *notice)
 	(void)notice;
 }
 
+static enum reason listen_to_news(struct ledger *ledger, struct fault *f)
+{
+	AUTO(result_freep) PGresult *result = NULL;
+	char line[160];
+
+	if (!ledger->listens)
+		return REASON_OK;
+	result = PQexec(ledger->conn, "listen assay_news");
+	return PQresultStatus(result) == PGRES_COMMAND_OK
+		       ? REASON_OK
+		       : fault_set(f, REASON_LEDGER_AWAY, "listen: %s",
+				   first_line(PQerrorMessage(ledger->conn), line));
+}
+
 static enum reason set_up(struct ledger *ledger, bool several, struct fault *f)
 {
 	AUTO(result_freep) PGresult *result = PQexec(ledger->conn, session_setup);
@@ -524,6 +538,7 @@ static enum reason set_up(struct ledger *ledger, bool several, struct fault *f)
 		TRY(find_position(ledger, &ledger->track[i], f));
 	}
 	TRY(find_others(ledger, f));
+	TRY(listen_to_news(ledger, f));
 	return void_lost(ledger, f);
 }
 
@@ -574,4 +589,37 @@ enum reason session_ready(struct ledger *ledger, struct fault *f)
 	if (ledger->behind)
 		return fault_set(f, REASON_LEDGER_BEHIND, "%s", ledger->behind_fault.detail);
 	return reason;
+}
+
+void ledger_listen(struct ledger *ledger)
+{
+	ledger->listens = true;
+	session_close(ledger);
+}
+
+/* Notices that have come; whoever is told looks for itself, so that one stands for all. */
+static bool take_notices(struct ledger *ledger)
+{
+	bool some = false;
+	PGnotify *notice;
+
+	while (ledger->conn != NULL && (notice = PQnotifies(ledger->conn)) != NULL) {
+		PQfreemem(notice);
+		some = true;
+	}
+	return some;
+}
+
+void ledger_wait(struct ledger *ledger, int wake_fd, int timeout_ms)
+{
+	struct pollfd waiting[2] = { { .fd = wake_fd, .events = POLLIN }, { .fd = -1, .events = POLLIN } };
+
+	if (take_notices(ledger)) /* they came with the answers of what was asked last */
+		return;
+	if (ledger->conn != NULL)
+		waiting[1].fd = PQsocket(ledger->conn);
+	if (poll(waiting, 2, timeout_ms) > 0 && waiting[1].revents != 0) {
+		(void)!PQconsumeInput(ledger->conn); /* it is over: the next call finds that out */
+		(void)take_notices(ledger);
+	}
 }

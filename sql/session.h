@@ -13,7 +13,7 @@
 #include "ledger.h"
 #include "pgarray.h"
 
-#define LEDGER_SCHEMA 13    /* the newest migration that this code needs */
+#define LEDGER_SCHEMA 14    /* the newest migration that this code needs */
 #define CHAIN_NAME_CHARS 32 /* as table chain checks it */
 
 /* Every statement Assay sends; values travel only as parameters. */
@@ -62,6 +62,7 @@ struct ledger {
 	unsigned retry_window_s;
 	PGconn *conn; /* NULL: away */
 	bool prepared[STMT_COUNT];
+	bool listens;     /* to what other nodes revoke and register */
 	int64_t tried_us; /* last attempt to connect */
 	bool behind;      /* sticky */
 	uint64_t missing_row;

@@ -35,10 +35,10 @@ struct api_route {
 	unsigned method;  /* HTTP_GET, HTTP_POST */
 	const char *path; /* below /v1/; a "*" is one segment */
 	unsigned rights;
-	/* What the request says, into call->ask and call->arg; NULL: nothing. */
+	/* What the request says, into call->ask and call->arg. */
 	enum reason (*fill)(struct call *call, struct fault *f);
 	bool acts;                  /* the ca is asked with call->ask */
-	enum inspection inspection; /* what the answer is read from; INSPECTIONS: nothing */
+	enum inspection inspection; /* what the answer is read from; INSPECTIONS: what the ca said, or openapi.json */
 	size_t n_args;
 	const char *type; /* of the answer */
 };
@@ -84,6 +84,9 @@ void api_frame(struct api *api, const struct frame *frame); /* FRAME_OPERATED, F
 void api_down(struct api *api);                             /* the ca is gone */
 void api_expire(struct api *api, int64_t now_us);
 
+extern const unsigned char openapi_json[]; /* openapi.json, put in by CMake */
+extern const size_t openapi_json_len;
+
 /* asking.c: false when the ca is away or its queue full: the call stays the caller's. */
 MUST_CHECK bool asking_send(struct call *call, const struct operate *what);
 /* The call goes on with what the ca said. */
@@ -91,6 +94,7 @@ void call_operated(struct call *call, const struct operated *operated);
 void call_refused(struct call *call, const struct fault *fault);
 
 /* api_fill.c: one function for each kind of request. */
+enum reason fill_nothing(struct call *call, struct fault *f);
 enum reason fill_segment(struct call *call, struct fault *f);
 enum reason fill_certificates(struct call *call, struct fault *f);
 enum reason fill_devices(struct call *call, struct fault *f);

@@ -159,6 +159,11 @@ static enum reason read_queries(struct call *call, const struct query *list, siz
 
 #define QUERIES(call, list, f) read_queries(call, list, sizeof(list) / sizeof(list[0]), f)
 
+enum reason fill_nothing(struct call *call, struct fault *f)
+{
+	return read_queries(call, NULL, 0, f);
+}
+
 enum reason fill_segment(struct call *call, struct fault *f)
 {
 	TRY(read_queries(call, NULL, 0, f));
@@ -325,6 +330,11 @@ static enum reason take_select(struct call *call, const char *name, const json_t
 		if (strcmp(by[i].name, key) != 0)
 			continue;
 		call->ask.by = by[i].by;
+		if (by[i].by == SELECT_BATCH_CA)
+			return fault_set(
+				f, REASON_API_FIELD,
+				"batch_ca: the ledger does not record batch CAs; select by element, rig, order "
+				"or issuing time, or give a list");
 		if (by[i].by == SELECT_ISSUED)
 			return take_issued(call, json_object_get(value, key), f);
 		TRY(text_of(key, json_object_get(value, key), &text, f));
@@ -339,8 +349,8 @@ static enum reason take_select(struct call *call, const char *name, const json_t
 			       : fault_set(f, REASON_API_FIELD, "list: must be what POST lists gave");
 	}
 	return fault_set(f, REASON_API_FIELD,
-			 "%s.%.32s: select by serial, device, order, rig, profile, batch_ca, element, "
-			 "key_hash, issued or list",
+			 "%s.%.32s: select by serial, device, order, rig, profile, element, key_hash, issued "
+			 "or list",
 			 name, key);
 }
 
@@ -411,7 +421,10 @@ enum reason fill_list(struct call *call, struct fault *f)
 
 	call->ask.op = OPERATE_LIST;
 	TRY(FIELDS(call, fields, f));
-	return call->segment[0] == '\0' ? new_plan(call, f) : plan_in_path(call, f);
+	if (call->segment[0] == '\0')
+		return new_plan(call, f);
+	call->ask.by = SELECT_LIST;
+	return plan_in_path(call, f);
 }
 
 static enum reason take_kind(struct call *call, const char *name, const json_t *value, struct fault *f)

@@ -1,14 +1,17 @@
 /*
  * news.c - pushes what the other roles have to know: who is revoked, who is registered.
  *
- * One thread with a connection to the ledger of its own asks five times a second and sends to every subscriber what
- * came after what it has had; a new one starts from nothing. An empty frame says "nothing new". While the ledger is
- * away nothing is sent at all, so that views grow stale and their roles refuse rather than guess.
+ * One thread with a connection to the ledger of its own asks at once when the ledger tells of a commit that revokes or
+ * registers (LISTEN, on whatever node it was), and five times a second beside that, so that nothing hangs on a notice.
+ * It sends to every subscriber what came after what it has had; a new one starts from nothing. An empty frame says
+ * "nothing new". While the ledger is away nothing is sent at all, so that views grow stale and their roles refuse
+ * rather than guess.
  */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "ca/ca.h"
@@ -28,11 +31,16 @@ struct newsroom {
 	struct ca *ca;
 	struct ledger *ledger;
 	pthread_t thread;
+	int woken; /* eventfd: a new subscriber, a poke, the end */
+	atomic_bool stop;
 	pthread_mutex_t lock; /* of the rest */
-	pthread_cond_t woken;
-	bool stop, poked;
 	struct subscriber subscriber[SUBSCRIBERS_MAX];
 };
+
+void news_poke(struct newsroom *news)
+{
+	(void)!eventfd_write(news->woken, 1);
+}
 
 void news_subscribe(struct newsroom *news, struct channel *channel)
 {
@@ -40,19 +48,10 @@ void news_subscribe(struct newsroom *news, struct channel *channel)
 	for (unsigned i = 0; i < SUBSCRIBERS_MAX; i++)
 		if (news->subscriber[i].channel == NULL) {
 			news->subscriber[i] = (struct subscriber){ .channel = channel_ref(channel) };
-			news->poked = true;
 			break;
 		}
-	pthread_cond_signal(&news->woken);
 	pthread_mutex_unlock(&news->lock);
-}
-
-void news_poke(struct newsroom *news)
-{
-	pthread_mutex_lock(&news->lock);
-	news->poked = true;
-	pthread_cond_signal(&news->woken);
-	pthread_mutex_unlock(&news->lock);
+	news_poke(news);
 }
 
 void news_unsubscribe(struct newsroom *news, struct channel *channel)
@@ -171,28 +170,13 @@ static void tick(struct newsroom *news, bool *up)
 	nudge(news->ca);
 }
 
-static void next_tick(struct timespec *at)
-{
-	clock_gettime(CLOCK_MONOTONIC, at);
-	at->tv_nsec += TICK_MS * 1000000L;
-	at->tv_sec += at->tv_nsec / 1000000000L;
-	at->tv_nsec %= 1000000000L;
-}
-
 static bool wait_tick(struct newsroom *news)
 {
-	struct timespec until;
-	bool go_on;
+	eventfd_t pokes;
 
-	next_tick(&until);
-	pthread_mutex_lock(&news->lock);
-	while (!news->stop && !news->poked)
-		if (pthread_cond_timedwait(&news->woken, &news->lock, &until) != 0)
-			break;
-	news->poked = false;
-	go_on = !news->stop;
-	pthread_mutex_unlock(&news->lock);
-	return go_on;
+	ledger_wait(news->ledger, news->woken, TICK_MS);
+	(void)!eventfd_read(news->woken, &pokes);
+	return !atomic_load(&news->stop);
 }
 
 static void *news_run(void *arg)
@@ -210,7 +194,8 @@ static void news_free(struct newsroom *news)
 {
 	ledger_close(news->ledger);
 	pthread_mutex_destroy(&news->lock);
-	pthread_cond_destroy(&news->woken);
+	if (news->woken >= 0)
+		(void)close(news->woken);
 	free(news);
 }
 
@@ -219,16 +204,12 @@ AUTO_FREE(struct newsroom, news_freep, news_free)
 static struct newsroom *news_new(struct ca *ca)
 {
 	struct newsroom *news = calloc(1, sizeof(*news));
-	pthread_condattr_t attr;
 
 	if (news == NULL)
 		return NULL;
 	news->ca = ca;
+	news->woken = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	pthread_mutex_init(&news->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&news->woken, &attr);
-	pthread_condattr_destroy(&attr);
 	return news;
 }
 
@@ -236,9 +217,10 @@ enum reason news_open(struct ca *ca, struct newsroom **ret_news, struct fault *f
 {
 	AUTO(news_freep) struct newsroom *news = news_new(ca);
 
-	if (news == NULL)
+	if (news == NULL || news->woken < 0)
 		return fault_set(f, REASON_NO_MEMORY, "news");
 	TRY(ca_ledger(ca->config, "view", &news->ledger, f));
+	ledger_listen(news->ledger);
 	if (pthread_create(&news->thread, NULL, news_run, news) != 0)
 		return fault_set(f, REASON_NO_MEMORY, "thread of the news");
 	*ret_news = TAKE(news);
@@ -249,10 +231,8 @@ void news_close(struct newsroom *news)
 {
 	if (news == NULL)
 		return;
-	pthread_mutex_lock(&news->lock);
-	news->stop = true;
-	pthread_cond_signal(&news->woken);
-	pthread_mutex_unlock(&news->lock);
+	atomic_store(&news->stop, true);
+	news_poke(news);
 	pthread_join(news->thread, NULL);
 	for (unsigned i = 0; i < SUBSCRIBERS_MAX; i++)
 		channel_unref(news->subscriber[i].channel);

@@ -3,10 +3,12 @@
  *
  * A line of its own, on a ledger stream of its own, so that nothing an operator does holds up a certificate. A plan of
  * a hundred thousand goes piece by piece, each piece one commit, and lets every other call pass between two of them.
- * What was begun and cut off by a crash is completed at the next start: its operator_action says that it was ordered.
+ * Who asked for it is told after PATIENCE_US that it is under way, and it goes on alone. What was begun and cut off, by
+ * a crash or because the ledger went away, is completed: its operator_action says that it was ordered.
  */
 #include "ca/operate.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -19,21 +21,27 @@
 
 #define PIECE 1000 /* certificates in one commit: some tens of milliseconds */
 #define BATCH 64
-#define AGAIN_MS 200 /* the ledger is away: look again */
+#define AGAIN_MS 200        /* the ledger is away: look again */
+#define PATIENCE_US 2000000 /* an answer that long in coming says how far it is */
 
 enum { LANE_CALLS, LANE_PIECES };
 
 struct operation {
 	struct job job;        /* first */
-	struct channel *asker; /* NULL: a plan that an earlier process began */
+	struct channel *asker; /* NULL: nobody waits any more */
 	uint64_t frame_id;
 	struct operate ask;
+	int64_t came_us;
+	bool looks; /* for plans that were begun and cut off: ask is the plan it found last */
+	bool begun; /* its plan: some of it is in the ledger */
+	uint64_t changed, n;
 };
 
 struct operations {
 	struct ca *ca;
 	struct ledger *ledger;
 	struct line *line;
+	bool looking; /* an operation that looks is in the line; of its thread */
 };
 
 static void operation_free(struct operation *op)
@@ -43,29 +51,48 @@ static void operation_free(struct operation *op)
 	free(op);
 }
 
-static void answer(struct operation *op, const struct operated *done)
+/* Nobody waits for more than one answer. */
+static void tell(struct operation *op, const struct operated *done)
 {
 	AUTO(buf_done) struct buf body = { 0 };
 	struct fault f;
 
 	if (op->asker == NULL)
-		log_event(LOG_INFO, "revocation_completed", "who", LOG_STR, op->ask.who, "reason", LOG_STR,
-			  reason_info(done->reason)->name, "changed", LOG_INT, (int64_t)done->n, NULL);
-	else if (operated_encode(done, &body, &f) != REASON_OK)
+		return;
+	if (operated_encode(done, &body, &f) != REASON_OK)
 		log_fault(LOG_ERROR, "operated", &f);
 	else
 		(void)!channel_send(op->asker, FRAME_OPERATED, op->frame_id, buf_blob(&body)); /* down: it asks again */
+	channel_unref(op->asker);
+	op->asker = NULL;
+}
+
+static void answer(struct operation *op, const struct operated *done)
+{
+	tell(op, done);
 	operation_free(op);
 }
 
+static void tell_fault(struct operation *op, enum reason reason, const char *detail)
+{
+	struct operated done = { .reason = reason };
+
+	snprintf(done.detail, sizeof(done.detail), "%s", detail);
+	tell(op, &done);
+}
+
+/* What a part of ours says of itself is for the log; the operator reads what became of the call. */
 static void refuse(struct operation *op, const struct fault *fault)
 {
-	struct operated done = { .reason = fault->reason };
+	bool theirs = reason_info(fault->reason)->class == REASON_CLASS_CLIENT ||
+		      reason_info(fault->reason)->class == REASON_CLASS_AUTH;
 
-	memcpy(done.detail, fault->detail,
-	       sizeof(done.detail) < sizeof(fault->detail) ? sizeof(done.detail) : sizeof(fault->detail));
-	done.detail[sizeof(done.detail) - 1] = '\0';
-	answer(op, &done);
+	if (!theirs)
+		log_event(LOG_WARN, "operation_failed", "who", LOG_STR, op->ask.who, "call", LOG_STR, op->ask.call,
+			  "request", LOG_STR, op->ask.request, "reason", LOG_STR, reason_info(fault->reason)->name,
+			  "detail", LOG_STR, fault->detail, NULL);
+	tell_fault(op, fault->reason, theirs ? fault->detail : "nothing was changed");
+	operation_free(op);
 }
 
 /* Notes of a batch go into one commit. */
@@ -113,7 +140,8 @@ static enum reason do_list(struct operations *all, struct operation *op, struct 
 
 	TRY(read_serials(buf_blob(&op->ask.serials), serials, &n, f));
 	memcpy(done->plan, op->ask.plan, sizeof(done->plan));
-	return ledger_plan_list(all->ledger, op->ask.plan, op->ask.who, serials, n, &done->n, f);
+	return ledger_plan_list(all->ledger, op->ask.plan, op->ask.who, op->ask.by == SELECT_LIST, serials, n, &done->n,
+				f);
 }
 
 static const char *const by_names[SELECT_COUNT] = {
@@ -133,6 +161,8 @@ static enum reason do_plan(struct operations *all, struct operation *op, struct 
 			     .until_s = op->ask.until_s,
 			     .reason = op->ask.reason };
 
+	if (op->ask.by == SELECT_BATCH_CA)
+		return fault_set(f, REASON_API_FIELD, "batch_ca: the ledger does not record batch CAs yet");
 	if (plan.by == NULL || plan.reason == 7)
 		return fault_set(f, REASON_API_FIELD, "nothing to select by, or no such reason");
 	memcpy(plan.id, op->ask.plan, sizeof(plan.id));
@@ -175,7 +205,79 @@ static uint64_t two_operators_above(const struct config *config)
 	return config->admin.two_operators_above == 0 ? INT64_MAX : config->admin.two_operators_above;
 }
 
-/* Comes round again until its plan is done. One without asker waits for the ledger as long as it takes. */
+/* To the end of the line, so that other calls pass. */
+static bool again(struct operations *all, struct operation *op)
+{
+	return !atomic_load(&all->ca->stopping) && line_put(all->line, 0, LANE_PIECES, &op->job);
+}
+
+/* From here it looks for plans that were begun and cut off, its own among them. One that looks is enough. */
+static void look(struct operations *all, struct operation *op)
+{
+	op->looks = !all->looking;
+	if (!op->looks || !again(all, op))
+		operation_free(op);
+	else
+		all->looking = true;
+}
+
+static void piece_failed(struct operations *all, struct operation *op, const struct plan_piece *piece,
+			 const struct fault *fault)
+{
+	char text[200];
+
+	if (fault->reason != REASON_LEDGER_AWAY && fault->reason != REASON_LEDGER_BEHIND) {
+		refuse(op, fault);
+		return;
+	}
+	log_fault(LOG_WARN, "revocation_interrupted", fault);
+	if (op->begun)
+		snprintf(text, sizeof(text),
+			 "%llu of %llu are done and in force; the rest follows by itself when the ledger is back",
+			 (unsigned long long)op->changed, (unsigned long long)op->n);
+	else
+		snprintf(text, sizeof(text), "%s",
+			 piece->sent ? "the ledger went away meanwhile: whether it was done is not known; the same "
+				       "call again "
+				       "tells, and does nothing twice"
+				     : "not revoked: the ledger is away, nothing was changed");
+	tell_fault(op, fault->reason, text);
+	if (op->begun || piece->sent)
+		look(all, op);
+	else
+		operation_free(op);
+}
+
+/* To the log, for nobody waits for it. */
+static void tell_completed(const struct operation *op, const struct plan_piece *piece)
+{
+	log_event(LOG_INFO, "revocation_completed", "who", LOG_STR, op->ask.who, "action", LOG_INT,
+		  (int64_t)piece->action, "changed", LOG_INT, (int64_t)piece->changed, NULL);
+}
+
+/* A piece is in the ledger: on to the next, or the end. */
+static void piece_done(struct operations *all, struct operation *op, const struct plan_piece *piece)
+{
+	struct operated done = { .reason = REASON_OK, .action = piece->action, .n = piece->changed };
+	char text[120];
+
+	memcpy(done.plan, op->ask.plan, sizeof(done.plan));
+	done.already = piece->n - piece->changed;
+	if (!piece->more && op->asker == NULL)
+		tell_completed(op, piece);
+	if (!piece->more || clock_mono_us() - op->came_us > PATIENCE_US)
+		tell(op, &done);
+	if (!piece->more) {
+		operation_free(op);
+	} else if (!again(all, op)) {
+		snprintf(text, sizeof(text), "%llu of %llu are done; the rest follows at the next start",
+			 (unsigned long long)piece->changed, (unsigned long long)piece->n);
+		tell_fault(op, REASON_STOPPING, text);
+		operation_free(op);
+	}
+}
+
+/* Comes round again until its plan is done. */
 static void revoke_piece(struct operations *all, struct operation *op)
 {
 	struct plan_piece piece = { .id = op->ask.plan,
@@ -185,31 +287,17 @@ static void revoke_piece(struct operations *all, struct operation *op)
 				    .lifetime_s = OPERATE_PLAN_LIFETIME_S,
 				    .two_above = two_operators_above(all->ca->config),
 				    .max = PIECE };
-	struct operated done = { .reason = REASON_OK };
 	struct fault f = { 0 };
-	enum reason reason = ledger_plan_do(all->ledger, &piece, &f);
 
-	if (reason == REASON_LEDGER_AWAY && op->asker == NULL && !atomic_load(&all->ca->stopping))
-		pause_ms(AGAIN_MS);
-	else if (reason != REASON_OK) {
-		refuse(op, &f);
+	if (ledger_plan_do(all->ledger, &piece, &f) != REASON_OK) {
+		piece_failed(all, op, &piece, &f);
 		return;
 	}
-	if (reason == REASON_OK)
-		news_poke(all->ca->news);
-	if ((reason != REASON_OK || piece.more) && line_put(all->line, 0, LANE_PIECES, &op->job))
-		return;
-	if (piece.more || reason != REASON_OK) {
-		fault_set(&f, REASON_STOPPING, "%llu of %llu are done; the rest follows at the next start",
-			  (unsigned long long)piece.changed, (unsigned long long)piece.n);
-		refuse(op, &f);
-		return;
-	}
-	memcpy(done.plan, op->ask.plan, sizeof(done.plan));
-	done.action = piece.action;
-	done.n = piece.changed;
-	done.already = piece.n - piece.changed;
-	answer(op, &done);
+	news_poke(all->ca->news);
+	op->begun = true;
+	op->changed = piece.changed;
+	op->n = piece.n;
+	piece_done(all, op, &piece);
 }
 
 static void one(struct operations *all, struct operation *op)
@@ -235,23 +323,30 @@ static void one(struct operations *all, struct operation *op)
 		answer(op, &done);
 }
 
-/* Finds one plan that was begun and not done, and goes on with it; looks again until there is none. */
+/* Does a piece of a plan that was begun and is not done; looks again until there is none, however long the ledger is
+ * away. */
 static void resume(struct operations *all, struct operation *op)
 {
+	struct plan_piece piece = {
+		.id = op->ask.plan, .who = op->ask.who, .call = "", .request = "", .two_above = INT64_MAX, .max = PIECE
+	};
 	struct fault f = { 0 };
 	bool found = false;
 	enum reason reason = ledger_plan_begun(all->ledger, op->ask.plan, op->ask.who, &found, &f);
 
-	if (reason == REASON_OK && !found) {
-		operation_free(op);
-		return;
-	}
-	if (reason == REASON_OK)
-		op->ask.op = OPERATE_REVOKE;
-	else
+	if (reason == REASON_OK && found)
+		reason = ledger_plan_do(all->ledger, &piece, &f);
+	if (reason == REASON_OK && found) {
+		news_poke(all->ca->news);
+		if (!piece.more)
+			tell_completed(op, &piece);
+	} else if (reason != REASON_OK) {
 		pause_ms(AGAIN_MS);
-	if (atomic_load(&all->ca->stopping) || !line_put(all->line, 0, LANE_PIECES, &op->job))
+	}
+	if ((reason == REASON_OK && !found) || !again(all, op)) {
+		all->looking = false;
 		operation_free(op);
+	}
 }
 
 static void station_operate(void *role, unsigned thread, struct job **batch, size_t n)
@@ -273,7 +368,7 @@ static void station_operate(void *role, unsigned thread, struct job **batch, siz
 
 		if (noted < n_notes && op == notes[noted])
 			noted++;
-		else if (op->asker == NULL && op->ask.op != OPERATE_REVOKE)
+		else if (op->looks)
 			resume(all, op);
 		else
 			one(all, op);
@@ -297,6 +392,7 @@ enum reason operate_take(struct operations *all, struct channel *channel, const 
 		return fault_set(f, REASON_NO_MEMORY, "operation");
 	op->asker = channel_ref(channel);
 	op->frame_id = frame->id;
+	op->came_us = clock_mono_us();
 	op->ask = ask;
 	ask = (struct operate){ 0 };
 	if (!line_put(all->line, 0, LANE_CALLS, &op->job)) {
@@ -327,6 +423,7 @@ enum reason operate_open(struct ca *ca, struct operations **ret_operations, stru
 		operate_close(all);
 		return reason;
 	}
+	first->looks = all->looking = true; /* before the line's thread can see it */
 	if (!line_put(all->line, 0, LANE_PIECES, &first->job))
 		operation_free(first);
 	*ret_operations = all;

@@ -17,7 +17,7 @@
 
 enum operate_op {
 	OPERATE_NOTE = 1,     /* a call that changed nothing, or was refused: recorded only */
-	OPERATE_LIST = 2,     /* serials of a list that comes in pieces: adds to plan `plan`, or begins one */
+	OPERATE_LIST = 2,     /* serials of a list that comes in pieces: begins `plan`, or adds to it (by: SELECT_LIST) */
 	OPERATE_PLAN = 3,     /* dry run: what would be revoked, held or released; nothing is */
 	OPERATE_REVOKE = 4,   /* does plan `plan` */
 	OPERATE_REGISTER = 5, /* gives a key rights, or other rights */
@@ -60,7 +60,7 @@ struct operate {
 	char note[OPERATE_NOTE_CHARS + 1];
 
 	uint8_t plan[OPERATE_PLAN_BYTES];    /* LIST, PLAN with SELECT_LIST, REVOKE; zeros: none */
-	enum select_by by;                   /* PLAN */
+	enum select_by by;                   /* PLAN, LIST */
 	char value[OPERATE_VALUE_CHARS + 1]; /* PLAN, PUBLISH */
 	int64_t from_s, until_s;
 	uint8_t reason;     /* PLAN: CRLReason, 6 holds, 8 releases holds */
