@@ -25,7 +25,8 @@ static const struct api_route routes[] = {
 	{ "actions",         HTTP_GET,  "actions",                 MAY_READ,     fill_actions,      false, INSPECT_ACTIONS,      3, TYPE_JSON },
 	{ "requesters",      HTTP_GET,  "requesters",              MAY_READ,     fill_requesters,   false, INSPECT_REQUESTERS,   2, TYPE_JSON },
 	{ "audit",           HTTP_GET,  "audit/*",                 MAY_READ,     fill_audit,        false, INSPECT_AUDIT,        3, TYPE_JSON },
-	{ "status",          HTTP_GET,  "status",                  MAY_READ,     NULL,              false, INSPECT_STATUS,       0, TYPE_JSON },
+	{ "status",          HTTP_GET,  "status",                  MAY_READ,     fill_nothing,      false, INSPECT_STATUS,       0, TYPE_JSON },
+	{ "openapi",         HTTP_GET,  "openapi.json",            MAY_READ,     fill_nothing,      false, INSPECTIONS,          0, TYPE_JSON },
 	{ "plan",            HTTP_POST, "revocations",             MAY_REVOKE,   fill_plan,         true,  INSPECT_PLAN,         1, TYPE_JSON },
 	{ "revoke",          HTTP_POST, "revocations/*",           MAY_REVOKE,   fill_revoke,       true,  INSPECT_PLAN,         1, TYPE_JSON },
 	{ "revocation",      HTTP_GET,  "revocations/*",           MAY_READ,     fill_segment,      false, INSPECT_PLAN,         1, TYPE_JSON },
@@ -123,17 +124,30 @@ static void finish(struct call *call)
 	call_free(call);
 }
 
+/* Names of fields and paths are the caller's bytes, perhaps cut in the middle of a character. */
+static void plain(const char *text, char *out, size_t out_len)
+{
+	size_t i = 0;
+
+	for (; text[i] != '\0' && i + 1 < out_len; i++)
+		out[i] = text[i] < ' ' || text[i] > '~' ? '?' : text[i];
+	out[i] = '\0';
+}
+
 /* {"reason", "what", "detail", "request"}: programs read the first, people the others. */
 static struct reply refusal(const struct exchange *x, const struct fault *fault)
 {
 	struct reply reply = reply_fault(fault);
 	const struct reason_info *info = reason_info(fault->reason);
-	bool tells =
-		info->class == REASON_CLASS_CLIENT; /* of itself alone; what a part says of itself is for the log */
-	char *text = NULL;
-	json_t *object = json_pack("{s:s, s:s, s:s, s:s}", "reason", info->name, "what", info->text, "detail",
-				   tells ? fault->detail : "", "request", x->request);
+	bool away = info->class == REASON_CLASS_RETRY; /* what it says is ours, for operators */
+	bool tells = away || info->class == REASON_CLASS_CLIENT;
+	char detail[sizeof(fault->detail)], *text = NULL;
+	json_t *object;
 
+	plain(tells ? fault->detail : "", detail, sizeof(detail));
+	object = json_pack("{s:s, s:s, s:s, s:s}", "reason", info->name, "what",
+			   away ? "not possible now, try again later" : info->text, "detail", detail, "request",
+			   x->request);
 	if (object != NULL)
 		text = json_dumps(object, JSON_COMPACT);
 	if (text != NULL && buf_append(&reply.body, BLOB_STR(text), NULL) == REASON_OK)
@@ -155,7 +169,7 @@ static void note(struct call *call)
 	call->state = CALL_NOTING;
 	if (asking_send(call, &what))
 		return;
-	(void)fault_set(&f, REASON_CA_AWAY, "the call cannot be recorded");
+	(void)fault_set(&f, REASON_CA_AWAY, "nothing was done: the ca is away, the call cannot be recorded");
 	reply_done(&call->reply);
 	call->reply = refusal(call->x, &f);
 	finish(call);
@@ -182,7 +196,7 @@ static void read_answer(struct call *call)
 	call->state = CALL_READING;
 	if (line_put(call->api->line, 0, 0, &call->job))
 		return;
-	(void)fault_set(&f, REASON_OVERLOADED, "too many reads wait");
+	(void)fault_set(&f, REASON_OVERLOADED, "too many calls read the ledger");
 	call_refused(call, &f);
 }
 
@@ -237,7 +251,14 @@ static enum reason read_one(struct call *call, struct inspector *inspector, stru
 
 	for (size_t i = 0; i < call->route->n_args; i++)
 		args[i] = call->has_arg[i] ? call->arg[i] : NULL;
-	TRY(inspect(inspector, call->route->inspection, args, call->route->n_args, &text, f));
+	if (inspect(inspector, call->route->inspection, args, call->route->n_args, &text, f) != REASON_OK) {
+		if (f->reason != REASON_LEDGER_AWAY)
+			return f->reason;
+		log_fault(LOG_WARN, "ledger_read", f);
+		return fault_set(f, REASON_LEDGER_AWAY, "%s",
+				 call->recorded ? "it was done and is recorded; reading the ledger failed"
+						: "nothing was changed: reading the ledger failed");
+	}
 	if (text.len == 0)
 		return fault_set(f, REASON_NOT_FOUND, "%.128s", call->segment);
 	call->reply = (struct reply){ .type = call->route->type, .body = text };
@@ -271,8 +292,13 @@ static const struct station api_line[] = {
 static enum reason begin(struct api *api, struct exchange *x, struct call *call, struct fault *f)
 {
 	char who[LIMIT_REQUESTER_CHARS + 1];
+	enum reason reason;
 
-	TRY(operator_check(api->admin, x->peer, who, f));
+	reason = operator_check(api->admin, x->peer, who, f);
+	if (reason == REASON_VIEW_STALE)
+		return fault_set(f, REASON_VIEW_STALE,
+				 "not revoked, nothing was changed: the ledger or the ca is away");
+	TRY(reason);
 	memcpy(call->ask.who, who, sizeof(who));
 	memcpy(x->who, who, sizeof(who));
 	exchange_known(x);
@@ -280,8 +306,14 @@ static enum reason begin(struct api *api, struct exchange *x, struct call *call,
 	x->op = call->route->op;
 	if ((rights_of(who) & call->route->rights) == 0)
 		return fault_set(f, REASON_RIGHTS, "%s", who);
+	if (x->reply.fault.reason != REASON_OK) {
+		*f = x->reply.fault;
+		return f->reason;
+	}
 	TRY(read_body(call, f));
-	return call->route->fill == NULL ? REASON_OK : call->route->fill(call, f);
+	if (call->route->method == HTTP_POST)
+		TRY(fill_nothing(call, f)); /* all is in the body */
+	return call->route->fill(call, f);
 }
 
 static bool may_note_stranger(struct api *api)
@@ -331,12 +363,15 @@ static void go(struct call *call, const struct fault *fault)
 	call->deadline_us = clock_mono_us() + API_DEADLINE_US;
 	if (fault->reason != REASON_OK)
 		call_refused(call, fault);
-	else if (!call->route->acts)
+	else if (!call->route->acts && call->route->inspection == INSPECTIONS) {
+		call->reply = reply_fixed(call->route->type, BLOB(openapi_json, openapi_json_len));
+		note(call);
+	} else if (!call->route->acts)
 		read_answer(call);
 	else if (!asking_send(call, &call->ask)) {
 		struct fault f;
 
-		(void)fault_set(&f, REASON_CA_AWAY, "nothing was done");
+		(void)fault_set(&f, REASON_CA_AWAY, "nothing was done: the ca is away");
 		call_refused(call, &f);
 	}
 }
@@ -347,7 +382,7 @@ bool api_run(struct api *api, struct exchange *x)
 	struct fault f = { .reason = REASON_OK };
 
 	if (call == NULL) {
-		(void)fault_set(&f, REASON_OVERLOADED, "operators' calls");
+		(void)fault_set(&f, REASON_OVERLOADED, "nothing was done: too many calls are under way");
 		x->reply = refusal(x, &f);
 		return true;
 	}

@@ -1,5 +1,4 @@
-/* asking.c - see api.h: calls at the ca, by the id of their frame. Whoever takes a call out of the table goes on with
- * it. */
+/* asking.c - see api.h: calls at the ca, by the id of their frame. Whoever takes a call out of it goes on with it. */
 #include "admin/api.h"
 #include "base/clock.h"
 #include "observe/log.h"
@@ -92,12 +91,16 @@ static void end_all(struct call *call, enum reason reason, const char *detail)
 
 void api_down(struct api *api)
 {
-	end_all(take_due(api, INT64_MAX), REASON_CA_AWAY, "the ca is away");
+	end_all(take_due(api, INT64_MAX), REASON_CA_AWAY,
+		"the ca went away meanwhile: look whether it was done; "
+		"the same call again does nothing twice");
 }
 
 void api_expire(struct api *api, int64_t now_us)
 {
-	end_all(take_due(api, now_us), REASON_DEADLINE, "no answer of the ca");
+	end_all(take_due(api, now_us), REASON_DEADLINE,
+		"no answer in time: look whether it was done; "
+		"the same call again does nothing twice");
 }
 
 void api_frame(struct api *api, const struct frame *frame)

@@ -96,10 +96,14 @@ static enum reason answer(struct admin *admin, struct exchange *x, struct fault 
 static bool run(void *role, struct exchange *x)
 {
 	struct admin *admin = role;
+	enum reason refused = x->reply.fault.reason; /* a body over the limit; or we are stopping, which nobody notes */
+	bool may_note = refused == REASON_OK || reason_info(refused)->class == REASON_CLASS_CLIENT;
 	struct fault f;
 
-	if (strncmp(x->path, "/v1/", 4) == 0)
+	if (may_note && strncmp(x->path, "/v1/", 4) == 0)
 		return api_run(admin->api, x);
+	if (refused != REASON_OK)
+		return true;
 	if (answer(role, x, &f) != REASON_OK) {
 		exchange_refuse(x, &f);
 		if (f.reason == REASON_HTTP_METHOD)
@@ -109,4 +113,4 @@ static bool run(void *role, struct exchange *x)
 	return true;
 }
 
-const struct http_app admin_app = { .event = "admin", .begin = begin, .run = run };
+const struct http_app admin_app = { .event = "admin", .begin = begin, .run = run, .hears_refusals = true };

@@ -172,8 +172,10 @@ static enum MHD_Result body(struct exchange *x, const char *data, size_t *data_l
 
 static enum MHD_Result run(struct exchange *x)
 {
+	const struct http_app *app = listener_app(x->listener);
+
 	atomic_store(&x->at->deadline_us, INT64_MAX);
-	if (x->reply.fault.reason == REASON_OK && !listener_app(x->listener)->run(listener_role(x->listener), x))
+	if ((x->reply.fault.reason == REASON_OK || app->hears_refusals) && !app->run(listener_role(x->listener), x))
 		return MHD_YES;
 	x->state = EXCHANGE_ANSWERED;
 	return (enum MHD_Result)reply_send(x);

@@ -25,6 +25,7 @@ struct http_app {
 	void (*begin)(void *role, struct exchange *x);
 	/* True: x->reply is filled. False: suspended, and handed on; x is not touched again. */
 	bool (*run)(void *role, struct exchange *x);
+	bool hears_refusals; /* run() comes too for what the listener refuses (x->reply.fault), to say it in its own way */
 };
 
 struct listener;

@@ -8,6 +8,7 @@ import pathlib
 import shutil
 import sys
 import tempfile
+import time
 
 import pytest
 
@@ -69,6 +70,21 @@ def assay():
         else:
             shutil.rmtree(home, ignore_errors=True)
     assert not complaints, "\n".join(complaints)
+
+
+@pytest.fixture(scope="session")
+def administrator(assay):
+    """A connection to the admin API of somebody who may do everything."""
+    identity = assay.rigs.make("test-administrator")
+    with open(assay.home / "trust" / "operators.pem", "a") as f:
+        f.write(assay.rigs.pem())
+    assay.register("administrator", "chief", identity[0])
+    client = assay.admin(identity)
+    deadline = time.monotonic() + 60
+    while client.get("status").status != 200:  # the trust list is read by file change, the registry within 200 ms
+        assert time.monotonic() < deadline, client.get("status").body
+        time.sleep(0.05)
+    return client
 
 
 @pytest.fixture

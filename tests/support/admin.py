@@ -1,9 +1,11 @@
-"""A client of the admin API: one kept-alive mTLS connection, JSON in and out."""
+"""A client of the admin API: one kept-alive mTLS connection, JSON in and out; each answer must be as openapi.json says."""
 
 import http.client
 import json
 import ssl
 import urllib.parse
+
+import openapi
 
 
 class Answer:
@@ -23,15 +25,22 @@ class Answer:
 
 class Admin:
     def __init__(self, url, cacert, identity=None):
+        self.arguments = (url, cacert, identity)
         parts = urllib.parse.urlsplit(url)
         context = ssl.create_default_context(cafile=cacert)
         if identity:
             context.load_cert_chain(*identity)
         self.connection = http.client.HTTPSConnection(parts.hostname, parts.port, context=context, timeout=60)
 
+    def fresh(self):
+        """Another connection of the same operator."""
+        return Admin(*self.arguments)
+
     def request(self, method, path, body=None, headers=None):
         self.connection.request(method, "/v1/" + path, body, headers or {})
-        return Answer(self.connection.getresponse())
+        answer = Answer(self.connection.getresponse())
+        openapi.check(method, path, answer.status, answer.headers["Content-Type"], answer.body)
+        return answer
 
     def get(self, path, **query):
         return self.request("GET", path + ("?" + urllib.parse.urlencode(query) if query else ""))
