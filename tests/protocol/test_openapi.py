@@ -13,7 +13,7 @@ from instance import TOP
 JSON = {"Content-Type": "application/json"}
 NOWHERE = {"serial": "00" * 16, "device": "00" * 32, "spki_hash": "00" * 32, "plan": "ab" * 16, "list": "ab" * 16, "table": "chain"}
 BODIES = {
-    "NewPlan": {"select": {"list": "ab" * 16, "table": "chain"}, "reason": "keyCompromise", "note": "n"}, "Nothing": {}, "Serials": {"serials": ["01"]},
+    "NewPlan": {"select": {"list": "ab" * 16}, "reason": "keyCompromise", "note": "n"}, "Nothing": {}, "Serials": {"serials": ["01"]},
     "NewRequester": {"kind": "rig", "name": "nobody", "spki_hash": "00", "note": "n"}, "Why": {"note": "n"},
 }  # fmt: skip
 REFUSALS = [
