@@ -3,7 +3,8 @@
  *
  * One verification is: a digest with an EVP_MD fetched once for the process, then the signature over that digest, so
  * that prehashed claims and plain ones go the same way. Where the engine of ecdsa_mb.h is on, P-256 claims of the whole
- * batch go through it first, eight at once; what it does not confirm is verified by OpenSSL like all the others.
+ * batch go through it first, eight at once; what it does not confirm is verified by OpenSSL like all the others. So are
+ * claims under keys that sign often, with a table of that key.
  */
 #include "claims.h"
 
@@ -17,6 +18,7 @@
 #include "derw.h"
 #include "ecdsa.h"
 #include "ecdsa_mb.h"
+#include "ecdsa_table.h"
 
 AUTO_FREE(EVP_PKEY, pkey_freep, EVP_PKEY_free)
 AUTO_FREE(EVP_PKEY_CTX, pkey_ctx_freep, EVP_PKEY_CTX_free)
@@ -147,15 +149,6 @@ static enum verified digest_of(const struct claim *claim, uint8_t room[EVP_MAX_M
 	return VERIFIED_TRUE;
 }
 
-static enum verified verify(const struct claim *claim)
-{
-	uint8_t room[EVP_MAX_MD_SIZE];
-	struct blob digest;
-	enum verified there = digest_of(claim, room, &digest);
-
-	return there == VERIFIED_TRUE ? verify_digest(claim, digest) : there;
-}
-
 static bool numbers_of(const struct claim *claim, struct blob *ret_r, struct blob *ret_s)
 {
 	struct blob in;
@@ -168,6 +161,20 @@ static bool numbers_of(const struct claim *claim, struct blob *ret_r, struct blo
 	*ret_r = BLOB(claim->signature.ptr, 32);
 	*ret_s = BLOB(claim->signature.ptr + 32, 32);
 	return true;
+}
+
+static bool is_p256_sha256(const struct claim *claim)
+{
+	return claim->alg == SIG_ECDSA_SHA256 && claim->key->type == KEY_EC_P256;
+}
+
+static enum verified verify(const struct claim *claim)
+{
+	uint8_t room[EVP_MAX_MD_SIZE];
+	struct blob digest;
+	enum verified there = digest_of(claim, room, &digest);
+
+	return there == VERIFIED_TRUE ? verify_digest(claim, digest) : there;
 }
 
 /* Claims on their way through the eight lanes, from however many enrolments. */
@@ -192,8 +199,7 @@ static void lanes_add(struct lanes *lanes, const struct claim *claim, bool *hold
 	uint8_t room[EVP_MAX_MD_SIZE];
 	struct blob digest, r, s;
 
-	if (claim->alg != SIG_ECDSA_SHA256 || claim->key->type != KEY_EC_P256 || !numbers_of(claim, &r, &s) ||
-	    digest_of(claim, room, &digest) != VERIFIED_TRUE ||
+	if (!is_p256_sha256(claim) || !numbers_of(claim, &r, &s) || digest_of(claim, room, &digest) != VERIFIED_TRUE ||
 	    !ecdsa_lane_fill(&lanes->lane[lanes->n], claim->key, digest.ptr, r, s))
 		return;
 	lanes->holds[lanes->n++] = holds;
@@ -213,6 +219,23 @@ static void check_together(struct claims *const *group, size_t n, bool holds[GRO
 		for (size_t j = 0; j < group[i]->n; j++)
 			lanes_add(&lanes, &group[i]->item[j], &holds[i][j]);
 	lanes_run(&lanes);
+}
+
+static bool holds_by_table(const struct claim *claim)
+{
+	uint8_t room[EVP_MAX_MD_SIZE];
+	struct blob digest, r, s;
+
+	return claim->often && is_p256_sha256(claim) && numbers_of(claim, &r, &s) &&
+	       digest_of(claim, room, &digest) == VERIFIED_TRUE && ecdsa_table_verify(claim->key, digest.ptr, r, s);
+}
+
+/* One after the other, for a table of 150 KiB is quick only while the processor's caches have it. */
+static void check_by_tables(struct claims *const *group, size_t n, bool holds[GROUP][LIMIT_CLAIMS])
+{
+	for (size_t i = 0; i < n; i++)
+		for (size_t j = 0; j < group[i]->n; j++)
+			holds[i][j] = holds[i][j] || holds_by_table(&group[i]->item[j]);
 }
 
 static enum reason check_one(const struct claims *claims, const bool holds[LIMIT_CLAIMS], struct fault *verdict)
@@ -251,6 +274,7 @@ static void check_group(struct claims *const *group, size_t n, struct fault *ver
 
 	if (ecdsa_mb_on())
 		check_together(group, n, holds);
+	check_by_tables(group, n, holds);
 	for (size_t i = 0; i < n; i++)
 		if (check_one(group[i], holds[i], &verdict[i]) != REASON_OK)
 			ERR_clear_error(); /* what OpenSSL noted about a false signature is of no more use */

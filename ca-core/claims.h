@@ -33,6 +33,7 @@ struct claim {
 	enum sig_alg alg;
 	enum sig_form form;
 	bool prehashed; /* message is the digest itself (elements that sign a digest) */
+	bool often;     /* the key is that of a CA with a checked path, or our own: it may get a table (ecdsa_table.h) */
 	struct blob message;
 	struct blob signature;
 	enum reason refusal; /* what the enrolment is refused for if this does not verify */

@@ -246,6 +246,7 @@ static enum reason claim_own(struct claims *claims, const struct pubkey *key, en
 			  (struct claim){ .key = key,
 					  .alg = alg,
 					  .form = SIG_FORM_DER,
+					  .often = true,
 					  .message = tbs,
 					  .signature = signature,
 					  .refusal = REASON_TOKEN_AWAY,

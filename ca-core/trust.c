@@ -206,6 +206,7 @@ static enum reason claim_leaf(const struct cert *leaf, const struct pubkey *issu
 {
 	struct claim claim = {
 		.alg = leaf->alg,
+		.often = true,
 		.message = leaf->tbs,
 		.signature = leaf->signature,
 		.refusal = REASON_CHAIN_SIGNATURE,

@@ -1,0 +1,146 @@
+/* ecdsa_made.c - see ecdsa_made.h. */
+#include "expect.h"
+
+#include "ecdsa_made.h"
+
+struct made_curve ec;
+
+int made_open(void)
+{
+	ec.group = pubkey_group(KEY_EC_P256);
+	ec.n = ec.group == NULL ? NULL : EC_GROUP_get0_order(ec.group);
+	ec.ctx = BN_CTX_new();
+	return ec.n == NULL || ec.ctx == NULL;
+}
+
+void made_close(void)
+{
+	BN_CTX_free(ec.ctx);
+}
+
+BIGNUM *bn(void)
+{
+	BIGNUM *number = BN_new();
+
+	assert_non_null(number);
+	return number;
+}
+
+BIGNUM *random_scalar(void)
+{
+	BIGNUM *number = bn();
+
+	do
+		assert_int_equal(BN_rand_range(number, ec.n), 1);
+	while (BN_is_zero(number));
+	return number;
+}
+
+BIGNUM *from(const uint8_t bytes[32])
+{
+	BIGNUM *number = BN_bin2bn(bytes, 32, NULL);
+
+	assert_non_null(number);
+	return number;
+}
+
+void put(const BIGNUM *number, uint8_t out[32])
+{
+	assert_int_equal(BN_bn2binpad(number, out, 32), 32);
+}
+
+void put_point(const EC_POINT *point, struct pubkey *ret_key)
+{
+	*ret_key = (struct pubkey){ .type = KEY_EC_P256, .bits = 256, .len = 65 };
+	assert_int_equal(EC_POINT_point2oct(ec.group, point, POINT_CONVERSION_UNCOMPRESSED, ret_key->raw, 65, ec.ctx),
+			 65);
+}
+
+void sign(const BIGNUM *d, const BIGNUM *k, const BIGNUM *e, struct made *made)
+{
+	EC_POINT *point = EC_POINT_new(ec.group);
+	BIGNUM *r = bn(), *s = bn(), *inverse = bn();
+
+	assert_int_equal(EC_POINT_mul(ec.group, point, d, NULL, NULL, ec.ctx), 1);
+	put_point(point, &made->key);
+	assert_int_equal(EC_POINT_mul(ec.group, point, k, NULL, NULL, ec.ctx), 1);
+	assert_int_equal(EC_POINT_get_affine_coordinates(ec.group, point, r, NULL, ec.ctx), 1);
+	assert_int_equal(BN_nnmod(r, r, ec.n, ec.ctx), 1);
+	assert_non_null(BN_mod_inverse(inverse, k, ec.n, ec.ctx));
+	assert_int_equal(BN_mod_mul(s, r, d, ec.n, ec.ctx), 1);
+	assert_int_equal(BN_mod_add(s, s, e, ec.n, ec.ctx), 1);
+	assert_int_equal(BN_mod_mul(s, s, inverse, ec.n, ec.ctx), 1);
+	put(e, made->digest);
+	put(r, made->signature);
+	put(s, made->signature + 32);
+	EC_POINT_free(point);
+	BN_free(r), BN_free(s), BN_free(inverse);
+}
+
+void random_made(struct made *made)
+{
+	BIGNUM *d = random_scalar(), *k = random_scalar(), *e = random_scalar();
+
+	sign(d, k, e, made);
+	BN_free(d), BN_free(k), BN_free(e);
+}
+
+void made_exceptional(struct made made[8])
+{
+	for (unsigned i = 0; i < 8; i++) {
+		BIGNUM *d = random_scalar(), *k = random_scalar(), *e = random_scalar(), *r;
+
+		sign(d, k, e, &made[i]);
+		r = from(made[i].signature);
+		assert_int_equal(BN_mod_mul(e, r, d, ec.n, ec.ctx), 1);
+		if (i % 2 == 1) {
+			assert_int_equal(BN_sub(e, ec.n, e), 1);
+			put(e, made[i].digest); /* the sum is the point at infinity: never true */
+		} else {
+			sign(d, k, e, &made[i]);
+		}
+		BN_free(d), BN_free(k), BN_free(e), BN_free(r);
+	}
+}
+
+/* The key is made to fit: Q = (s R - e G) / r. */
+void made_beyond(struct made made[8])
+{
+	EC_POINT *point = EC_POINT_new(ec.group), *shift = EC_POINT_new(ec.group);
+	BIGNUM *x = BN_dup(ec.n), *r = bn();
+
+	for (unsigned i = 0; i < 8; i++) {
+		BIGNUM *s = random_scalar(), *e = random_scalar(), *inverse = bn();
+
+		do
+			assert_int_equal(BN_add_word(x, 1), 1);
+		while (EC_POINT_set_compressed_coordinates(ec.group, point, x, 0, ec.ctx) != 1);
+		assert_int_equal(BN_sub(r, x, ec.n), 1);
+		put(e, made[i].digest);
+		put(r, made[i].signature);
+		put(s, made[i].signature + 32);
+		assert_non_null(BN_mod_inverse(inverse, r, ec.n, ec.ctx));
+		assert_int_equal(EC_POINT_mul(ec.group, shift, e, NULL, NULL, ec.ctx), 1);
+		assert_int_equal(EC_POINT_invert(ec.group, shift, ec.ctx), 1);
+		assert_int_equal(EC_POINT_mul(ec.group, point, NULL, point, s, ec.ctx), 1);
+		assert_int_equal(EC_POINT_add(ec.group, point, point, shift, ec.ctx), 1);
+		assert_int_equal(EC_POINT_mul(ec.group, point, NULL, point, inverse, ec.ctx), 1);
+		put_point(point, &made[i].key);
+		if (i % 3 == 2)
+			made[i].digest[0] ^= 1;
+		BN_free(s), BN_free(e), BN_free(inverse);
+	}
+	EC_POINT_free(point), EC_POINT_free(shift), BN_free(x), BN_free(r);
+}
+
+struct claim claim_of(const struct made *made)
+{
+	return (struct claim){ .key = &made->key,
+			       .alg = SIG_ECDSA_SHA256,
+			       .form = SIG_FORM_RAW,
+			       .prehashed = true,
+			       .message = BLOB_OF(made->digest),
+			       .signature = BLOB_OF(made->signature),
+			       .refusal = REASON_EVIDENCE_SIGNATURE,
+			       .what = "test" };
+}

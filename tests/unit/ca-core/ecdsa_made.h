@@ -1,0 +1,45 @@
+/*
+ * ecdsa_made.h - P-256 keys, digests and signatures made by arithmetic, so that odd ones can be made too.
+ */
+#ifndef ASSAY_ECDSA_MADE_H
+#define ASSAY_ECDSA_MADE_H
+
+#include <openssl/bn.h>
+
+#include "claims.h"
+
+struct made {
+	struct pubkey key;
+	uint8_t digest[32], signature[64]; /* r || s */
+};
+
+/* made_open() fills it; made_close() ends it. */
+extern struct made_curve {
+	const EC_GROUP *group;
+	const BIGNUM *n;
+	BN_CTX *ctx;
+} ec;
+
+int made_open(void); /* 0: done */
+void made_close(void);
+
+BIGNUM *bn(void);
+BIGNUM *random_scalar(void);
+BIGNUM *from(const uint8_t bytes[32]);
+void put(const BIGNUM *number, uint8_t out[32]);
+void put_point(const EC_POINT *point, struct pubkey *ret_key);
+
+/* key = d G, r = x(k G), s = (e + r d) / k: holds, whatever d, k and e are. */
+void sign(const BIGNUM *d, const BIGNUM *k, const BIGNUM *e, struct made *made);
+void random_made(struct made *made);
+
+/*
+ * What is hard for an engine; each fills 8, some of them false.
+ * exceptional: additions meet equal or opposite points (e = r d, e = -r d). beyond: x(R) from n up, r is x - n.
+ */
+void made_exceptional(struct made made[8]);
+void made_beyond(struct made made[8]);
+
+struct claim claim_of(const struct made *made);
+
+#endif
