@@ -39,6 +39,14 @@ struct san {
 	struct oid hw_type; /* SAN_HW_MODULE only */
 };
 
+/* How a relying party learns that a certificate is revoked. */
+enum grant_crl {
+	GRANT_CRL_COMPLETE, /* CRLDP: the issuer's complete list */
+	GRANT_CRL_SHARD, /* CRLDP: the shard of its serial */
+	GRANT_CRL_NONE, /* not at all: it ends within GRANT_UNREVOKED_MAX_S, and says so by noRevAvail (RFC 9608) */
+};
+#define GRANT_UNREVOKED_MAX_S 86400
+
 enum grant_kind { GRANT_ENROL = 1, GRANT_REENROL = 2 };
 
 struct grant {
@@ -67,6 +75,7 @@ struct grant {
 	unsigned key_usage; /* KU_ bits */
 	size_t n_ekus;
 	struct oid eku[LIMIT_EKUS];
+	enum grant_crl crl;
 	bool stamp_result; /* put assay.3.1 into the certificate */
 	char evidence_format[LIMIT_PROFILE_CHARS]; /* "assay.1.1"; empty without evidence */
 

@@ -17,6 +17,9 @@ void issuer_free(struct issuer *issuer)
 	buf_done(&issuer->der);
 	buf_done(&issuer->algorithm);
 	buf_done(&issuer->fixed);
+	buf_done(&issuer->crldp);
+	buf_done(&issuer->freshest);
+	free(issuer->crl_base_url);
 	free(issuer);
 }
 AUTO_FREE(struct issuer, issuer_freep, issuer_free)
@@ -82,8 +85,6 @@ static enum reason encode_fixed(struct issuer *issuer, const struct issuer_optio
 	TRY(buf_copy(derw_blob(&w), &issuer->algorithm, f));
 
 	w = derw_over(room, sizeof(room));
-	if (options->crl_url != NULL)
-		ext_crldp(&w, options->crl_url);
 	if (options->ca_issuers_url != NULL)
 		ext_aia(&w, options->ca_issuers_url);
 	ext_aki(&w, issuer->cert.ski);
@@ -91,6 +92,34 @@ static enum reason encode_fixed(struct issuer *issuer, const struct issuer_optio
 		return fault_set(f, REASON_CONFIG, "issuer %s: URLs longer than %d characters", issuer->name,
 				 LIMIT_SAN_CHARS);
 	return buf_copy(derw_blob(&w), &issuer->fixed, f);
+}
+
+/* What points to the lists: in certificates, and in the complete list itself. */
+static enum reason encode_crl_urls(struct issuer *issuer, const struct issuer_options *options, struct fault *f)
+{
+	uint8_t room[ISSUER_FIXED_BYTES];
+	struct derw w = derw_over(room, sizeof(room));
+	char url[CRL_URL_BYTES];
+
+	if (options->crl_url == NULL)
+		return REASON_OK;
+	ext_crldp(&w, options->crl_url);
+	if (w.full)
+		return fault_set(f, REASON_CONFIG, "issuer %s: URLs longer than %d characters", issuer->name,
+				 LIMIT_SAN_CHARS);
+	TRY(buf_copy(derw_blob(&w), &issuer->crldp, f));
+	if (options->crl_base_url == NULL)
+		return REASON_OK;
+	if (strlen(options->crl_base_url) > LIMIT_SAN_CHARS)
+		return fault_set(f, REASON_CONFIG, "issuer %s: URLs longer than %d characters", issuer->name,
+				 LIMIT_SAN_CHARS);
+	issuer->crl_base_url = strdup(options->crl_base_url);
+	if (issuer->crl_base_url == NULL)
+		return fault_set(f, REASON_NO_MEMORY, "issuer %s", issuer->name);
+	issuer_delta_url(issuer, url);
+	w = derw_over(room, sizeof(room));
+	ext_freshest(&w, url);
+	return buf_copy(derw_blob(&w), &issuer->freshest, f);
 }
 
 static enum reason take_options(struct issuer *issuer, const struct issuer_options *options, struct fault *f)
@@ -105,6 +134,10 @@ static enum reason take_options(struct issuer *issuer, const struct issuer_optio
 	if (options->level_min > options->level_max)
 		return fault_set(f, REASON_CONFIG, "issuer %s: level_min %s is above level_max %s", options->name,
 				 level_name(options->level_min), level_name(options->level_max));
+	if (options->crl_shards > CRL_SHARDS_MAX || (options->crl_shards & (options->crl_shards - 1)) != 0)
+		return fault_set(f, REASON_CONFIG, "issuer %s: crl_shards %u; allowed: 0 or a power of two up to %d",
+				 options->name, options->crl_shards, CRL_SHARDS_MAX);
+	issuer->crl_shards = options->crl_shards;
 	memcpy(issuer->name, options->name, len);
 	issuer->level_min = options->level_min;
 	issuer->level_max = options->level_max;
@@ -127,6 +160,7 @@ enum reason issuer_open(const struct issuer_options *options, struct hsm *hsm, s
 	TRY(check_ca(issuer, options->certificate, f));
 	TRY(open_key(issuer, options, hsm, f));
 	TRY(encode_fixed(issuer, options, f));
+	TRY(encode_crl_urls(issuer, options, f));
 	*ret_issuer = TAKE(issuer);
 	return REASON_OK;
 }
@@ -180,13 +214,28 @@ static void write_san(struct derw *w, const struct grant *grant, const struct co
 	}
 }
 
+static void write_revocation(struct derw *w, const struct issuer *issuer, const struct grant *grant, struct blob serial)
+{
+	char url[CRL_URL_BYTES];
+
+	if (grant->crl == GRANT_CRL_NONE) {
+		ext_no_rev_avail(w);
+	} else if (grant->crl == GRANT_CRL_SHARD) {
+		issuer_shard_url(issuer, crl_shard(serial, issuer->crl_shards), url); /* issuer_check(): it has them */
+		ext_crldp(w, url);
+	} else {
+		derw_raw(w, buf_blob(&issuer->crldp));
+	}
+}
+
 static void write_extensions(struct derw *w, const struct issuer *issuer, const struct grant *grant,
-			     const struct copied_names *copied)
+			     const struct copied_names *copied, struct blob serial)
 {
 	uint8_t key_id[KEY_ID_BYTES];
 
 	tbs_key_id(&grant->key, key_id);
 	write_result(w, grant, copied);
+	write_revocation(w, issuer, grant, serial);
 	derw_raw(w, buf_blob(&issuer->fixed));
 	ext_ski(w, BLOB_OF(key_id));
 	write_san(w, grant, copied);
@@ -228,7 +277,7 @@ enum reason issuer_build(const struct issuer *issuer, const struct grant *grant,
 	}
 	if (name.full || name_empty(fields.subject))
 		return fault_set(f, REASON_GRANT_REFUSED, "subject is empty or longer than %d bytes", LIMIT_NAME_BYTES);
-	write_extensions(&w, issuer, grant, copied);
+	write_extensions(&w, issuer, grant, copied, fields.serial);
 	tbs_certificate(&w, &fields, w.end);
 	if (w.full)
 		return fault_set(f, REASON_GRANT_REFUSED, "certificate cannot be written in %d bytes", TBS_BYTES);

@@ -28,7 +28,9 @@ struct issuer_options {
 	uint64_t validity_max_s; /* 0: only the issuer's own notAfter bounds it */
 	uint32_t hourly_max; /* certificates per hour; what a breached ra could have at most */
 	const char *ca_issuers_url; /* AIA; may be NULL */
-	const char *crl_url; /* CRLDP; may be NULL */
+	const char *crl_url; /* CRLDP: the complete list's; may be NULL, and with it the next is */
+	const char *crl_base_url; /* before "/<shard>.crl" and "-delta.crl" */
+	unsigned crl_shards; /* 0: none; else a power of two up to CRL_SHARDS_MAX, and it can never change: certificates name theirs */
 };
 
 /* The token may be away: then key is NULL in hsm and only verification, names and CRL reading work (va, ra). */
@@ -68,7 +70,7 @@ MUST_CHECK enum reason tbs_names(struct blob tbs, struct copied_names *ret_names
 
 /*
  * TBSCertificate, DER. notBefore is an hour before now_s; notAfter now_s + validity, never beyond the issuer's.
- * Extensions: basicConstraints (critical), keyUsage (critical), EKU, SAN, SKI, AKI, AIA, CRLDP, assay.3.1.
+ * Extensions: basicConstraints (critical), keyUsage (critical), EKU, SAN, SKI, AKI, AIA, CRLDP or noRevAvail, assay.3.1.
  */
 MUST_CHECK enum reason issuer_build(const struct issuer *issuer, const struct grant *grant, const struct copied_names *copied,
                                     const uint8_t serial[SERIAL_BYTES], int64_t now_s, struct buf *ret_tbs,
@@ -97,15 +99,36 @@ void issuer_prove(const struct unproven *batch, size_t n); /* 1 to ISSUER_PROVE_
 /* SEQUENCE { tbs, tail }: the certificate (or CRL) itself. */
 MUST_CHECK enum reason signed_assemble(struct blob tbs, struct blob tail, struct buf *ret_der, struct fault *f);
 
-/* TBSCertList: v2, AKI, CRL number, thisUpdate, nextUpdate; `revoked` may be empty. RFC 5280 section 5. */
+/* Which list of an issuer's: RFC 5280 section 5. All of them share one sequence of numbers. */
+#define CRL_SHARDS_MAX 256
+enum crl_kind {
+	CRL_COMPLETE, /* everything, without an issuing distribution point; names the delta in freshestCRL */
+	CRL_DELTA, /* what has changed since a complete one: deltaCRLIndicator, critical */
+	CRL_SHARD, /* the serials of one shard: issuingDistributionPoint, critical, with the shard's URL */
+};
+struct crl_scope {
+	enum crl_kind kind;
+	uint64_t base; /* CRL_DELTA: number of the complete list it adds to */
+	unsigned shard; /* CRL_SHARD: crl_shard() of every serial in it */
+};
+/* The shard of a serial: its last octet, which is random, modulo the number of shards. */
+unsigned crl_shard(struct blob serial, unsigned shards);
+
+#define CRL_NAME_CHARS (LIMIT_PROFILE_CHARS + 8)
+/* The name of a list, as in its URL: "attested", "attested-delta", "attested/7". */
+void crl_name(const char *issuer, const struct crl_scope *scope, char out[CRL_NAME_CHARS + 1]);
+/* The reverse; false if this issuer, with so many shards, has no list of that name. base stays 0. */
+MUST_CHECK bool crl_name_parse(const char *name, const char *issuer, unsigned shards, struct crl_scope *ret_scope);
+
+/* TBSCertList: v2, AKI, CRL number, thisUpdate, nextUpdate, and what the scope asks for; `revoked` may be empty. */
 struct revoked_entry {
 	uint8_t serial[LIMIT_SERIAL_BYTES];
 	uint8_t serial_len;
 	uint8_t reason; /* CRLReason; 0 is omitted */
 	int64_t at_s;
 };
-MUST_CHECK enum reason issuer_build_crl(const struct issuer *issuer, uint64_t number, int64_t now_s, int64_t next_s,
-                                        const struct revoked_entry *revoked, size_t n, struct buf *ret_tbs,
-                                        struct fault *f);
+MUST_CHECK enum reason issuer_build_crl(const struct issuer *issuer, const struct crl_scope *scope, uint64_t number,
+                                        int64_t now_s, int64_t next_s, const struct revoked_entry *revoked, size_t n,
+                                        struct buf *ret_tbs, struct fault *f);
 
 #endif

@@ -287,9 +287,22 @@ static enum reason rule_validity(const struct issuer *issuer, const struct grant
 	return REASON_OK;
 }
 
+/* RFC 9608 section 4: who says that nothing can be learnt of a revocation must end before that matters. */
+static enum reason rule_crl(const struct issuer *issuer, const struct grant *grant, int64_t now_s, struct fault *f)
+{
+	(void)now_s;
+	if (grant->crl == GRANT_CRL_SHARD && (issuer->crl_shards == 0 || issuer->crl_base_url == NULL))
+		return fault_set(f, REASON_GRANT_REFUSED, "issuer %s has no CRL shards", issuer->name);
+	if (grant->crl == GRANT_CRL_NONE && (grant->validity_s == 0 || grant->validity_s > GRANT_UNREVOKED_MAX_S))
+		return fault_set(f, REASON_GRANT_REFUSED, "validity %llu s without a CRL; allowed: up to %d",
+				 (unsigned long long)grant->validity_s, GRANT_UNREVOKED_MAX_S);
+	return REASON_OK;
+}
+
 static rule *const rules[] = {
 	rule_texts, rule_shape, rule_subject, rule_sans,  rule_key,
 	rule_usage, rule_eku,   rule_level,   rule_stamp, rule_validity,
+	rule_crl,
 };
 
 /* One word holds hour and count, so that threads can count without a lock; a new hour starts again from one. */

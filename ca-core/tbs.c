@@ -175,16 +175,50 @@ void ext_aia(struct derw *w, const char *ca_issuers_url)
 	ext_wrap(w, OID_PE_AIA, false, mark);
 }
 
-void ext_crldp(struct derw *w, const char *crl_url)
+/* SEQUENCE { distributionPoint [0] { fullName [0] { URI } } }: a DistributionPoint, and an IssuingDistributionPoint */
+static void distribution_point(struct derw *w, const char *url)
 {
 	const uint8_t *mark = derw_mark(w);
 
-	derw_text(w, DER_CONTEXT(6), crl_url);
-	derw_wrap(w, DER_CONTEXT_CONSTRUCTED(0), mark); /* fullName */
-	derw_wrap(w, DER_CONTEXT_CONSTRUCTED(0), mark); /* distributionPoint */
+	derw_text(w, DER_CONTEXT(6), url);
+	derw_wrap(w, DER_CONTEXT_CONSTRUCTED(0), mark);
+	derw_wrap(w, DER_CONTEXT_CONSTRUCTED(0), mark);
 	derw_wrap(w, DER_SEQUENCE, mark);
+}
+
+static void distribution_points(struct derw *w, enum oid_id id, const char *url)
+{
+	const uint8_t *mark = derw_mark(w);
+
+	distribution_point(w, url);
 	derw_wrap(w, DER_SEQUENCE, mark);
-	ext_wrap(w, OID_CE_CRLDP, false, mark);
+	ext_wrap(w, id, false, mark);
+}
+
+void ext_crldp(struct derw *w, const char *crl_url)
+{
+	distribution_points(w, OID_CE_CRLDP, crl_url);
+}
+
+void ext_freshest(struct derw *w, const char *delta_url)
+{
+	distribution_points(w, OID_CE_FRESHEST_CRL, delta_url);
+}
+
+void ext_no_rev_avail(struct derw *w)
+{
+	const uint8_t *mark = derw_mark(w);
+
+	derw_put(w, DER_NULL, BLOB(NULL, 0));
+	ext_wrap(w, OID_CE_NO_REV_AVAIL, false, mark);
+}
+
+void ext_idp(struct derw *w, const char *crl_url)
+{
+	const uint8_t *mark = derw_mark(w);
+
+	distribution_point(w, crl_url);
+	ext_wrap(w, OID_CE_IDP, true, mark);
 }
 
 void ext_result(struct derw *w, const struct oid *format, enum level level, struct blob evidence)

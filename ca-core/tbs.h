@@ -42,6 +42,11 @@ void ext_ski(struct derw *w, struct blob key_id);
 void ext_aki(struct derw *w, struct blob key_id);
 void ext_aia(struct derw *w, const char *ca_issuers_url);
 void ext_crldp(struct derw *w, const char *crl_url);
+void ext_freshest(struct derw *w, const char *delta_url);
+void ext_no_rev_avail(struct derw *w); /* RFC 9608 section 2 */
+/* issuingDistributionPoint { fullName }, critical. Not onlyContainsUserCerts: OpenSSL and others need no more to take
+ * the list for a certificate that names this URL. */
+void ext_idp(struct derw *w, const char *crl_url);
 /* assay.3.1: SEQUENCE { format OID, level ENUMERATED, evidenceHash OCTET STRING (SHA-256) } */
 void ext_result(struct derw *w, const struct oid *format, enum level level, struct blob evidence);
 

@@ -387,6 +387,7 @@ static enum reason fill(const struct policy *policy, const struct profile *profi
 	grant->n_ekus = profile->n_ekus;
 	memcpy(grant->eku, profile->eku, sizeof(grant->eku));
 	grant->stamp_result = profile->stamp;
+	grant->crl = profile->crl;
 	return add_evidence(profile, ask, grant, f);
 }
 

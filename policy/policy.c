@@ -154,6 +154,7 @@ void profile_facts(const struct profile *profile, struct profile_facts *ret_fact
 		.vendor_clients = (profile->enrol.who & WHO(WHO_VENDOR)) != 0,
 		.evidence = profile->enrol.evidence,
 		.binding = profile->binding,
+		.crl = profile->crl,
 		.nonce_lifetime_s = profile->nonce_lifetime_s,
 		.expired_grace_s = profile->reenrol.expired_grace_s,
 		.csrattrs = buf_blob(&profile->csrattrs),

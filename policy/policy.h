@@ -58,6 +58,7 @@ struct profile_facts {
 	bool vendor_clients; /* vendor CAs' TLS client certificates are allowed */
 	bool evidence; /* simpleenroll takes only keys with evidence */
 	bool binding; /* takes only CSRs linked to their TLS connection (RFC 7030 section 3.5) */
+	enum grant_crl crl; /* GRANT_CRL_SHARD: the issuer must have shards */
 	unsigned nonce_lifetime_s; /* 0: no nonce asked for */
 	unsigned expired_grace_s; /* how long after notAfter a device may still re-enrol */
 	struct blob csrattrs; /* DER, may be empty: answer 204 */

@@ -218,6 +218,19 @@ static enum reason read_stamp(const json_t *value, void *object, const struct wh
 	return json_read_bool(value, &((struct profile *)object)->stamp, where, f);
 }
 
+static enum reason read_crl(const json_t *value, void *object, const struct where *where, struct fault *f)
+{
+	static const struct named choices[] = { { "complete", GRANT_CRL_COMPLETE },
+						{ "shard", GRANT_CRL_SHARD },
+						{ "none", GRANT_CRL_NONE } };
+	unsigned found;
+
+	if (!profile_name(choices, N(choices), value, &found))
+		return profile_refuse(choices, N(choices), value, where, f);
+	((struct profile *)object)->crl = (enum grant_crl)found;
+	return REASON_OK;
+}
+
 static enum reason read_binding(const json_t *value, void *object, const struct where *where, struct fault *f)
 {
 	static const struct named choices[] = { { "optional", false }, { "required", true } };
@@ -237,7 +250,7 @@ static const struct json_key profile_keys[] = {
 	{ "keys", true, read_keys },           { "validity", true, read_validity },
 	{ "key_usage", true, read_key_usage }, { "eku", true, read_eku },
 	{ "nonce", false, read_nonce },        { "stamp", false, read_stamp },
-	{ "binding", false, read_binding },
+	{ "binding", false, read_binding },    { "crl", false, read_crl },
 };
 
 /* --- the label: the file's name --- */

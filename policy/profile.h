@@ -56,6 +56,7 @@ struct profile {
 	size_t n_ekus;
 	struct oid eku[LIMIT_EKUS];
 	unsigned nonce_lifetime_s; /* 0: no nonce asked for */
+	enum grant_crl crl;
 	bool stamp;
 	bool binding; /* only CSRs that are linked to their TLS connection */
 	struct buf csrattrs;

@@ -171,6 +171,13 @@ static const char *check_stamp(const struct profile *p)
 	return p->stamp && p->level == LEVEL_NONE ? "there is no attestation result to stamp at level \"none\"" : NULL;
 }
 
+static const char *check_crl(const struct profile *p)
+{
+	if (p->crl == GRANT_CRL_NONE && (p->validity_s == 0 || p->validity_s > GRANT_UNREVOKED_MAX_S))
+		return "\"none\" is for a validity of \"24h\" or less; allowed for longer ones: complete shard";
+	return NULL;
+}
+
 static const struct rule {
 	const char *key;
 	const char *(*wrong)(const struct profile *profile);
@@ -187,6 +194,7 @@ static const struct rule {
 	{ "eku", check_eku },
 	{ "nonce", check_nonce },
 	{ "stamp", check_stamp },
+	{ "crl", check_crl },
 };
 
 static enum reason check_issuer(const struct profile *profile, const char *file, const char *const *issuers,

@@ -27,7 +27,7 @@ static const char *const role_names[ROLE_COUNT] = { "ra", "ca", "va", "admin" };
 struct issuer_keys {
 	int level_min, level_max;
 	uint64_t validity_max_s;
-	unsigned hourly_max;
+	unsigned hourly_max, crl_shards;
 };
 
 static const struct key top_keys[] = {
@@ -103,6 +103,8 @@ static const struct key status_keys[] = {
 	{ "address", KEY_TEXT, offsetof(struct config, status.address), .fallback = "127.0.0.1" },
 	{ "port", KEY_PORT, offsetof(struct config, status.port), .required = true },
 	{ "url", KEY_TEXT, offsetof(struct config, status.url), .required = false },
+	{ "crl_validity", KEY_DURATION_S, offsetof(struct config, status.crl_validity_s), .fallback = "24h", .min = 10,
+	  .max = 30 * UINT64_C(86400) },
 };
 
 static const struct key trust_keys[] = {
@@ -206,7 +208,7 @@ static enum reason read_evidence(const json_t *root, const struct place *top, st
 /* The URLs in certificates, and what the va answers at them. */
 static enum reason issuer_urls(const struct config *config, struct issuer_options *issuer, struct fault *f)
 {
-	char *ca = NULL, *crl = NULL;
+	char *ca = NULL, *crl = NULL, *base = NULL;
 
 	if (config->status.url == NULL)
 		return REASON_OK;
@@ -216,6 +218,25 @@ static enum reason issuer_urls(const struct config *config, struct issuer_option
 	if (asprintf(&crl, "%s/crl/%s.crl", config->status.url, issuer->name) < 0)
 		return fault_set(f, REASON_NO_MEMORY, "configuration");
 	issuer->crl_url = crl;
+	if (asprintf(&base, "%s/crl/%s", config->status.url, issuer->name) < 0)
+		return fault_set(f, REASON_NO_MEMORY, "configuration");
+	issuer->crl_base_url = base;
+	return REASON_OK;
+}
+
+static enum reason check_shards(const struct config *config, const struct place *place,
+				const struct issuer_options *issuer, struct fault *f)
+{
+	const char *end = strrchr(issuer->name, '-');
+
+	if ((issuer->crl_shards & (issuer->crl_shards - 1)) != 0)
+		return config_refuse(place, "crl_shards", f,
+				     "is %u, must be 0 or a power of two up to %d; it cannot be changed later",
+				     issuer->crl_shards, CRL_SHARDS_MAX);
+	if (issuer->crl_shards > 0 && config->status.url == NULL)
+		return config_refuse(place, "crl_shards", f, "is %u, needs status.url", issuer->crl_shards);
+	if (end != NULL && strcmp(end, "-delta") == 0)
+		return config_refuse(place, "name", f, "is \"%.40s\", must not end in -delta", issuer->name);
 	return REASON_OK;
 }
 
@@ -231,6 +252,7 @@ static enum reason read_issuer(const json_t *object, const struct place *place, 
 		{ .name = "level_max", .kind = KEY_SECTION },
 		{ .name = "validity_max", .kind = KEY_SECTION },
 		{ .name = "hourly_max", .kind = KEY_SECTION },
+		{ .name = "crl_shards", .kind = KEY_SECTION },
 	};
 	const struct key rules[] = {
 		{ "level_min", KEY_CHOICE, offsetof(struct issuer_keys, level_min), .choices = level_choices },
@@ -240,6 +262,8 @@ static enum reason read_issuer(const json_t *object, const struct place *place, 
 		  .max = 100 * YEAR_S },
 		{ "hourly_max", KEY_UNSIGNED, offsetof(struct issuer_keys, hourly_max), .fallback = "100000", .min = 1,
 		  .max = 100000000 },
+		{ "crl_shards", KEY_UNSIGNED, offsetof(struct issuer_keys, crl_shards), .fallback = "0",
+		  .max = CRL_SHARDS_MAX },
 		{ .name = "name", .kind = KEY_SECTION },
 		{ .name = "certificate", .kind = KEY_SECTION },
 		{ .name = "key", .kind = KEY_SECTION },
@@ -256,6 +280,8 @@ static enum reason read_issuer(const json_t *object, const struct place *place, 
 	issuer->level_max = (enum level)k.level_max;
 	issuer->validity_max_s = k.validity_max_s;
 	issuer->hourly_max = k.hourly_max;
+	issuer->crl_shards = k.crl_shards;
+	TRY(check_shards(config, place, issuer, f));
 	return issuer_urls(config, issuer, f);
 }
 
@@ -356,6 +382,18 @@ static enum reason read_all(const json_t *root, const struct place *top, struct 
 	return REASON_OK;
 }
 
+enum reason config_crl_fits(const struct config *config, const char *label, const char *issuer, enum grant_crl crl,
+			    struct fault *f)
+{
+	for (size_t i = 0; crl == GRANT_CRL_SHARD && i < config->n_issuers; i++)
+		if (strcmp(config->issuer[i].name, issuer) == 0 && config->issuer[i].crl_shards == 0)
+			return fault_set(f, REASON_CONFIG,
+					 "%s.json: crl is \"shard\", but issuers[%zu] \"%s\" has no crl_shards in %.120s; "
+					 "set them, or take \"complete\"",
+					 label, i, issuer, config->path);
+	return REASON_OK;
+}
+
 AUTO_FREE(struct config, config_freep, config_free)
 AUTO_FREE(json_t, json_freep, json_decref)
 
@@ -420,6 +458,7 @@ static void free_lists(struct config *config)
 		free_text(config->issuer[i].key_label);
 		free_text(config->issuer[i].ca_issuers_url);
 		free_text(config->issuer[i].crl_url);
+		free_text(config->issuer[i].crl_base_url);
 	}
 	for (unsigned i = 0; i < ROLE_COUNT; i++)
 		free(config->user[i]);

@@ -27,7 +27,10 @@
  * { "rigs": "trust/rigs.pem", "vendors": "trust/vendors.pem" },    PEM; vendors may be left out "evidence": [ {
  * "format": "assay.1.1", "name": "acme", "roots": "vendors/acme.pem", "software": false } ], "profiles": "profiles",
  * "users": "users.json", "root": "ca/root.pem", "issuers": [ { "name": "attested", "certificate": "ca/attested.pem",
- * "key": "attested", "level_min": "vouched", "level_max": "native", "validity_max": "10y", "hourly_max": 100000 } ],
+ * "key": "attested", "level_min": "vouched", "level_max": "native", "validity_max": "10y", "hourly_max": 100000,
+ * "crl_shards": 0 } ],   lists that its revocations are split into for profiles with "crl": "shard": 0 (none) or a power of two
+ *                         up to 256, for ever: certificates name their list, and a change would leave them on the wrong one
+ *
  *   "token": { "module": "/usr/lib/softhsm/libsofthsm2.so", "label": "assay", "pin_file": "secrets/pin", "sessions": 4,
  *              "sign_timeout_ms": 20000,                 a signature that takes longer never comes: the ca starts anew
  *              "network": false },                       true: the module speaks to an HSM over the network
@@ -93,6 +96,7 @@ struct config {
 	struct {
 		char *address, *url;
 		uint16_t port;
+		uint64_t crl_validity_s; /* a CRL is good for so long; the next one comes at half of it */
 	} status;
 	struct {
 		char *rigs, *vendors; /* vendors may be NULL */
@@ -119,7 +123,11 @@ struct config {
 
 #define CONFIG_BYTES_MAX (256 * 1024) /* a file larger than this is no configuration */
 
-/* The issuers' URLs come from status.url: <url>/ca/<issuer>.cer and <url>/crl/<issuer>.crl. */
+/* The issuers' URLs come from status.url: <url>/ca/<issuer>.cer, <url>/crl/<issuer>.crl, <url>/crl/<issuer>-delta.crl and
+ * <url>/crl/<issuer>/<shard>.crl. */
+/* Do the issuers have what profiles ask of them? REASON_CONFIG if a profile wants shards and its issuer has none. */
+MUST_CHECK enum reason config_crl_fits(const struct config *config, const char *label, const char *issuer,
+				       enum grant_crl crl, struct fault *f);
 MUST_CHECK enum reason config_load(const char *path, struct config **ret_config, struct fault *f);
 /* The same from bytes; `path` is absolute: it names the file in errors, and its folder is where relative paths start.
  */

@@ -146,6 +146,24 @@ MUST_CHECK enum reason ledger_policy(struct ledger *ledger, const uint8_t hash[3
 /* The next CRL number of an issuer, and everything revoked under it (holds included, releases taken out; void serials too). */
 MUST_CHECK enum reason ledger_crl(struct ledger *ledger, const char *issuer, uint64_t *ret_number,
                                   struct revocation_row **ret_rows, size_t *ret_n, struct fault *f);
+/*
+ * The same of one list among several. A complete one says how far it goes (its entries may know more, never less), and a
+ * delta upon it starts there: releases are in a delta, with reason 8.
+ */
+enum ledger_list { LEDGER_COMPLETE, LEDGER_DELTA, LEDGER_SHARD };
+struct ledger_crl {
+	/* in */
+	const char *issuer;
+	enum ledger_list list;
+	uint64_t after;         /* LEDGER_DELTA: what a complete list gave as upto */
+	unsigned shard, shards; /* LEDGER_SHARD */
+	/* out */
+	uint64_t number;
+	uint64_t upto;               /* revocations up to this number are in it */
+	struct revocation_row *rows; /* the caller frees */
+	size_t n;
+};
+MUST_CHECK enum reason ledger_crl_list(struct ledger *ledger, struct ledger_crl *crl, struct fault *f);
 /* Records the SHA-256 of the TBSCertList that is going to be signed under that number: before the token is asked. */
 MUST_CHECK enum reason ledger_crl_intend(struct ledger *ledger, const char *issuer, uint64_t number,
                                          const uint8_t tbs_hash[32], struct fault *f);

@@ -48,6 +48,12 @@ static const struct {
 	[STMT_CRL_NEXT] = { "crl_next", "select number, hash from crl_next(" CHAIN_TYPES ", $5::text)" },
 	[STMT_CRL_ENTRIES] = { "crl_entries", "select number, serial, reason, issuer, extract(epoch from at)::bigint "
 					      "from crl_entries($1::text)" },
+	[STMT_CRL_DELTA] = { "crl_delta", "select number, serial, reason, issuer, extract(epoch from at)::bigint "
+					  "from crl_delta_entries($1::text, $2::bigint)" },
+	[STMT_CRL_SHARD] = { "crl_shard",
+			     "select number, serial, reason, issuer, extract(epoch from at)::bigint "
+			     "from crl_shard_entries($1::text, $2::bigint::integer, $3::bigint::integer)" },
+	[STMT_CRL_UPTO] = { "crl_upto", "select coalesce(max(number), 0) from revocation" },
 	[STMT_CRL_INTEND] = { "crl_intend",
 			      "select hash from crl_intend(" CHAIN_TYPES ", $5::text, $6::bigint, $7::bytea)" },
 	[STMT_NOTE] = { "operate_note", "select number, hash from operate_note(" CHAIN_TYPES

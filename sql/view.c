@@ -160,24 +160,58 @@ enum reason ledger_policy(struct ledger *ledger, const uint8_t hash[32], const c
 	return result_null(result, 0, 0) ? REASON_OK : session_advance(&ledger->track[0], result_blob(result, 0, 0), f);
 }
 
-enum reason ledger_crl(struct ledger *ledger, const char *issuer, uint64_t *ret_number,
-		       struct revocation_row **ret_rows, size_t *ret_n, struct fault *f)
+static enum reason crl_entries(struct ledger *ledger, const struct ledger_crl *crl, PGresult **ret_rows,
+			       struct fault *f)
 {
+	static const enum statement statement[] = {
+		[LEDGER_COMPLETE] = STMT_CRL_ENTRIES,
+		[LEDGER_DELTA] = STMT_CRL_DELTA,
+		[LEDGER_SHARD] = STMT_CRL_SHARD,
+	};
+	AUTO(params_done) struct params params = { 0 };
+
+	param_text(&params, crl->issuer);
+	if (crl->list == LEDGER_DELTA)
+		param_int8(&params, (int64_t)crl->after);
+	if (crl->list == LEDGER_SHARD) {
+		param_int8(&params, crl->shard);
+		param_int8(&params, crl->shards);
+	}
+	return session_call(ledger, statement[crl->list], &params, ret_rows, f);
+}
+
+enum reason ledger_crl_list(struct ledger *ledger, struct ledger_crl *crl, struct fault *f)
+{
+	AUTO(params_done) struct params none = { 0 };
 	AUTO(params_done) struct params next = { 0 };
-	AUTO(params_done) struct params entries = { 0 };
+	AUTO(result_freep) PGresult *upto = NULL;
 	AUTO(result_freep) PGresult *number = NULL;
 	AUTO(result_freep) PGresult *rows = NULL;
 
 	TRY(session_ready(ledger, f));
+	/* revocations have no gaps: all up to this one are committed */
+	TRY(session_call(ledger, STMT_CRL_UPTO, &none, &upto, f));
 	session_params(ledger, &ledger->track[0], &next);
-	param_text(&next, issuer);
+	param_text(&next, crl->issuer);
 	TRY(session_call(ledger, STMT_CRL_NEXT, &next, &number, f));
 	TRY(session_advance(&ledger->track[0], result_blob(number, 0, 1), f));
 	/* read after the number: of two CRLs the one with the higher number never knows less */
-	param_text(&entries, issuer);
-	TRY(session_call(ledger, STMT_CRL_ENTRIES, &entries, &rows, f));
-	TRY(read_revocations(rows, ret_rows, ret_n, f));
-	*ret_number = (uint64_t)result_int(number, 0, 0);
+	TRY(crl_entries(ledger, crl, &rows, f));
+	TRY(read_revocations(rows, &crl->rows, &crl->n, f));
+	crl->number = (uint64_t)result_int(number, 0, 0);
+	crl->upto = (uint64_t)result_int(upto, 0, 0);
+	return REASON_OK;
+}
+
+enum reason ledger_crl(struct ledger *ledger, const char *issuer, uint64_t *ret_number,
+		       struct revocation_row **ret_rows, size_t *ret_n, struct fault *f)
+{
+	struct ledger_crl crl = { .issuer = issuer, .list = LEDGER_COMPLETE };
+
+	TRY(ledger_crl_list(ledger, &crl, f));
+	*ret_number = crl.number;
+	*ret_rows = crl.rows;
+	*ret_n = crl.n;
 	return REASON_OK;
 }
 

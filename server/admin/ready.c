@@ -47,6 +47,8 @@ static enum reason add_alarms(const char *run_dir, struct buf *list, struct faul
 
 	if (metrics_read_gauge(run_dir, "ca", GAUGE_PIN_REFUSED, &value) && value == 1)
 		TRY(add(list, "ca: the token refused the PIN, which is not tried again: correct it, then restart", f));
+	if (metrics_read_gauge(run_dir, "va", GAUGE_CRL_CLOSE, &value) && value == 1)
+		TRY(add(list, "va: a CRL is close to its nextUpdate, and no newer one has come", f));
 	if (!metrics_read_gauge(run_dir, "ca", GAUGE_LEDGER_MISSING_ROW, &value) || value == 0)
 		return REASON_OK;
 	snprintf(text, sizeof(text),

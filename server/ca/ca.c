@@ -24,6 +24,7 @@ static const struct station ca_line[CA_STATIONS] = {
 	/*              name      work            threads batch         lanes      what an issue has when it leaves */
 	[CA_LEDGER] = { "ledger", station_ledger, 1,      CA_BATCH,     LANES_ALL }, /* intent; then certificate: durable */
 	[CA_STATUS] = { "status", station_status, 1,      1,            LANES_ALL }, /* CRL to sign: beside the line       */
+	[CA_COMPLETE] = { "complete", station_complete, 1, 1,         LANES_ALL }, /* a long one: beside the short ones  */
 	/* signature, checked: back to ledger */
 	[CA_SIGN]   = { "sign",   station_sign,   0,      CA_SIGN_MOST, LANES_ALL },
 };
@@ -96,17 +97,21 @@ static enum reason open_ledgers(struct ca *ca, struct fault *f)
 {
 	const struct ledger_options options = ledger_options(ca->config);
 
+	pthread_mutex_init(&ca->crl_lock, NULL);
 	if (mkdir(ca->config->state_dir, 0700) != 0 && errno != EEXIST)
 		return fault_set(f, REASON_CONFIG, "state_dir: cannot make %s: %s", ca->config->state_dir,
 				 strerror(errno));
 	TRY(ledger_open_line(&options, &ca->ledger, f));
-	return ca_ledger(ca->config, "status", &ca->status, f);
+	TRY(ca_ledger(ca->config, "status", &ca->status, f));
+	return ca_ledger(ca->config, "complete", &ca->complete, f);
 }
 
 static void close_ledgers(struct ca *ca)
 {
 	ledger_close(ca->ledger);
 	ledger_close(ca->status);
+	ledger_close(ca->complete);
+	pthread_mutex_destroy(&ca->crl_lock);
 }
 
 static enum reason open_line(struct ca *ca, struct fault *f)

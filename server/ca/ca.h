@@ -21,7 +21,7 @@
 #include "lull.h"
 #include "observe/metrics.h"
 
-enum { CA_LEDGER, CA_STATUS, CA_SIGN, CA_STATIONS }; /* the order of ca_line[] */
+enum { CA_LEDGER, CA_STATUS, CA_COMPLETE, CA_SIGN, CA_STATIONS }; /* the order of ca_line[] */
 enum { LANE_LINE, LANE_FIELD, LANE_OWN, LANES };                /* enrolments, re-enrolments, everything else */
 
 /* Certificates between frame and answer, per lane; beyond it: REASON_OVERLOADED. Every station's lanes hold as many, so
@@ -43,7 +43,7 @@ enum { LANE_LINE, LANE_FIELD, LANE_OWN, LANES };                /* enrolments, r
 #define CA_PENDING_TRIES 3 /* how often a claim whose intent has just left the line is asked for again */
 #define CA_COUNT_US 1000000LL /* how late the hourly counts of other nodes may be known */
 #define CA_CLOCK_SKEW_S 5  /* how far nodes' clocks may be apart */
-#define CA_CRL_VALIDITY_S (24 * 3600) /* of a CRL; the va asks for a new one long before */
+#define CA_DELTA_MAX 2000 /* entries; beyond it the next complete list becomes the base of deltas */
 #define CA_CRL_BACKDATE_S (5 * 60)    /* thisUpdate lies so far back: a relying party's clock may be behind ours */
 
 enum issue_kind {
@@ -65,7 +65,9 @@ struct issue {
 	bool reserved;           /* holds a place in the issuer's hourly count that no intent has taken */
 	uint8_t policy_hash[32]; /* ISSUE_POLICY */
 	char policy_what[256];
-	uint64_t crl_number; /* ISSUE_CRL */
+	struct crl_scope crl; /* ISSUE_CRL */
+	uint64_t crl_number, crl_upto;
+	size_t crl_entries;
 
 	/* from the first time round at station_ledger (station_status for a CRL) */
 	struct previous previous; /* GRANT_REENROL; its tbs is ours to free */
@@ -140,6 +142,14 @@ struct proving {
 	bool busy; /* a session is at it, and will look again */
 };
 
+/* The complete list that an issuer's deltas add to. It stays for half a CRL's validity, so that who has fetched any list
+ * since then is brought up to date by a delta. */
+struct crl_base {
+	uint64_t number, upto; /* 0: none signed by this process yet */
+	int64_t at_us;
+	size_t delta_entries; /* of the last delta upon it */
+};
+
 struct newsroom;
 struct operations;
 struct watch;
@@ -150,7 +160,9 @@ struct ca {
 	struct hsm *hsm;
 	size_t n_issuers;
 	struct issuer *issuer[LIMIT_ISSUERS];    /* in the order of the configuration */
-	struct ledger *ledger, *status; /* each its station's own connection */
+	struct ledger *ledger, *status, *complete; /* each its station's own connection */
+	pthread_mutex_t crl_lock;
+	struct crl_base crl_base[LIMIT_ISSUERS]; /* under crl_lock; in the order of issuer[] */
 	struct ledger_room *room;
 	struct lull *lull;
 	struct inflight inflight;
@@ -216,7 +228,8 @@ MUST_CHECK enum reason reenrol_complete(struct grant *grant, const struct previo
 
 /* The stations. */
 void station_ledger(void *role, unsigned thread, struct job **batch, size_t n); /* cycle.c */
-void station_status(void *role, unsigned thread, struct job **batch, size_t n); /* crl.c */
+void station_status(void *role, unsigned thread, struct job **batch, size_t n); /* crl.c: shards and deltas, which are short */
+void station_complete(void *role, unsigned thread, struct job **batch, size_t n); /* crl.c: complete lists, which hold up nothing */
 void station_sign(void *role, unsigned thread, struct job **batch, size_t n);   /* sign.c */
 unsigned sign_most(void *role);                                                 /* for line_share() */
 void proving_init(struct proving *proving);

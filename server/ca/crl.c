@@ -1,10 +1,11 @@
 /*
- * crl.c - the status station: the va asks for a CRL, the ledger gives its number and its entries and takes
+ * crl.c - the stations of CRLs: the va asks for a list, the ledger gives its number and its entries and takes
  * the hash of what will be signed, the sign station signs.
  *
- * On a connection of its own, so that a long list of revocations holds up neither intents nor heartbeats.
+ * On connections of their own, so that a long list of revocations holds up neither intents nor heartbeats; complete
+ * lists on another than shards and deltas, which are to be out within a second however long the complete one has
+ * become.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <openssl/evp.h>
@@ -31,31 +32,88 @@ static enum reason entries_of(const struct revocation_row *rows, size_t n, struc
 }
 
 /* No signature without a durable intent: of a CRL, the hash of what the token is asked to sign. */
-static enum reason intend_crl(struct ca *ca, const struct issue *issue, struct fault *f)
+static enum reason intend_crl(struct ledger *ledger, const struct issue *issue, struct fault *f)
 {
 	uint8_t hash[32];
 
 	if (EVP_Digest(issue->tbs.ptr, issue->tbs.len, hash, NULL, EVP_sha256(), NULL) != 1)
 		return fault_set(f, REASON_NO_MEMORY, "SHA-256 of a CRL");
-	return ledger_crl_intend(ca->status, issuer_name(issue->issuer), issue->crl_number, hash, f);
+	return ledger_crl_intend(ledger, issuer_name(issue->issuer), issue->crl_number, hash, f);
 }
 
-static enum reason build(struct ca *ca, struct issue *issue, struct fault *f)
+static struct crl_base *base_of(struct ca *ca, const struct issuer *issuer)
 {
-	struct revocation_row *rows = NULL;
+	size_t i = 0;
+
+	while (ca->issuer[i] != issuer)
+		i++;
+	return &ca->crl_base[i];
+}
+
+/* Where a delta starts. A complete list comes first; the va asks for it first. */
+static enum reason find_base(struct ca *ca, struct issue *issue, uint64_t *ret_after, struct fault *f)
+{
+	struct crl_base base;
+
+	if (issue->crl.kind != CRL_DELTA)
+		return REASON_OK;
+	pthread_mutex_lock(&ca->crl_lock);
+	base = *base_of(ca, issue->issuer);
+	pthread_mutex_unlock(&ca->crl_lock);
+	if (base.number == 0)
+		return fault_set(f, REASON_OVERLOADED, "no complete CRL of %s for a delta yet",
+				 issuer_name(issue->issuer));
+	issue->crl.base = base.number;
+	*ret_after = base.upto;
+	return REASON_OK;
+}
+
+static enum reason build_tbs(struct ca *ca, struct issue *issue, const struct ledger_crl *crl, struct fault *f)
+{
 	struct revoked_entry *entries = NULL;
 	int64_t now_s = clock_wall_s();
 	enum reason reason;
-	size_t n = 0;
 
-	TRY(ledger_crl(ca->status, issuer_name(issue->issuer), &issue->crl_number, &rows, &n, f));
-	reason = entries_of(rows, n, &entries, f);
-	free(rows);
-	if (reason == REASON_OK)
-		reason = issuer_build_crl(issue->issuer, issue->crl_number, now_s - CA_CRL_BACKDATE_S,
-					  now_s + CA_CRL_VALIDITY_S, entries, n, &issue->tbs, f);
+	TRY(entries_of(crl->rows, crl->n, &entries, f));
+	reason = issuer_build_crl(issue->issuer, &issue->crl, crl->number, now_s - CA_CRL_BACKDATE_S,
+				  now_s + (int64_t)ca->config->status.crl_validity_s, entries, crl->n, &issue->tbs, f);
 	free(entries);
-	return reason == REASON_OK ? intend_crl(ca, issue, f) : reason;
+	return reason;
+}
+
+static enum reason build(struct ca *ca, struct ledger *ledger, struct issue *issue, struct fault *f)
+{
+	static const enum ledger_list list[] = {
+		[CRL_COMPLETE] = LEDGER_COMPLETE,
+		[CRL_DELTA] = LEDGER_DELTA,
+		[CRL_SHARD] = LEDGER_SHARD,
+	};
+	const char *name = issuer_name(issue->issuer);
+	struct ledger_crl crl = { .issuer = name, .list = list[issue->crl.kind], .shard = issue->crl.shard };
+	enum reason reason;
+
+	crl.shards = ca_issuer_options(ca, name)->crl_shards;
+	TRY(find_base(ca, issue, &crl.after, f));
+	TRY(ledger_crl_list(ledger, &crl, f));
+	issue->crl_number = crl.number;
+	issue->crl_upto = crl.upto;
+	issue->crl_entries = crl.n;
+	reason = build_tbs(ca, issue, &crl, f);
+	free(crl.rows);
+	return reason == REASON_OK ? intend_crl(ledger, issue, f) : reason;
+}
+
+static void build_all(struct ca *ca, struct ledger *ledger, struct job **batch, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct issue *issue = (struct issue *)batch[i];
+		struct fault fault = { 0 };
+
+		if (build(ca, ledger, issue, &fault) == REASON_OK)
+			issue_pass(ca, CA_SIGN, issue);
+		else
+			issue_refused(ca, issue, &fault);
+	}
 }
 
 void station_status(void *role, unsigned thread, struct job **batch, size_t n)
@@ -63,15 +121,31 @@ void station_status(void *role, unsigned thread, struct job **batch, size_t n)
 	struct ca *ca = role;
 
 	(void)thread;
-	for (size_t i = 0; i < n; i++) {
-		struct issue *issue = (struct issue *)batch[i];
-		struct fault fault = { 0 };
+	build_all(ca, ca->status, batch, n);
+}
 
-		if (build(ca, issue, &fault) == REASON_OK)
-			issue_pass(ca, CA_SIGN, issue);
-		else
-			issue_refused(ca, issue, &fault);
-	}
+void station_complete(void *role, unsigned thread, struct job **batch, size_t n)
+{
+	struct ca *ca = role;
+
+	(void)thread;
+	build_all(ca, ca->complete, batch, n);
+}
+
+/* A base that is old, or that much has come after, makes way for the next complete list. */
+static void note_signed(struct ca *ca, const struct issue *issue)
+{
+	const int64_t stays_us = (int64_t)ca->config->status.crl_validity_s * 1000000 / 2;
+	struct crl_base *base;
+
+	pthread_mutex_lock(&ca->crl_lock);
+	base = base_of(ca, issue->issuer);
+	if (issue->crl.kind == CRL_DELTA && issue->crl.base == base->number)
+		base->delta_entries = issue->crl_entries;
+	if (issue->crl.kind == CRL_COMPLETE && issue->crl_number > base->number &&
+	    (base->number == 0 || base->delta_entries > CA_DELTA_MAX || issue->came_us - base->at_us > stays_us))
+		*base = (struct crl_base){ issue->crl_number, issue->crl_upto, issue->came_us, 0 };
+	pthread_mutex_unlock(&ca->crl_lock);
 }
 
 static enum reason encode(const struct issue *issue, struct buf *body, struct fault *f)
@@ -80,7 +154,7 @@ static enum reason encode(const struct issue *issue, struct buf *body, struct fa
 	struct message_crl message;
 
 	TRY(signed_assemble(buf_blob(&issue->tbs), buf_blob(&issue->tail), &crl, f));
-	snprintf(message.issuer, sizeof(message.issuer), "%s", issuer_name(issue->issuer));
+	crl_name(issuer_name(issue->issuer), &issue->crl, message.list);
 	message.number = issue->crl_number;
 	message.der = buf_blob(&crl);
 	return message_crl_encode(&message, body, f);
@@ -94,6 +168,7 @@ void crl_signed(struct ca *ca, struct issue *issue)
 		issue_refused(ca, issue, &issue->fault);
 		return;
 	}
+	note_signed(ca, issue);
 	metrics_request(ca->metrics, OP_CRL, REASON_OK, clock_mono_us() - issue->came_us);
 	(void)!channel_send(issue->asker, FRAME_CRL, issue->frame_id, buf_blob(&body));
 	issue_finished(ca, issue);

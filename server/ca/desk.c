@@ -61,12 +61,15 @@ static enum reason take_policy(struct ca *ca, struct channel *channel, const str
 
 static enum reason take_crl_ask(struct ca *ca, struct channel *channel, const struct frame *frame, struct fault *f)
 {
-	char name[LIMIT_PROFILE_CHARS + 1];
-	struct issuer *issuer;
+	char name[CRL_NAME_CHARS + 1];
+	struct issuer *issuer = NULL;
+	struct crl_scope scope;
 	struct issue *issue;
 
 	TRY(message_crl_ask_decode(frame->body, name, f));
-	issuer = ca_issuer(ca, name);
+	for (size_t i = 0; i < ca->n_issuers && issuer == NULL; i++)
+		if (crl_name_parse(name, issuer_name(ca->issuer[i]), ca->config->issuer[i].crl_shards, &scope))
+			issuer = ca->issuer[i];
 	if (issuer == NULL)
 		return fault_set(f, REASON_CHANNEL_FRAME, "CRL of an unknown issuer");
 	if (issue_new(ca, ISSUE_CRL, LANE_OWN, channel, frame->id, &issue, f) != REASON_OK) {
@@ -74,7 +77,8 @@ static enum reason take_crl_ask(struct ca *ca, struct channel *channel, const st
 		return REASON_OK;
 	}
 	issue->issuer = issuer;
-	put(ca, CA_STATUS, issue);
+	issue->crl = scope;
+	put(ca, scope.kind == CRL_COMPLETE ? CA_COMPLETE : CA_STATUS, issue);
 	return REASON_OK;
 }
 

@@ -130,7 +130,17 @@ static enum reason put_usage(struct buf *b, const struct grant *g, struct fault 
 	TRY(pack_u32(b, (uint32_t)g->n_ekus, f));
 	for (size_t i = 0; i < g->n_ekus; i++)
 		TRY(put_oid(b, &g->eku[i], f));
-	return pack_u8(b, g->stamp_result, f);
+	TRY(pack_u8(b, g->stamp_result, f));
+	return pack_u8(b, (uint8_t)g->crl, f);
+}
+
+static enum grant_crl get_crl(struct pack_reader *r)
+{
+	uint8_t v = pack_get_u8(r);
+
+	if (v > GRANT_CRL_NONE)
+		r->failed = true;
+	return r->failed ? GRANT_CRL_COMPLETE : (enum grant_crl)v;
 }
 
 static void get_usage(struct pack_reader *r, struct grant *g)
@@ -141,6 +151,7 @@ static void get_usage(struct pack_reader *r, struct grant *g)
 	for (size_t i = 0; i < g->n_ekus; i++)
 		get_oid(r, &g->eku[i]);
 	g->stamp_result = get_bool(r);
+	g->crl = get_crl(r);
 }
 
 static enum reason put_evidence(struct buf *b, const struct grant *g, struct fault *f)

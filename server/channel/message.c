@@ -36,25 +36,25 @@ enum reason message_policy_decode(struct blob body, struct message_policy *ret_m
 	return REASON_OK;
 }
 
-enum reason message_crl_ask_encode(const char *issuer, struct buf *ret_body, struct fault *f)
+enum reason message_crl_ask_encode(const char *list, struct buf *ret_body, struct fault *f)
 {
 	AUTO(buf_done) struct buf b = { 0 };
 
-	TRY(pack_text(&b, issuer, f));
+	TRY(pack_text(&b, list, f));
 	*ret_body = b;
 	b = (struct buf){ 0 };
 	return REASON_OK;
 }
 
-enum reason message_crl_ask_decode(struct blob body, char ret_issuer[LIMIT_PROFILE_CHARS + 1], struct fault *f)
+enum reason message_crl_ask_decode(struct blob body, char ret_list[CRL_NAME_CHARS + 1], struct fault *f)
 {
 	struct pack_reader r = { .left = body };
-	char issuer[LIMIT_PROFILE_CHARS + 1];
+	char list[CRL_NAME_CHARS + 1];
 
-	pack_get_text(&r, issuer, sizeof(issuer));
+	pack_get_text(&r, list, sizeof(list));
 	if (!pack_done(&r))
 		return fault_set(f, REASON_CHANNEL_FRAME, "question for a CRL of %zu bytes", body.len);
-	memcpy(ret_issuer, issuer, strlen(issuer) + 1);
+	memcpy(ret_list, list, strlen(list) + 1);
 	return REASON_OK;
 }
 
@@ -62,7 +62,7 @@ enum reason message_crl_encode(const struct message_crl *message, struct buf *re
 {
 	AUTO(buf_done) struct buf b = { 0 };
 
-	TRY(pack_text(&b, message->issuer, f));
+	TRY(pack_text(&b, message->list, f));
 	TRY(pack_u64(&b, message->number, f));
 	TRY(pack_bytes(&b, message->der, f));
 	*ret_body = b;
@@ -75,7 +75,7 @@ enum reason message_crl_decode(struct blob body, struct message_crl *ret_message
 	struct pack_reader r = { .left = body };
 	struct message_crl message;
 
-	pack_get_text(&r, message.issuer, sizeof(message.issuer));
+	pack_get_text(&r, message.list, sizeof(message.list));
 	message.number = pack_get_u64(&r);
 	message.der = pack_get_bytes(&r);
 	if (!pack_done(&r))

@@ -11,6 +11,7 @@
 #define ASSAY_MESSAGE_H
 
 #include "channel/channel.h"
+#include "issuer.h"
 
 #define POLICY_WHAT_CHARS 255 /* where the policy came from, for the ledger's readers */
 
@@ -24,14 +25,13 @@ MUST_CHECK enum reason message_policy_encode(const struct message_policy *messag
 					     struct fault *f);
 MUST_CHECK enum reason message_policy_decode(struct blob body, struct message_policy *ret_message, struct fault *f);
 
-/* FRAME_CRL_ASK: an issuer's name, whether one of ours or not */
-MUST_CHECK enum reason message_crl_ask_encode(const char *issuer, struct buf *ret_body, struct fault *f);
-MUST_CHECK enum reason message_crl_ask_decode(struct blob body, char ret_issuer[LIMIT_PROFILE_CHARS + 1],
-					      struct fault *f);
+/* FRAME_CRL_ASK: a list's name as crl_name() makes it, whether one of ours or not */
+MUST_CHECK enum reason message_crl_ask_encode(const char *list, struct buf *ret_body, struct fault *f);
+MUST_CHECK enum reason message_crl_ask_decode(struct blob body, char ret_list[CRL_NAME_CHARS + 1], struct fault *f);
 
 /* FRAME_CRL */
 struct message_crl {
-	char issuer[LIMIT_PROFILE_CHARS + 1];
+	char list[CRL_NAME_CHARS + 1];
 	uint64_t number;
 	struct blob der;
 };

@@ -149,8 +149,10 @@ static enum reason apply_revocation(struct tables *t, struct pack_reader *r, str
 {
 	struct blob serial = pack_get_bytes(r);
 	uint8_t why = pack_get_u8(r);
+	char issuer[LIMIT_PROFILE_CHARS + 1];
 	struct serial_entry *e;
 
+	pack_get_text(r, issuer, sizeof(issuer));
 	if (r->failed || serial.len == 0 || serial.len > LIMIT_SERIAL_BYTES)
 		return fault_set(f, REASON_CHANNEL_FRAME, "view: revocation with a serial of %zu bytes", serial.len);
 	TRY(serials_room(t, f));
@@ -242,6 +244,29 @@ enum reason view_apply(struct view *view, struct blob body, int64_t now_mono_us,
 	return reason;
 }
 
+bool view_revocations(struct blob body, void (*each)(void *user, const char *issuer, struct blob serial), void *user,
+		      bool *ret_more)
+{
+	struct pack_reader r = { .left = body };
+	char issuer[LIMIT_PROFILE_CHARS + 1];
+	uint32_t n;
+
+	(void)pack_get_u8(&r);
+	n = pack_get_u32(&r);
+	for (uint32_t i = 0; i < n && !r.failed; i++) {
+		struct blob serial = pack_get_bytes(&r);
+
+		(void)pack_get_u8(&r);
+		pack_get_text(&r, issuer, sizeof(issuer));
+		if (!r.failed && serial.len > 0)
+			each(user, issuer, serial);
+	}
+	if (r.failed || body.len == 0)
+		return false;
+	*ret_more = body.ptr[body.len - 1] != 0;
+	return true;
+}
+
 static enum reason encode_requester(struct buf *b, const struct requester_row *row, struct fault *f)
 {
 	TRY(pack_text(b, row->name, f));
@@ -261,6 +286,7 @@ enum reason view_encode(const struct ledger_news *news, bool first, struct buf *
 	for (size_t i = 0; i < news->n_revocations; i++) {
 		TRY(pack_bytes(&b, BLOB(news->revocation[i].serial, news->revocation[i].serial_len), f));
 		TRY(pack_u8(&b, news->revocation[i].reason, f));
+		TRY(pack_text(&b, news->revocation[i].issuer, f));
 	}
 	TRY(pack_u32(&b, (uint32_t)news->n_requesters, f));
 	for (size_t i = 0; i < news->n_requesters; i++)

@@ -4,7 +4,7 @@
  * The ca pushes FRAME_VIEW at least every 200 ms; a view older than a second refuses (REASON_VIEW_STALE) rather than
  * guesses. On each new connection the ca starts again with everything.
  *
- * Frame body: u8 first (1: forget what you had), u32 n revocations { serial, u8 reason }, u32 n requesters { name,
+ * Frame body: u8 first (1: forget what you had), u32 n revocations { serial, u8 reason, issuer }, u32 n requesters { name,
  * kind, names, labels, spki hash, u8 active }, u8 more (1: not complete yet, not fresh).
  *
  * Threads: any number of readers, one writer.
@@ -21,6 +21,9 @@ void view_free(struct view *view); /* accepts NULL */
 
 /* The ra, va, admin side: applies a frame's body; REASON_CHANNEL_FRAME if malformed. */
 MUST_CHECK enum reason view_apply(struct view *view, struct blob body, int64_t now_mono_us, struct fault *f);
+/* What the frame in hand says of revocations, for who keeps lists of them: called once for each. False if malformed. */
+MUST_CHECK bool view_revocations(struct blob body, void (*each)(void *user, const char *issuer, struct blob serial), void *user,
+				 bool *ret_more);
 /* The ca side. */
 MUST_CHECK enum reason view_encode(const struct ledger_news *news, bool first, struct buf *ret_body, struct fault *f);
 

@@ -54,6 +54,8 @@ enum metric_gauge {
 	GAUGE_LEDGER_MISSING_ROW, /* the ledger has gone back in time: the chain row that is missing */
 	GAUGE_PIN_REFUSED,        /* 1: the token refused the PIN, which is not tried again */
 	GAUGE_MULTI_BUFFER,       /* 1: signatures are verified eight at once */
+	GAUGE_CRL_LEFT_S,         /* until the first nextUpdate of the CRLs that are served */
+	GAUGE_CRL_CLOSE,          /* 1: one of them is in the last quarter of its time */
 	GAUGE_COUNT
 };
 

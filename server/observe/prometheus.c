@@ -57,6 +57,8 @@ static const struct {
 	[GAUGE_LEDGER_MISSING_ROW] = { "assay_ledger_missing_row",
 				       "The ledger went back in time: its chain row that is missing, else 0.", 1 },
 	[GAUGE_MULTI_BUFFER] = { "assay_multi_buffer", "1 when signatures are verified eight at once.", 1 },
+	[GAUGE_CRL_LEFT_S] = { "assay_crl_left_seconds", "Until the first nextUpdate of the CRLs that are served.", 1 },
+	[GAUGE_CRL_CLOSE] = { "assay_crl_close", "1 when a CRL is in the last quarter of its time.", 1 },
 	[GAUGE_PIN_REFUSED] = { "assay_token_pin_refused", "1 when the token refused the PIN.", 1 },
 };
 

@@ -203,6 +203,8 @@ enum reason labels_open(const struct config *config, const struct policy *policy
 	for (size_t i = 0; i < labels->n; i++) {
 		labels->label[i].profile = profiles[i];
 		profile_facts(profiles[i], &labels->label[i].facts);
+		TRY(config_crl_fits(config, labels->label[i].facts.label, labels->label[i].facts.issuer,
+				    labels->label[i].facts.crl, f));
 	}
 	for (size_t i = 0; i < labels->n; i++) {
 		struct label *label = &labels->label[i];

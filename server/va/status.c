@@ -1,5 +1,6 @@
 /*
- * status.c - what relying parties fetch over plain HTTP: /ca/<issuer>.cer and /crl/<issuer>.crl.
+ * status.c - what relying parties fetch over plain HTTP: /ca/<issuer>.cer, and /crl/<issuer>.crl with its delta
+ * /crl/<issuer>-delta.crl and its shards /crl/<issuer>/<shard>.crl.
  *
  * Spec: RFC 5280 sections 4.2.1.13 and 4.2.2.1, RFC 2585 section 4 (media types), RFC 9110 section 13 (conditions).
  */
@@ -26,18 +27,37 @@ void etag_of(struct blob bytes, char out[ETAG_CHARS])
 	memcpy(out + ETAG_CHARS - 2, "\"", 2);
 }
 
-/* "<prefix><issuer><suffix>" */
-static struct status *find(struct va *va, const char *path, const char *prefix, const char *suffix)
+/* What stands between in "<prefix><name><suffix>"; false if it is something else, or too long for a name of ours. */
+static bool name_in(const char *path, const char *prefix, const char *suffix, char out[CRL_NAME_CHARS + 1])
 {
 	size_t len = strlen(path), before = strlen(prefix), after = strlen(suffix);
 
-	if (len <= before + after || strncmp(path, prefix, before) != 0 || strcmp(path + len - after, suffix) != 0)
+	if (len <= before + after || len - before - after > CRL_NAME_CHARS || strncmp(path, prefix, before) != 0 ||
+	    strcmp(path + len - after, suffix) != 0)
+		return false;
+	memcpy(out, path + before, len - before - after);
+	out[len - before - after] = '\0';
+	return true;
+}
+
+static struct status *find_issuer(struct va *va, const char *path)
+{
+	char name[CRL_NAME_CHARS + 1];
+
+	if (!name_in(path, "/ca/", ".cer", name))
 		return NULL;
 	for (size_t i = 0; i < va->n; i++)
-		if (strlen(va->status[i].name) == len - before - after &&
-		    strncmp(va->status[i].name, path + before, len - before - after) == 0)
+		if (strcmp(va->status[i].name, name) == 0)
 			return &va->status[i];
 	return NULL;
+}
+
+static struct crl_list *find_list(struct va *va, const char *path)
+{
+	char name[CRL_NAME_CHARS + 1];
+	struct status *s;
+
+	return name_in(path, "/crl/", ".crl", name) ? crl_list_find(va, name, &s) : NULL;
 }
 
 static void last_modified(struct reply *reply, int64_t at_s)
@@ -74,7 +94,7 @@ static void certificate(struct exchange *x, const struct status *s)
 	conditional(x, s->certificate_etag, cert->not_before_s, CERTIFICATE_MAX_AGE_S);
 }
 
-static void crl(struct exchange *x, struct va *va, struct status *s)
+static void crl(struct exchange *x, struct va *va, struct crl_list *list)
 {
 	struct reply reply = { .type = "application/pkix-crl" };
 	char etag[ETAG_CHARS];
@@ -83,12 +103,12 @@ static void crl(struct exchange *x, struct va *va, struct status *s)
 	enum reason reason;
 
 	pthread_mutex_lock(&va->lock);
-	memcpy(etag, s->crl_etag, sizeof(etag));
-	this_update_s = s->this_update_s;
-	if (s->crl.len == 0)
-		reason = fault_set(&f, REASON_CA_AWAY, "no CRL of \"%s\" yet", s->name);
+	memcpy(etag, list->etag, sizeof(etag));
+	this_update_s = list->this_update_s;
+	if (list->der.len == 0)
+		reason = fault_set(&f, REASON_CA_AWAY, "no CRL \"%s\" yet", list->name);
 	else
-		reason = buf_copy(buf_blob(&s->crl), &reply.body, &f);
+		reason = buf_copy(buf_blob(&list->der), &reply.body, &f);
 	pthread_mutex_unlock(&va->lock);
 	if (reason != REASON_OK) {
 		exchange_refuse(x, &f);
@@ -113,7 +133,8 @@ static void status_begin(void *role, struct exchange *x)
 static bool status_run(void *role, struct exchange *x)
 {
 	struct va *va = role;
-	struct status *ca = find(va, x->path, "/ca/", ".cer"), *list = find(va, x->path, "/crl/", ".crl");
+	struct status *ca = find_issuer(va, x->path);
+	struct crl_list *list = find_list(va, x->path);
 	struct fault f;
 
 	if (ca != NULL) {

@@ -25,7 +25,9 @@ static enum reason open_status(struct va *va, struct fault *f)
 		TRY(issuer_open(&va->config->issuer[i], NULL, &s->issuer, f));
 		va->n++;
 		s->name = va->config->issuer[i].name;
+		s->crl_shards = va->config->issuer[i].crl_shards;
 		etag_of(issuer_der(s->issuer), s->certificate_etag);
+		TRY(crl_lists_open(s, f));
 	}
 	return REASON_OK;
 }
@@ -75,7 +77,7 @@ static void va_close(struct va *va)
 	channel_client_close(va->ca);
 	view_free(va->view);
 	for (size_t i = 0; i < va->n; i++) {
-		buf_done(&va->status[i].crl);
+		crl_lists_close(&va->status[i]);
 		issuer_free(va->status[i].issuer);
 	}
 	pthread_cond_destroy(&va->changed);

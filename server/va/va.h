@@ -2,9 +2,10 @@
  * va.h - the validation authority's state: issuers' certificates and CRLs, in memory, ready to be served.
  *
  * CRLs come from the ca, which signs them: asked for at start, at half their lifetime, and at once when a revocation
- * comes with the view.
+ * that belongs on them comes with the view; a long one as soon as its size allows.
  *
- * Threads: `lock` guards everything in struct status but name and certificate, which do not change.
+ * Threads: `lock` guards everything in struct status but name and certificate, and in struct crl_list but name and
+ * scope, which do not change.
  */
 #ifndef ASSAY_VA_H
 #define ASSAY_VA_H
@@ -15,20 +16,36 @@
 #include "channel/view.h"
 #include "config.h"
 #include "http/listener.h"
+#include "issuer.h"
 
 #define ETAG_CHARS 35 /* quotes, 16 bytes of SHA-256 in hex, NUL */
+
+/* One CRL, as it is served; times in us are clock_mono_us(). */
+struct crl_list {
+	char name[CRL_NAME_CHARS + 1]; /* as in its URL */
+	struct crl_scope scope;
+	/* under the lock */
+	struct buf der; /* empty: none yet */
+	uint64_t number;
+	char etag[ETAG_CHARS];
+	int64_t this_update_s, next_update_s;
+	int64_t close_s;    /* Unix time from which its nextUpdate is close: another should have come long before */
+	int64_t due_us;     /* the next time to ask */
+	int64_t asked_us;   /* last time; 0: never */
+	int64_t took_us;    /* from question to answer, last time */
+	bool under_way;     /* asked for, and no answer yet */
+	bool outdated;      /* a revocation has come since it was asked for */
+	bool of_this_ca;    /* came from the ca process that we are connected to */
+};
 
 /* What is served of one issuer. */
 struct status {
 	const char *name;
 	struct issuer *issuer;
 	char certificate_etag[ETAG_CHARS];
-	/* under the lock */
-	struct buf crl; /* DER; empty: none yet */
-	uint64_t crl_number;
-	char crl_etag[ETAG_CHARS];
-	int64_t this_update_s;
-	int64_t ask_at_us; /* clock_mono_us(); the next time to ask */
+	unsigned crl_shards;
+	size_t n_lists;
+	struct crl_list *list; /* the complete one, the delta, the shards */
 };
 
 struct va {
@@ -40,6 +57,7 @@ struct va {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	bool closed;
+	bool gathering; /* the ca has not sent its whole view yet: what is asked for now would be asked for again */
 	pthread_t asker;
 	bool asking;
 	size_t n;
@@ -47,6 +65,9 @@ struct va {
 };
 
 /* crl.c */
+MUST_CHECK enum reason crl_lists_open(struct status *status, struct fault *f);
+void crl_lists_close(struct status *status);
+struct crl_list *crl_list_find(struct va *va, const char *name, struct status **ret_status); /* NULL: there is none */
 extern const struct channel_events va_channel_events;
 void *va_ask(void *va); /* thread: asks for CRLs when they are due, until va->closed */
 

@@ -35,13 +35,13 @@ static void try_policy(struct blob body)
 
 static void try_crl_ask(struct blob body)
 {
-	char issuer[LIMIT_PROFILE_CHARS + 1];
+	char list[CRL_NAME_CHARS + 1];
 	struct buf again = { 0 };
 
-	if (message_crl_ask_decode(body, issuer, NULL) != REASON_OK)
+	if (message_crl_ask_decode(body, list, NULL) != REASON_OK)
 		return;
-	assert(strlen(issuer) <= LIMIT_PROFILE_CHARS);
-	same(message_crl_ask_encode(issuer, &again, NULL), &again, body);
+	assert(strlen(list) <= CRL_NAME_CHARS);
+	same(message_crl_ask_encode(list, &again, NULL), &again, body);
 }
 
 static void try_crl(struct blob body)
@@ -51,7 +51,7 @@ static void try_crl(struct blob body)
 
 	if (message_crl_decode(body, &message, NULL) != REASON_OK)
 		return;
-	assert(strlen(message.issuer) <= LIMIT_PROFILE_CHARS);
+	assert(strlen(message.list) <= CRL_NAME_CHARS);
 	assert(message.der.len == 0 || message.der.ptr + message.der.len == body.ptr + body.len);
 	same(message_crl_encode(&message, &again, NULL), &again, body);
 }

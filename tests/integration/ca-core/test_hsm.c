@@ -159,7 +159,9 @@ static X509_CRL *issue_crl(const struct issuer *issuer, const struct revoked_ent
 	const uint8_t *p;
 	X509_CRL *crl;
 
-	assert_int_equal(issuer_build_crl(issuer, 7, now_s, now_s + 86400, revoked, n, &tbs, NULL), REASON_OK);
+	assert_int_equal(
+		issuer_build_crl(issuer, &(struct crl_scope){ 0 }, 7, now_s, now_s + 86400, revoked, n, &tbs, NULL),
+		REASON_OK);
 	assert_int_equal(issuer_sign(issuer, 0, buf_blob(&tbs), &tail, NULL), REASON_OK);
 	assert_int_equal(signed_assemble(buf_blob(&tbs), buf_blob(&tail), &der, NULL), REASON_OK);
 	p = der.ptr;

@@ -763,6 +763,45 @@ static void a_crl_counts_up_and_holds_what_is_revoked_now(void **state)
 	close_pair(&p);
 }
 
+/* The serials of a list, by their last octet, as "<octet>:<reason> ..." */
+static const char *listed(struct ledger *ledger, struct ledger_crl crl, char text[256])
+{
+	size_t at = 0;
+
+	text[0] = '\0';
+	assert_ok(ledger_crl_list(ledger, &crl, f));
+	for (size_t i = 0; i < crl.n; i++)
+		at += (size_t)snprintf(text + at, 256 - at, "%02x:%u ", crl.rows[i].serial[crl.rows[i].serial_len - 1],
+				       crl.rows[i].reason);
+	free(crl.rows);
+	return text;
+}
+
+static void a_shard_holds_its_serials_and_a_delta_what_came_after_its_base(void **state)
+{
+	struct pair p = open_pair(state);
+	const struct ledger_crl odd = { .issuer = "idevid", .list = LEDGER_SHARD, .shard = 1, .shards = 2 };
+	struct ledger_crl base = { .issuer = "idevid", .list = LEDGER_COMPLETE };
+	struct ledger_crl delta = { .issuer = "idevid", .list = LEDGER_DELTA };
+	char text[256];
+
+	world_sql(p.world, "select revoke('\\x01a0', 1, 'op', 'idevid'), revoke('\\x01a1', 6, 'op', 'idevid'), "
+			   "revoke('\\x01a3', 1, 'op', 'idevid'), revoke('\\x01a5', 1, 'op', 'attested')");
+	assert_ok(ledger_crl_list(p.now, &base, f));
+	free(base.rows);
+	delta.after = base.upto;
+	assert_string_equal(listed(p.now, odd, text), "a1:6 a3:1 ");
+	assert_string_equal(listed(p.now, delta, text), "");
+	world_sql(p.world, "select revoke('\\x01a1', 8, 'op', 'idevid'), revoke('\\x01ff', 4, 'op', 'idevid'), "
+			   "revoke('\\x01fe', 4, 'op', 'idevid')");
+	assert_string_equal(listed(p.later, odd, text), "a3:1 ff:4 ");
+	assert_string_equal(listed(p.later, delta, text), "a1:8 fe:4 ff:4 ");
+	assert_ok(ledger_crl_list(p.now, &delta, f)); /* one sequence of numbers: base, four lists, this one */
+	assert_int_equal(delta.number, base.number + 5);
+	free(delta.rows);
+	close_pair(&p);
+}
+
 static void what_a_crl_signs_is_recorded_once_under_a_number_that_was_given_out(void **state)
 {
 	struct pair p = open_pair(state);
@@ -893,6 +932,7 @@ int main(void)
 		cmocka_unit_test(news_are_gapless_and_come_in_order),
 		cmocka_unit_test(the_registry_tells_who_came_and_who_went),
 		cmocka_unit_test(a_crl_counts_up_and_holds_what_is_revoked_now),
+		cmocka_unit_test(a_shard_holds_its_serials_and_a_delta_what_came_after_its_base),
 		cmocka_unit_test(what_a_crl_signs_is_recorded_once_under_a_number_that_was_given_out),
 		cmocka_unit_test(knows_its_newest_time_and_each_policy_once),
 		cmocka_unit_test(records_one_batch_and_intends_the_next_in_one_commit),

@@ -699,7 +699,8 @@ static void the_reading_role_may_call_nothing_that_writes(void **state)
 		world_sql(world, "select string_agg(proname, ' ' order by proname) from pg_proc where pronamespace = "
 				 "'public'::regnamespace and proowner = 'assay_owner'::regrole and "
 				 "has_function_privilege('assay_ca', oid, 'execute')"),
-		"certificate crl_entries crl_intend crl_next der_length intend issuer_hour operate_note "
+		"certificate crl_delta_entries crl_entries crl_intend crl_next crl_shard_entries der_length intend "
+		"issuer_hour operate_note "
 		"operate_register plan_do plan_list plan_make plans_begun previous record record_policy revoked "
 		"serial_floor "
 		"void_serials void_unsigned");

@@ -520,9 +520,9 @@ static X509_CRL *make_crl(const struct fixture *fixture, const struct revoked_en
 	const uint8_t *p;
 	X509_CRL *crl;
 
-	assert_int_equal(
-		issuer_build_crl(fixture->issuer, number, FIXTURE_NOW_S, FIXTURE_NOW_S + 86400, revoked, n, &tbs, NULL),
-		REASON_OK);
+	assert_int_equal(issuer_build_crl(fixture->issuer, &(struct crl_scope){ 0 }, number, FIXTURE_NOW_S,
+					  FIXTURE_NOW_S + 86400, revoked, n, &tbs, NULL),
+			 REASON_OK);
 	der = fixture_sign(fixture, buf_blob(&tbs));
 	p = der.ptr;
 	crl = d2i_X509_CRL(NULL, &p, (long)der.len);
@@ -597,12 +597,13 @@ static void refuses_crl_entries_that_a_full_crl_cannot_have(void **state)
 
 	for (size_t i = 0; i < sizeof(wrong); i++) {
 		entry.reason = wrong[i];
-		assert_int_equal(
-			issuer_build_crl(fixture->issuer, 1, FIXTURE_NOW_S, FIXTURE_NOW_S + 1, &entry, 1, &tbs, NULL),
-			REASON_INTERNAL);
+		assert_int_equal(issuer_build_crl(fixture->issuer, &(struct crl_scope){ 0 }, 1, FIXTURE_NOW_S,
+						  FIXTURE_NOW_S + 1, &entry, 1, &tbs, NULL),
+				 REASON_INTERNAL);
 	}
 	entry.reason = 1;
-	assert_int_equal(issuer_build_crl(fixture->issuer, 1, FIXTURE_NOW_S, FIXTURE_NOW_S, &entry, 1, &tbs, NULL),
+	assert_int_equal(issuer_build_crl(fixture->issuer, &(struct crl_scope){ 0 }, 1, FIXTURE_NOW_S, FIXTURE_NOW_S,
+					  &entry, 1, &tbs, NULL),
 			 REASON_INTERNAL);
 	assert_null(tbs.ptr);
 }

@@ -207,8 +207,8 @@ static enum reason run_crl(const void *with, struct fault *f)
 		revoked[i].reason = (uint8_t)(i % 6);
 		revoked[i].at_s = FIXTURE_NOW_S;
 	}
-	reason = issuer_build_crl(bed.fixture.issuer, 7, FIXTURE_NOW_S, FIXTURE_NOW_S + 3600, revoked, N_OF(revoked),
-				  &tbs, f);
+	reason = issuer_build_crl(bed.fixture.issuer, &(struct crl_scope){ 0 }, 7, FIXTURE_NOW_S, FIXTURE_NOW_S + 3600,
+				  revoked, N_OF(revoked), &tbs, f);
 	assert_true((reason == REASON_OK) == (tbs.ptr != NULL));
 	buf_done(&tbs);
 	return reason;

@@ -57,6 +57,7 @@ static struct grant *full_grant(void)
 	g->n_ekus = 1;
 	set_oid(&g->eku[0], "1.3.6.1.5.5.7.3.2");
 	g->stamp_result = true;
+	g->crl = GRANT_CRL_SHARD;
 	strcpy(g->evidence_format, "assay.1.1");
 	g->nonce_len = LIMIT_NONCE_BYTES_MAX;
 	memset(g->nonce, 5, sizeof(g->nonce));
