@@ -88,7 +88,7 @@ home_config() {
 		  "root": "ca/root.pem",
 		  "issuers": [
 		    { "name": "attested", "certificate": "ca/attested.pem", "key": "attested",
-		      "level_min": "vouched", "level_max": "native", "validity_max": "10y" },
+		      "level_min": "vouched", "level_max": "native", "validity_max": "10y", "crl_shards": 4 },
 		    { "name": "unattested", "certificate": "ca/unattested.pem", "key": "unattested",
 		      "level_min": "none", "level_max": "none", "validity_max": "10y" },
 		    { "name": "idevid", "certificate": "ca/idevid.pem", "key": "idevid",

@@ -28,8 +28,10 @@ PROFILES = {
     }),
     "brief": ("line", {"family": "brief", "validity": "2s", "reenrol": {**DEVICE, "expired_grace": "1d"}}),
     "gate": ("unattested", {"family": "gate", "enrol": {"who": ["ra"], "evidence": False}}),
+    "fleeting": ("line", {"family": "fleeting", "validity": "24h", "crl": "none"}),
     "long": ("idevid", {"family": "long", "validity": "30y"}),
     "rekey": ("field", {"reenrol": {**DEVICE, "same_key": False}}),
+    "sharded": ("line", {"family": "sharded", "crl": "shard"}),
     "second": ("line", {"family": "second", "enrol": {"who": ["device"], "evidence": True}}),
 }  # fmt: skip
 
