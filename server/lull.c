@@ -1,8 +1,17 @@
-/* lull.c - see lull.h. */
+/*
+ * lull.c - see lull.h.
+ *
+ * The thread of the lowest class holds no lock that anybody waits for: pushed aside with one in hand it would hold up
+ * who waits beyond all patience. Semaphores go both ways instead. An answer that comes after patience ended stays until
+ * the next wait throws it away.
+ */
 #include "lull.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <time.h>
@@ -11,29 +20,26 @@
 
 struct lull {
 	pthread_t thread;
-	pthread_mutex_t lock;    /* of what follows */
-	pthread_cond_t asked;    /* wanted, or stop */
-	pthread_cond_t answered; /* ready, or not wanted any more */
-	bool ready, wanted, stop;
+	sem_t asked, answered;
+	atomic_bool stop;
 };
 
-/* It holds the lock for a few instructions only: pushed aside in between, it would hold up who waits. */
+static void wait_for(sem_t *sem)
+{
+	while (sem_wait(sem) != 0)
+		; /* a signal came between */
+}
+
+/* Answers once at the start: its class has been set. */
 static void *lull_run(void *arg)
 {
 	struct lull *lull = arg;
 
 	(void)sched_setscheduler(0, SCHED_IDLE, &(struct sched_param){ 0 });
-	pthread_mutex_lock(&lull->lock);
-	lull->ready = true;
-	pthread_cond_signal(&lull->answered);
-	while (!lull->stop) {
-		if (lull->wanted) {
-			lull->wanted = false;
-			pthread_cond_signal(&lull->answered);
-		}
-		pthread_cond_wait(&lull->asked, &lull->lock);
-	}
-	pthread_mutex_unlock(&lull->lock);
+	do {
+		(void)sem_post(&lull->answered);
+		wait_for(&lull->asked);
+	} while (!atomic_load(&lull->stop));
 	return NULL;
 }
 
@@ -52,20 +58,17 @@ void lull_wait(struct lull *lull, int64_t patience_us)
 {
 	struct timespec until = after(patience_us);
 
-	pthread_mutex_lock(&lull->lock);
-	lull->wanted = true;
-	pthread_cond_signal(&lull->asked);
-	while (lull->wanted && pthread_cond_timedwait(&lull->answered, &lull->lock, &until) == 0)
+	while (sem_trywait(&lull->answered) == 0)
 		;
-	lull->wanted = false;
-	pthread_mutex_unlock(&lull->lock);
+	(void)sem_post(&lull->asked);
+	while (sem_clockwait(&lull->answered, CLOCK_MONOTONIC, &until) != 0 && errno == EINTR)
+		;
 }
 
 static void lull_free(struct lull *lull)
 {
-	pthread_mutex_destroy(&lull->lock);
-	pthread_cond_destroy(&lull->asked);
-	pthread_cond_destroy(&lull->answered);
+	(void)sem_destroy(&lull->asked);
+	(void)sem_destroy(&lull->answered);
 	free(lull);
 }
 
@@ -73,24 +76,16 @@ static void lull_free(struct lull *lull)
 enum reason lull_open(struct lull **ret_lull, struct fault *f)
 {
 	struct lull *lull = calloc(1, sizeof(*lull));
-	pthread_condattr_t attr;
 
 	if (lull == NULL)
 		return fault_set(f, REASON_NO_MEMORY, "lull");
-	pthread_mutex_init(&lull->lock, NULL);
-	pthread_cond_init(&lull->asked, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&lull->answered, &attr);
-	pthread_condattr_destroy(&attr);
+	(void)sem_init(&lull->asked, 0, 0);
+	(void)sem_init(&lull->answered, 0, 0);
 	if (pthread_create(&lull->thread, NULL, lull_run, lull) != 0) {
 		lull_free(lull);
 		return fault_set(f, REASON_NO_MEMORY, "thread of the lull");
 	}
-	pthread_mutex_lock(&lull->lock);
-	while (!lull->ready)
-		pthread_cond_wait(&lull->answered, &lull->lock);
-	pthread_mutex_unlock(&lull->lock);
+	wait_for(&lull->answered);
 	*ret_lull = lull;
 	return REASON_OK;
 }
@@ -99,10 +94,8 @@ void lull_close(struct lull *lull)
 {
 	if (lull == NULL)
 		return;
-	pthread_mutex_lock(&lull->lock);
-	lull->stop = true;
-	pthread_cond_signal(&lull->asked);
-	pthread_mutex_unlock(&lull->lock);
+	atomic_store(&lull->stop, true);
+	(void)sem_post(&lull->asked);
 	pthread_join(lull->thread, NULL);
 	lull_free(lull);
 }

@@ -8,7 +8,8 @@
  *
  * Threads:  one thread may wait.
  * Blocks:   lull_wait() up to patience_us.
- * Does not: wait where the system refuses the class (then it is always a lull).
+ * Does not: wait where the system refuses the class (then it is always a lull). A thread that starves answers late: what
+ *           it says then is thrown away.
  */
 #ifndef ASSAY_LULL_H
 #define ASSAY_LULL_H
