@@ -1,6 +1,7 @@
 /*
  * audit.h - what an auditor takes home and checks there. Files: audit.c (export), audit_row.c (rows and their leaves),
- * audit_facts.c (what must follow from what), audit_verify.c (the verdict over an export).
+ * audit_facts.c (what must follow from what), audit_verify.c (the verdict over an export),
+ * audit_walk.c (one certificate, back to ceremony and vendor), audit_proof.c (the same as one file).
  *
  * An export is a file of JSON lines. The first is an object: {"assay_audit": 1, "at": time, "heads": [{node, stream,
  * seq, hash, at}]}. Each other one is an array: a table's name, then the values of one row in the order in which they
@@ -44,8 +45,19 @@ bool audit_leaf(const struct audit_table *table, const json_t *row, uint8_t out[
 /* The hash of a row of the chain, over its own contents. */
 bool audit_chain_hash(const json_t *row, uint8_t out[AUDIT_HASH]);
 void audit_label(const struct audit_table *table, const json_t *row, char out[AUDIT_LABEL]); /* "issuance 0151..." */
+/* The row of a table with this text in a column, after `skip` others; column NULL: any row. NULL if there is none. */
+json_t *audit_find(FILE *export, const char *table, const char *column, const char *value, unsigned skip);
 bool audit_sha256(const void *bytes, size_t len, uint8_t out[AUDIT_HASH]);
 bool audit_unhex(const char *hex, uint8_t *out, size_t len); /* exactly len bytes */
+
+/* audit_verify.c: the verdict over an export, as assayctl --json audit verify prints it; NULL when it cannot be read.
+ */
+json_t *audit_check(const char *path, const char *heads);
+
+/* audit_walk.c: a serial as openssl prints it, with or without colons, in either case, to how it stands in the ledger.
+ */
+#define AUDIT_SERIAL_CHARS 41
+bool audit_serial(const char *text, char out[AUDIT_SERIAL_CHARS]);
 
 /* audit_facts.c: small facts, each from one row; sorted and compared when all are there. */
 struct facts;

@@ -233,3 +233,26 @@ void audit_label(const struct audit_table *table, const json_t *row, char out[AU
 		(void)snprintf(out, AUDIT_LABEL, "%s %.100s", table->name,
 			       json_is_string(key) ? json_string_value(key) : "?");
 }
+
+json_t *audit_find(FILE *export, const char *table, const char *column, const char *value, unsigned skip)
+{
+	json_t *hit = NULL;
+	char *text = NULL;
+	size_t cap = 0;
+	ssize_t len;
+
+	rewind(export);
+	while (hit == NULL && (len = getline(&text, &cap, export)) > 0) {
+		json_t *row = strstr(text, column == NULL ? table : value) == NULL
+				      ? NULL
+				      : json_loadb(text, (size_t)len, 0, NULL);
+		const struct audit_table *t = row == NULL ? NULL : audit_row_table(row);
+
+		if (t != NULL && strcmp(t->name, table) == 0 &&
+		    (column == NULL || strcmp(audit_text(t, row, column), value) == 0) && skip-- == 0)
+			hit = json_incref(row);
+		json_decref(row);
+	}
+	free(text);
+	return hit;
+}

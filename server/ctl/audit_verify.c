@@ -504,31 +504,6 @@ static bool save_heads(const char *path, const json_t *heads)
 	return fclose(file) == 0 ? true : fail("%s: cannot be written", path) == 0;
 }
 
-static void tell(const struct ctl *ctl, const struct verify *v, json_t *heads)
-{
-	bool ok = json_array_size(v->findings) == 0;
-	size_t i;
-	json_t *text;
-
-	if (ctl->json) {
-		json_t *all = json_pack("{s:b, s:I, s:I, s:O, s:O, s:O}", "ok", ok, "rows", (json_int_t)v->rows,
-					"commits", (json_int_t)v->commits.n, "findings", v->findings, "unproven",
-					v->unproven, "heads", heads);
-
-		show_json(all);
-		json_decref(all);
-		return;
-	}
-	json_array_foreach(v->findings, i, text)(void) puts(json_string_value(text));
-	if (ok)
-		(void)printf("verified: %llu rows in %zu commits of %zu streams\n", (unsigned long long)v->rows,
-			     v->commits.n, v->streams.n);
-	else
-		(void)printf("NOT as it was written: %zu findings in %llu rows\n", json_array_size(v->findings),
-			     (unsigned long long)v->rows);
-	json_array_foreach(v->unproven, i, text)(void) printf("unproven: %s\n", json_string_value(text));
-}
-
 static void verify_done(struct verify *v)
 {
 	if (v->file != NULL)
@@ -542,26 +517,55 @@ static void verify_done(struct verify *v)
 	json_decref(v->unproven);
 }
 
-static int verify(struct ctl *ctl, struct verify *v, const char *heads_file, const char *save)
+static bool verify(struct verify *v, const char *heads_file)
 {
-	json_t *heads;
-	int status = 0;
-
 	if (!read_export(v))
-		return fail("the export cannot be read to its end, or memory is short");
+		return fail("the export cannot be read to its end, or memory is short") == 0;
 	check_roots(v);
 	if (!facts_check(v->facts, contradiction, v) || v->short_of_memory)
-		return fail("short of memory");
+		return fail("short of memory") == 0;
 	check_own_heads(v);
 	if (heads_file != NULL && !check_outside_heads(v, heads_file))
-		return 1;
+		return false;
 	tell_tails(v, heads_file != NULL);
-	heads = heads_of(v);
-	tell(ctl, v, heads);
-	if (json_array_size(v->findings) > 0 || (save != NULL && !save_heads(save, heads)))
-		status = 1;
-	json_decref(heads);
-	return status;
+	return true;
+}
+
+json_t *audit_check(const char *path, const char *heads)
+{
+	struct verify v = {
+		.file = fopen(path, "r"), .facts = facts_new(), .findings = json_array(), .unproven = json_array()
+	};
+	json_t *said = NULL;
+
+	if (v.file == NULL)
+		(void)fail("%s: cannot be read", path);
+	else if (v.facts == NULL || v.findings == NULL || v.unproven == NULL)
+		(void)fail("short of memory");
+	else if (verify(&v, heads))
+		said = json_pack("{s:b, s:I, s:I, s:I, s:O, s:O, s:o}", "ok", json_array_size(v.findings) == 0, "rows",
+				 (json_int_t)v.rows, "commits", (json_int_t)v.commits.n, "streams",
+				 (json_int_t)v.streams.n, "findings", v.findings, "unproven", v.unproven, "heads",
+				 heads_of(&v));
+	verify_done(&v);
+	return said;
+}
+
+static void tell(const json_t *said)
+{
+	const json_t *findings = json_object_get(said, "findings");
+	size_t i;
+	json_t *text;
+
+	json_array_foreach(findings, i, text)(void) puts(json_string_value(text));
+	if (json_array_size(findings) == 0)
+		(void)printf("verified: %s rows in %s commits of %s streams\n", text_at(said, "rows"),
+			     text_at(said, "commits"), text_at(said, "streams"));
+	else
+		(void)printf("NOT as it was written: %zu findings in %s rows\n", json_array_size(findings),
+			     text_at(said, "rows"));
+	json_array_foreach(json_object_get(said, "unproven"), i, text)(void)
+		printf("unproven: %s\n", json_string_value(text));
 }
 
 int verb_audit_verify(struct ctl *ctl, int argc, char **argv)
@@ -569,9 +573,10 @@ int verb_audit_verify(struct ctl *ctl, int argc, char **argv)
 	static const struct option options[] = { { "heads", required_argument, NULL, 'h' },
 						 { "save-heads", required_argument, NULL, 's' },
 						 { 0 } };
-	struct verify v = { 0 };
 	const char *heads = NULL, *save = NULL;
-	int c, status;
+	json_t *said;
+	bool ok;
+	int c;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (c == '?')
@@ -580,14 +585,15 @@ int verb_audit_verify(struct ctl *ctl, int argc, char **argv)
 	}
 	if (optind + 1 != argc)
 		return usage_of("audit", "verify");
-	v.file = fopen(argv[optind], "r");
-	if (v.file == NULL)
-		return fail("%s: cannot be read", argv[optind]);
-	v.facts = facts_new();
-	v.findings = json_array();
-	v.unproven = json_array();
-	status = v.facts == NULL || v.findings == NULL || v.unproven == NULL ? fail("short of memory")
-									     : verify(ctl, &v, heads, save);
-	verify_done(&v);
-	return status;
+	said = audit_check(argv[optind], heads);
+	if (said == NULL)
+		return 1;
+	if (ctl->json)
+		show_json(said);
+	else
+		tell(said);
+	ok = json_is_true(json_object_get(said, "ok")) &&
+	     (save == NULL || save_heads(save, json_object_get(said, "heads")));
+	json_decref(said);
+	return ok ? 0 : 1;
 }

@@ -63,6 +63,8 @@ int verb_requester_register(struct ctl *ctl, int argc, char **argv);
 int verb_requester_retire(struct ctl *ctl, int argc, char **argv);
 int verb_actions(struct ctl *ctl, int argc, char **argv);
 int verb_audit_export(struct ctl *ctl, int argc, char **argv);
+int verb_audit_walk(struct ctl *ctl, int argc, char **argv);
+int verb_audit_proof(struct ctl *ctl, int argc, char **argv);
 int verb_audit_verify(struct ctl *ctl, int argc, char **argv);
 int verb_status(struct ctl *ctl, int argc, char **argv);
 

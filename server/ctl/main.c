@@ -49,6 +49,20 @@ const struct verb verbs[] = {
 	  "  --save-heads kept elsewhere; without it nobody can show that the end was not cut off. Needs no server.\n"
 	  "  example: assayctl audit verify ledger.jsonl --heads last-month.heads --save-heads this-month.heads\n",
 	  verb_audit_verify },
+	{ "audit", "walk", "SERIAL --export FILE [--heads FILE] [--cas FILE] [--vendors FILE]",
+	  "from a certificate back to the ceremony and the vendor's root",
+	  "  Verifies the export, then each link anew. --cas: issuing CAs and root, PEM; --vendors: the element's\n"
+	  "  vendor's root, PEM: bring them from where you trust them. Needs no server.\n"
+	  "  example: assayctl audit walk 0100... --export ledger.jsonl --heads kept.heads --cas cas.pem --vendors "
+	  "acme.pem\n",
+	  verb_audit_walk },
+	{ "audit", "proof", "SERIAL --export FILE --cas FILE --out FILE",
+	  "the walk of one certificate as one self-contained file",
+	  "  Certificate, evidence, earlier certificates of the device, ceremonies, and the way of each row's hash to "
+	  "its\n"
+	  "  commit and on to the newest head: for somebody who shall not have the whole ledger. JSON; needs no "
+	  "server.\n",
+	  verb_audit_proof },
 	{ "actions", NULL, "[--who WHO] [--limit N]", "what operators did, newest first", "", verb_actions },
 };
 const size_t n_verbs = sizeof(verbs) / sizeof(verbs[0]);
@@ -113,7 +127,7 @@ static bool environment(struct ctl *ctl)
 /* An auditor checks at home, with no server and no certificate. */
 static bool offline(const struct verb *verb)
 {
-	return verb->run == verb_audit_verify;
+	return verb->run == verb_audit_verify || verb->run == verb_audit_walk || verb->run == verb_audit_proof;
 }
 
 static int run(struct ctl *ctl, const struct verb *verb, int argc, char **argv)

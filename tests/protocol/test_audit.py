@@ -12,6 +12,7 @@ import pathlib
 import subprocess
 import sys
 
+import check_proof
 import element
 import pytest
 from instance import TOP
@@ -263,7 +264,8 @@ def test_what_cannot_follow_is_found_even_if_every_hash_fits(exported, tampered)
     assert f"contradiction: signature {intent[1]} is signed without an intent" in tampered.finds()
 
     tampered.rows.insert(tampered.rows.index(tampered.of("issuance")[-1]) + 1, intent)
-    other = tampered.of("issuance")[-2]
+    device = 1 + columns("issuance").index("device")
+    other = next(row for row in tampered.of("issuance") if row[device] != intent[device])
     key = 1 + columns("issuance").index("key_hash")
     intent[key] = other[key]
     tampered.rehash()
@@ -294,3 +296,121 @@ def test_the_pages_of_the_api_refuse_what_is_none_of_them(assay):
                  "audit/issuance?after=zz", "audit/issuance?after=01%00", "audit/revocation?after=1%27", "audit/chain?offset=1"):  # fmt: skip
         answer = auditor.get(path)
         assert (answer.status, answer.reason) == (400, "api_field"), (path, answer.body)
+
+
+# The walk, and the proof of one certificate
+
+
+@pytest.fixture(scope="module")
+def walked(assay, exported):
+    """The serial of a re-enrolled certificate, and the options that bring everything along."""
+    cas = exported.file.with_name("cas.pem")
+    cas.write_text("".join(file.read_text() for file in sorted((assay.home / "ca").glob("*.pem"))))
+    row = [r for r in exported.of("issuance") if r[1 + columns("issuance").index("previous")]][-1]
+    return row[1], {
+        "--export": exported.file, "--heads": exported.heads, "--cas": cas,
+        "--vendors": pathlib.Path(assay.env["ASSAY_VENDOR_DIR"]) / "root.pem"}  # fmt: skip
+
+
+def walk(serial, options):
+    done = assayctl("--json", "audit", "walk", serial, *(text for pair in options.items() for text in pair))
+    said = json.loads(done.stdout)
+    assert done.returncode == (0 if said["ok"] else 1), done
+    return said
+
+
+def test_the_walk_goes_from_a_reenrolled_certificate_to_ceremony_and_vendor(walked):
+    serial, options = walked
+    said = walk(":".join(serial[i : i + 2] for i in range(0, len(serial), 2)).upper(), options)
+    assert said["ok"] and said["complete"], said
+    links = [step["link"] for step in said["walk"]]
+    one = ["intent", "issuing CA", "ceremony", "root", "ceremony"]
+    assert links == ["ledger", "status", *one, "continuity", *one, "evidence", "element", "batch CA", "vendor root"]
+
+
+def test_what_was_not_brought_leaves_a_link_open(walked):
+    serial, options = walked
+    for missing, link in (("--cas", "issuing CA"), ("--vendors", "evidence"), ("--heads", "ledger")):
+        said = walk(serial, {k: v for k, v in options.items() if k != missing})
+        assert said["ok"] and not said["complete"]
+        assert {step["link"] for step in said["walk"] if step["state"] == "open"} == {link}
+
+
+def wrong_links(serial, options):
+    said = walk(serial, options)
+    assert not said["ok"]
+    return {step["link"] for step in said["walk"] if step["state"] == "WRONG"}
+
+
+def test_a_walk_that_leads_to_another_vendor_or_ca_does_not_hold(assay, walked, tmp_path):
+    serial, options = walked
+    (tmp_path / "foreign.pem").write_text(assay.rigs.pem())
+    assert wrong_links(serial, {**options, "--cas": tmp_path / "foreign.pem"}) == {"issuing CA"}
+    assert wrong_links(serial, {**options, "--vendors": tmp_path / "foreign.pem"}) == {"evidence"}
+    assert wrong_links("01" * 16, options) == {"intent"}
+
+
+def test_a_walk_through_a_forged_ledger_does_not_hold(walked, tampered):
+    serial, options = walked
+    ceremony = tampered.of("ceremony")[0]
+    ceremony[-1] = json.dumps({**json.loads(ceremony[-1]), "certificates": []})
+    ceremony[1] = hashlib.sha256(ceremony[-1].encode()).hexdigest()
+    tampered.rehash()
+    tampered.passes()
+    assert wrong_links(serial, {**options, "--export": tampered.file}) == {"ledger", "ceremony"}
+    unseen = {k: v for k, v in options.items() if k != "--heads"}
+    assert wrong_links(serial, {**unseen, "--export": tampered.file}) == {"ceremony"}
+
+
+@pytest.fixture(scope="module")
+def proof(walked):
+    serial, options = walked
+    out = options["--export"].with_name("proof.json")
+    done = assayctl("audit", "proof", serial, "--export", options["--export"], "--cas", options["--cas"], "--out", out)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def check(assay, options, proof, **instead):
+    brought = {"root": assay.home / "ca" / "root.pem", "vendor-root": options["--vendors"], "heads": options["--heads"], **instead}
+    command = ["/usr/bin/python3", TOP / "tests" / "support" / "check_proof.py", proof]
+    return subprocess.run(
+        [*command, *(t for k, v in brought.items() for t in ("--" + k, v))], capture_output=True, text=True, timeout=300
+    )
+
+
+def test_a_proof_is_checked_by_an_independent_program(assay, walked, proof, tmp_path):
+    done = check(assay, walked[1], proof)
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.count("certificate ") == 2 and "evidence of element" in done.stdout and "vendor" in done.stdout
+    (tmp_path / "foreign.pem").write_text(assay.rigs.pem())
+    for name in ("root", "vendor-root"):
+        assert check(assay, walked[1], proof, **{name: tmp_path / "foreign.pem"}).returncode == 1
+
+
+def test_a_proof_that_was_tampered_with_does_not_hold(assay, walked, proof):
+    """Every value of every row and of the chain, every leaf and every head."""
+    root, vendor = (
+        check_proof.x509.load_pem_x509_certificate(pathlib.Path(p).read_bytes())
+        for p in (assay.home / "ca" / "root.pem", walked[1]["--vendors"])
+    )
+    whole = json.loads(proof.read_text())
+    outside = check_proof.read_heads(walked[1]["--heads"])
+    assert check_proof.check(whole, root, vendor, outside)
+
+    def refused():
+        with pytest.raises((check_proof.Wrong, check_proof.InvalidSignature, KeyError, ValueError, IndexError, TypeError)):
+            check_proof.check(whole, root, vendor, outside)
+
+    lists = [row for row in whole["rows"]] + whole["chain"][-3:] + list(whole["leaves"].values())
+    for one in lists:
+        for i in range(0 if one[0] not in check_proof.COLUMNS else 1, len(one)):
+            before, one[i] = one[i], changed(one[i])
+            refused()
+            one[i] = before
+    for (node, stream), (seq, digest) in list(outside.items()):
+        if any(row[1:3] == [node.decode(), stream.decode()] for row in whole["chain"]):
+            outside[node, stream] = (seq, bytes(32))
+            refused()
+            outside[node, stream] = (seq, digest)
+    assert check_proof.check(whole, root, vendor, outside)

@@ -1,0 +1,235 @@
+/*
+ * audit_proof.c - assayctl audit proof: what proves one certificate, out of an export, in one file; see audit.h.
+ *
+ * {"assay_proof": 1, "serial": hex, "cas": [PEM, ...], "rows": [row, ...], "leaves": {"node/stream/seq": [hex, ...]},
+ * "chain": [row, ...], "heads": [...]}. Rows are as in an export: the intents from this certificate back to its
+ * enrolment (the evidence is in them) with their signatures, revocations and policies, and every ceremony. Leaves are
+ * all those of each row's commit, so that its root can be computed; the chain goes from the first of these commits of
+ * each stream to its head.
+ */
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "audit.h"
+#include "ctl.h"
+
+#define GENERATIONS_MAX 1000
+#define STREAMS_MAX 64
+#define PEM_MAX (256 * 1024)
+
+struct proof {
+	FILE *export;
+	json_t *rows, *leaves, *chain, *heads;
+	size_t n_streams;
+	struct {
+		char name[300]; /* node/stream */
+		int64_t first;
+	} stream[STREAMS_MAX];
+};
+
+static const char *text_of(const json_t *row, const char *column)
+{
+	return audit_text(audit_row_table(row), row, column);
+}
+
+static int64_t seq_of(const json_t *row)
+{
+	return audit_number(audit_row_table(row), row, "seq");
+}
+
+/* From which row on this stream's chain is needed; NULL: not at all. */
+static int64_t *first_of(struct proof *p, const json_t *row, bool add)
+{
+	char name[sizeof(p->stream[0].name)];
+	size_t i = 0;
+
+	(void)snprintf(name, sizeof(name), "%.140s/%.140s", text_of(row, "node"), text_of(row, "stream"));
+	while (i < p->n_streams && strcmp(p->stream[i].name, name) != 0)
+		i++;
+	if (i < p->n_streams)
+		return &p->stream[i].first;
+	if (!add || i == STREAMS_MAX)
+		return NULL;
+	memcpy(p->stream[i].name, name, sizeof(name));
+	p->stream[i].first = INT64_MAX;
+	p->n_streams++;
+	return &p->stream[i].first;
+}
+
+static void commit_key(const json_t *row, char out[400])
+{
+	(void)snprintf(out, 400, "%.140s/%.140s/%lld", text_of(row, "node"), text_of(row, "stream"),
+		       (long long)seq_of(row));
+}
+
+/* A row that the proof holds; its commit's leaves and the chain from there are wanted then. Consumes the row. */
+static bool put_row(struct proof *p, json_t *row)
+{
+	int64_t *first = first_of(p, row, true);
+	char key[400];
+
+	if (first == NULL) {
+		json_decref(row);
+		return false;
+	}
+	if (seq_of(row) < *first)
+		*first = seq_of(row);
+	commit_key(row, key);
+	if (json_object_get(p->leaves, key) == NULL)
+		(void)json_object_set_new(p->leaves, key, json_array());
+	return json_array_append_new(p->rows, row) == 0;
+}
+
+static bool put_all(struct proof *p, const char *table, const char *column, const char *value)
+{
+	json_t *row;
+
+	for (unsigned n = 0; (row = audit_find(p->export, table, column, value, n)) != NULL; n++)
+		if (!put_row(p, row))
+			return false;
+	return true;
+}
+
+/* The intents back to the one that brought evidence, with what belongs to each. */
+static bool put_intents(struct proof *p, const char *serial)
+{
+	char next[AUDIT_SERIAL_CHARS];
+
+	(void)snprintf(next, sizeof(next), "%s", serial);
+	for (unsigned n = 0; n < GENERATIONS_MAX && next[0] != '\0'; n++) {
+		json_t *intent = audit_find(p->export, "issuance", "serial", next, 0);
+		char policy[2 * AUDIT_HASH + 1], now[AUDIT_SERIAL_CHARS];
+
+		if (intent == NULL)
+			return fail("serial %s is not in this export", next) == 0;
+		(void)snprintf(now, sizeof(now), "%s", next);
+		(void)snprintf(policy, sizeof(policy), "%s", text_of(intent, "policy_hash"));
+		(void)snprintf(next, sizeof(next), "%s",
+			       text_of(intent, "evidence")[0] != '\0' ? "" : text_of(intent, "previous"));
+		if (!put_row(p, intent) || !put_all(p, "signature", "serial", now) ||
+		    !put_all(p, "revocation", "serial", now) || !put_all(p, "policy", "hash", policy))
+			return false;
+	}
+	return true;
+}
+
+static bool put_path(struct proof *p, const json_t *row)
+{
+	const struct audit_table *table = audit_row_table(row);
+	uint8_t leaf[AUDIT_HASH];
+	char key[400], hex[2 * AUDIT_HASH + 1];
+	json_t *leaves;
+
+	if (table == NULL)
+		return true;
+	if (table == &audit_chain) {
+		const int64_t *first = first_of(p, row, false);
+
+		return first == NULL || seq_of(row) < *first ||
+		       json_array_append_new(p->chain, json_deep_copy(row)) == 0;
+	}
+	commit_key(row, key);
+	leaves = json_object_get(p->leaves, key);
+	if (leaves == NULL)
+		return true;
+	if (!audit_leaf(table, row, leaf))
+		return false;
+	for (size_t i = 0; i < AUDIT_HASH; i++)
+		(void)snprintf(hex + 2 * i, 3, "%02x", leaf[i]);
+	return json_array_append_new(leaves, json_string(hex)) == 0;
+}
+
+/* Once more through the export: leaves of the commits, rows of the chain. */
+static bool put_paths(struct proof *p)
+{
+	char *text = NULL;
+	size_t cap = 0;
+	ssize_t len;
+	bool ok = true;
+
+	rewind(p->export);
+	while (ok && (len = getline(&text, &cap, p->export)) > 0) {
+		json_t *line = json_loadb(text, (size_t)len, 0, NULL);
+
+		if (json_is_object(line))
+			p->heads = json_incref(json_object_get(line, "heads"));
+		else
+			ok = put_path(p, line);
+		json_decref(line);
+	}
+	free(text);
+	return ok;
+}
+
+/* The certificates of a PEM file, as they stand there. */
+static json_t *read_pem(const char *path)
+{
+	FILE *file = path == NULL ? NULL : fopen(path, "r");
+	char *text = calloc(1, PEM_MAX);
+	json_t *value = NULL;
+
+	if (file != NULL && text != NULL && fread(text, 1, PEM_MAX - 1, file) > 0)
+		value = json_string(text);
+	if (file != NULL)
+		(void)fclose(file);
+	free(text);
+	return value;
+}
+
+static bool write_proof(const struct proof *p, const char *serial, json_t *cas, const char *path)
+{
+	json_t *all = json_pack("{s:i, s:s, s:O, s:O, s:O, s:O, s:O}", "assay_proof", 1, "serial", serial, "cas", cas,
+				"rows", p->rows, "leaves", p->leaves, "chain", p->chain, "heads", p->heads);
+	bool ok = all != NULL && json_dump_file(all, path, JSON_INDENT(1)) == 0;
+
+	json_decref(all);
+	return ok ? true : fail("%s: cannot be written", path) == 0;
+}
+
+static bool prove(struct proof *p, const char *serial, const char *cas_file, const char *out)
+{
+	json_t *cas = read_pem(cas_file);
+	bool ok = cas != NULL || fail("%s: no certificates can be read", cas_file == NULL ? "--cas" : cas_file) == 0;
+
+	ok = ok && put_intents(p, serial) && put_all(p, "ceremony", NULL, NULL);
+	ok = ok && (put_paths(p) || fail("the export cannot be read: see assayctl audit verify") == 0);
+	ok = ok && write_proof(p, serial, cas, out);
+	json_decref(cas);
+	return ok;
+}
+
+int verb_audit_proof(struct ctl *ctl, int argc, char **argv)
+{
+	static const struct option options[] = { { "export", required_argument, NULL, 'e' },
+						 { "cas", required_argument, NULL, 'c' },
+						 { "out", required_argument, NULL, 'o' },
+						 { 0 } };
+	const char *file = NULL, *cas = NULL, *out = NULL;
+	struct proof p = { 0 };
+	char serial[AUDIT_SERIAL_CHARS];
+	bool ok;
+	int c;
+
+	(void)ctl;
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (c == '?')
+			return usage_of("audit", "proof");
+		*(c == 'e' ? &file : c == 'c' ? &cas : &out) = optarg;
+	}
+	if (optind + 1 != argc || file == NULL || cas == NULL || out == NULL || !audit_serial(argv[optind], serial))
+		return usage_of("audit", "proof");
+	p.export = fopen(file, "r");
+	if (p.export == NULL)
+		return fail("%s: cannot be read", file);
+	p.rows = json_array();
+	p.leaves = json_object();
+	p.chain = json_array();
+	ok = prove(&p, serial, cas, out);
+	(void)fclose(p.export);
+	json_decref(p.rows);
+	json_decref(p.leaves);
+	json_decref(p.chain);
+	json_decref(p.heads);
+	return ok ? 0 : 1;
+}

@@ -1,0 +1,431 @@
+/*
+ * audit_walk.c - assayctl audit walk: from one certificate back to the ceremony and to the vendor's root; see audit.h.
+ *
+ * Nothing is believed: the export is verified first, then each link is checked with the certificates that the auditor
+ * brings along. A link for which something was not brought is said to be open, not taken for good.
+ */
+#include <getopt.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "audit.h"
+#include "base/text.h"
+#include "cert.h"
+#include "ctl.h"
+#include "evidence.h"
+#include "issuer.h"
+
+#define EPOCH_2000_S 946684800LL
+#define GENERATIONS_MAX 1000 /* re-enrolments that are followed back */
+
+struct walk {
+	const char *vendors; /* PEM file; NULL: none brought */
+	STACK_OF(X509) * cas;
+	FILE *export;
+	json_t *steps;
+	unsigned wrong, open;
+};
+
+enum link { HOLDS, OPEN, WRONG };
+
+static void step(struct walk *w, enum link link, const char *what, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+static void step(struct walk *w, enum link link, const char *what, const char *format, ...)
+{
+	static const char *const names[] = { "holds", "open", "WRONG" };
+	char text[1024];
+	va_list args;
+
+	va_start(args, format);
+	(void)vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	w->wrong += link == WRONG;
+	w->open += link == OPEN;
+	(void)json_array_append_new(w->steps,
+				    json_pack("{s:s, s:s, s:s}", "link", what, "state", names[link], "detail", text));
+}
+
+static const char *text_of(const json_t *row, const char *column)
+{
+	return audit_text(audit_row_table(row), row, column);
+}
+
+static int64_t time_of(const json_t *row, const char *column)
+{
+	return audit_number(audit_row_table(row), row, column) / 1000000 + EPOCH_2000_S;
+}
+
+static const char *shown(int64_t unix_s)
+{
+	static char text[32];
+	time_t t = (time_t)unix_s;
+	struct tm tm;
+
+	return gmtime_r(&t, &tm) != NULL && strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm) > 0 ? text : "?";
+}
+
+static bool bytes_of(const json_t *row, const char *column, struct buf *out)
+{
+	const char *hex = text_of(row, column);
+	size_t len = strlen(hex) / 2;
+	uint8_t *bytes = malloc(len + 1);
+	struct fault f;
+	bool ok = bytes != NULL && audit_unhex(hex, bytes, len) && buf_append(out, BLOB(bytes, len), &f) == REASON_OK;
+
+	free(bytes);
+	return ok;
+}
+
+/* The certificate itself, from the intent and its signature. */
+static bool certificate(const json_t *intent, const json_t *signature, struct buf *ret_der)
+{
+	AUTO(buf_done) struct buf tbs = { 0 }, tail = { 0 };
+	struct fault f;
+
+	return bytes_of(intent, "tbs", &tbs) && bytes_of(signature, "tail", &tail) &&
+	       signed_assemble(buf_blob(&tbs), buf_blob(&tail), ret_der, &f) == REASON_OK;
+}
+
+static STACK_OF(X509) * read_cas(const char *path)
+{
+	STACK_OF(X509) *cas = sk_X509_new_null();
+	FILE *file = path == NULL ? NULL : fopen(path, "r");
+	X509 *x;
+
+	while (cas != NULL && file != NULL && (x = PEM_read_X509(file, NULL, NULL, NULL)) != NULL)
+		if (sk_X509_push(cas, x) == 0)
+			X509_free(x);
+	if (file != NULL)
+		(void)fclose(file);
+	return cas;
+}
+
+static X509 *issuer_of(const struct walk *w, X509 *x)
+{
+	for (int i = 0; i < sk_X509_num(w->cas); i++)
+		if (X509_NAME_cmp(X509_get_subject_name(sk_X509_value(w->cas, i)), X509_get_issuer_name(x)) == 0 &&
+		    X509_verify(x, X509_get0_pubkey(sk_X509_value(w->cas, i))) == 1)
+			return sk_X509_value(w->cas, i);
+	return NULL;
+}
+
+/* Does a transcript name a CA certificate of this hash? */
+static bool transcript_has(const json_t *transcript, const char *hash)
+{
+	size_t i;
+	json_t *cert;
+
+	json_array_foreach(json_object_get(transcript, "certificates"), i,
+			   cert) if (strcmp(text_at(cert, "sha256"), hash) == 0) return true;
+	return false;
+}
+
+static void custodians(const json_t *transcript, char *out, size_t out_len)
+{
+	size_t len = 0, i;
+	json_t *name;
+
+	out[0] = '\0';
+	json_array_foreach(json_object_get(transcript, "custodians"), i, name) if (len < out_len) len +=
+		(size_t)snprintf(out + len, out_len - len, "%s%s", i == 0 ? "" : ", ",
+				 json_string_value(name) == NULL ? "?" : json_string_value(name));
+}
+
+static void walk_ceremony(struct walk *w, X509 *ca, const char *what)
+{
+	char hash[2 * AUDIT_HASH + 1] = "", names[256];
+	uint8_t digest[AUDIT_HASH];
+	json_t *row, *transcript = NULL;
+
+	if (X509_digest(ca, EVP_sha256(), digest, NULL) == 1)
+		text_hex(BLOB_OF(digest), hash, sizeof(hash));
+	for (unsigned n = 0; (row = audit_find(w->export, "ceremony", NULL, NULL, n)) != NULL; n++) {
+		transcript = json_loads(text_of(row, "transcript"), 0, NULL);
+		if (transcript_has(transcript, hash))
+			break;
+		json_decref(transcript);
+		transcript = NULL;
+		json_decref(row);
+	}
+	custodians(transcript, names, sizeof(names));
+	if (row == NULL)
+		step(w, WRONG, "ceremony", "no ceremony on record made the %s (SHA-256 %s)", what, hash);
+	else
+		step(w, HOLDS, "ceremony", "the %s was made in the ceremony of %s by %s; transcript %s", what,
+		     text_at(transcript, "date"), names, text_of(row, "hash"));
+	json_decref(transcript);
+	json_decref(row);
+}
+
+/* From the certificate up to a root that was brought, and each CA to its ceremony. */
+static void walk_issuer(struct walk *w, X509 *x, const json_t *intent)
+{
+	char name[256];
+	X509 *issuer = issuer_of(w, x), *root = issuer;
+
+	if (sk_X509_num(w->cas) <= 0) {
+		step(w, OPEN, "issuing CA", "%s: bring its certificate and the root's with --cas",
+		     text_of(intent, "issuer"));
+		return;
+	}
+	if (issuer == NULL) {
+		step(w, WRONG, "issuing CA", "none of the certificates brought signed this one");
+		return;
+	}
+	(void)X509_NAME_oneline(X509_get_subject_name(issuer), name, sizeof(name));
+	step(w, HOLDS, "issuing CA", "signed by %s", name);
+	walk_ceremony(w, issuer, "issuing CA");
+	for (int depth = 0; root != NULL && X509_self_signed(root, 1) != 1 && depth < 4; depth++)
+		root = issuer_of(w, root);
+	if (root == NULL || X509_self_signed(root, 1) != 1) {
+		step(w, OPEN, "root", "the root's certificate was not brought");
+		return;
+	}
+	(void)X509_NAME_oneline(X509_get_subject_name(root), name, sizeof(name));
+	step(w, HOLDS, "root", "%s, as it was brought", name);
+	if (root != issuer)
+		walk_ceremony(w, root, "root");
+}
+
+/* Reads the evidence anew, as at enrolment, with the vendor's root that was brought. */
+static enum reason assess(const struct walk *w, const json_t *intent, struct blob bundle, struct blob der,
+			  struct verdict *ret_verdict, struct fault *f)
+{
+	const struct vendor_options options = { text_of(intent, "evidence_format"), "brought", w->vendors };
+	AUTO(vendors_freep) struct vendors *vendors = NULL;
+	AUTO(evidence_freep) struct evidence *evidence = evidence_new();
+	struct claims *claims = calloc(1, sizeof(*claims));
+	enum reason reason;
+	struct cert cert;
+
+	if (evidence == NULL || claims == NULL) {
+		free(claims);
+		return fault_set(f, REASON_NO_MEMORY, "evidence");
+	}
+	reason = cert_parse(der, &cert, f);
+	if (reason == REASON_OK)
+		reason = vendors_open(&options, 1, &vendors, f);
+	if (reason == REASON_OK)
+		reason = evidence_assess(evidence, vendors, bundle, &cert.key, time_of(intent, "at"), claims,
+					 ret_verdict, f);
+	if (reason == REASON_OK) {
+		claims_check(&claims, 1, f);
+		reason = f->reason;
+	}
+	free(claims);
+	return reason;
+}
+
+static bool same_hex(struct blob bytes, const char *hex)
+{
+	char text[2 * LIMIT_ELEMENT_BYTES + 2];
+
+	if (2 * bytes.len + 1 > sizeof(text))
+		return false;
+	text_hex(bytes, text, sizeof(text));
+	return strcmp(text, hex) == 0;
+}
+
+static void walk_evidence(struct walk *w, const json_t *intent, struct blob der)
+{
+	AUTO(buf_done) struct buf bundle = { 0 };
+	struct fault f = { 0 };
+	struct verdict v;
+	char batch[2 * AUDIT_HASH + 1];
+
+	if (text_of(intent, "evidence")[0] == '\0') {
+		step(w, audit_number(audit_row_table(intent), intent, "level") == 0 ? HOLDS : WRONG, "evidence",
+		     "none: the level on record is %lld",
+		     (long long)audit_number(audit_row_table(intent), intent, "level"));
+	} else if (w->vendors == NULL) {
+		step(w, OPEN, "evidence", "%s of element %s: bring the vendor's root with --vendors",
+		     text_of(intent, "evidence_format"), text_of(intent, "element"));
+	} else if (!bytes_of(intent, "evidence", &bundle) ||
+		   assess(w, intent, buf_blob(&bundle), der, &v, &f) != REASON_OK) {
+		step(w, WRONG, "evidence", "does not verify: %s %s", reason_info(f.reason)->name, f.detail);
+	} else if (!same_hex(BLOB(v.device.element, v.device.element_len), text_of(intent, "element")) ||
+		   !same_hex(BLOB_OF(v.device.vendor_root), text_of(intent, "vendor_root")) ||
+		   !same_hex(BLOB(v.nonce, v.nonce_len), text_of(intent, "nonce")) ||
+		   (int64_t)v.level != audit_number(audit_row_table(intent), intent, "level")) {
+		step(w, WRONG, "evidence", "speaks of another element, root, nonce or level than the intent");
+	} else {
+		text_hex(BLOB_OF(v.batch_ca_hash), batch, sizeof(batch));
+		step(w, HOLDS, "evidence",
+		     "%s: the element's signature over this certificate's key and the nonce verifies", v.format);
+		step(w, HOLDS, "element", "%s", text_of(intent, "element"));
+		step(w, HOLDS, "batch CA", "SHA-256 %s", batch);
+		step(w, HOLDS, "vendor root", "the one that was brought, key SHA-256 %s",
+		     text_of(intent, "vendor_root"));
+	}
+}
+
+static void walk_revocation(struct walk *w, const char *serial)
+{
+	json_t *row = NULL, *next;
+	unsigned n = 0;
+
+	for (; (next = audit_find(w->export, "revocation", "serial", serial, n)) != NULL; n++) {
+		json_decref(row);
+		row = next;
+	}
+	if (row == NULL)
+		step(w, HOLDS, "status", "never revoked up to this export");
+	else
+		step(w, HOLDS, "status", "revocation %lld of %s: reason %lld, by %s",
+		     (long long)audit_number(audit_row_table(row), row, "number"), shown(time_of(row, "at")),
+		     (long long)audit_number(audit_row_table(row), row, "reason"), text_of(row, "who"));
+	json_decref(row);
+}
+
+/* One certificate: intent, signature, issuer. False when it cannot be followed further. */
+static bool walk_certificate(struct walk *w, const json_t *intent, struct buf *ret_der)
+{
+	const char *serial = text_of(intent, "serial");
+	json_t *signature = audit_find(w->export, "signature", "serial", serial, 0);
+	json_t *policy = audit_find(w->export, "policy", "hash", text_of(intent, "policy_hash"), 0);
+	bool ok = signature != NULL && certificate(intent, signature, ret_der);
+	const uint8_t *p = ret_der->ptr;
+	X509 *x = ok ? d2i_X509(NULL, &p, (long)ret_der->len) : NULL;
+
+	step(w, HOLDS, "intent", "serial %s, %s at %s for %s under profile %s; policy: %s", serial,
+	     text_of(intent, "previous")[0] == '\0' ? "enrolled" : "re-enrolled", shown(time_of(intent, "at")),
+	     text_of(intent, "requester"), text_of(intent, "profile"),
+	     policy == NULL ? "not on record" : text_of(policy, "what"));
+	if (signature == NULL)
+		step(w, OPEN, "certificate", "was never signed");
+	else if (x == NULL)
+		step(w, WRONG, "certificate", "intent and signature make no certificate");
+	else
+		walk_issuer(w, x, intent);
+	X509_free(x);
+	json_decref(policy);
+	json_decref(signature);
+	return ok;
+}
+
+/* Back through the re-enrolments to the one whose evidence counts. */
+static void walk_back(struct walk *w, json_t *intent)
+{
+	for (unsigned n = 0; n < GENERATIONS_MAX; n++) {
+		AUTO(buf_done) struct buf der = { 0 };
+		json_t *previous;
+
+		if (!walk_certificate(w, intent, &der))
+			break;
+		if (text_of(intent, "previous")[0] == '\0' || text_of(intent, "evidence")[0] != '\0') {
+			walk_evidence(w, intent, buf_blob(&der));
+			break;
+		}
+		previous = audit_find(w->export, "issuance", "serial", text_of(intent, "previous"), 0);
+		if (previous == NULL) {
+			step(w, WRONG, "continuity", "the previous certificate %s is not on record",
+			     text_of(intent, "previous"));
+			break;
+		}
+		if (strcmp(text_of(previous, "device"), text_of(intent, "device")) != 0)
+			step(w, WRONG, "continuity", "the previous certificate belongs to another device");
+		else
+			step(w, HOLDS, "continuity", "the device presented certificate %s, %s",
+			     text_of(previous, "serial"),
+			     strcmp(text_of(previous, "key_hash"), text_of(intent, "key_hash")) == 0
+				     ? "with the same key"
+				     : "and gave a new key");
+		json_decref(intent);
+		intent = previous;
+	}
+	json_decref(intent);
+}
+
+static void tell(const struct ctl *ctl, const struct walk *w)
+{
+	size_t i;
+	json_t *one;
+
+	if (ctl->json) {
+		json_t *all = json_pack("{s:b, s:b, s:O}", "ok", w->wrong == 0, "complete",
+					w->open == 0 && w->wrong == 0, "walk", w->steps);
+
+		show_json(all);
+		json_decref(all);
+		return;
+	}
+	json_array_foreach(w->steps, i, one)(void)
+		printf("  %-5s  %-11s  %s\n", text_at(one, "state"), text_at(one, "link"), text_at(one, "detail"));
+	(void)printf("%s\n", w->wrong > 0  ? "The walk does NOT hold."
+			     : w->open > 0 ? "What was walked holds; links are open."
+					   : "The walk holds from end to end.");
+}
+
+static void walk(struct walk *w, const char *path, const char *heads, const char *serial)
+{
+	json_t *said = audit_check(path, heads);
+	json_t *intent = audit_find(w->export, "issuance", "serial", serial, 0);
+
+	if (said == NULL || !json_is_true(json_object_get(said, "ok")))
+		step(w, WRONG, "ledger", "the export does not verify: see assayctl audit verify");
+	else if (json_array_size(json_object_get(said, "unproven")) > 0)
+		step(w, OPEN, "ledger", "%s rows verified; %s", text_at(said, "rows"),
+		     json_string_value(json_array_get(json_object_get(said, "unproven"), 0)));
+	else
+		step(w, HOLDS, "ledger", "%s rows verified, up to heads kept elsewhere", text_at(said, "rows"));
+	json_decref(said);
+	if (intent == NULL) {
+		step(w, WRONG, "intent", "serial %s is not in this export", serial);
+		return;
+	}
+	walk_revocation(w, serial);
+	walk_back(w, intent);
+}
+
+/* As openssl prints it, with or without colons, in either case, to how it stands in the ledger. */
+bool audit_serial(const char *text, char out[AUDIT_SERIAL_CHARS])
+{
+	size_t n = 0;
+
+	for (; *text != '\0'; text++) {
+		if (*text == ':')
+			continue;
+		if (n + 1 == AUDIT_SERIAL_CHARS || strchr("0123456789abcdefABCDEF", *text) == NULL)
+			return false;
+		out[n++] = *text >= 'A' && *text <= 'F' ? (char)(*text - 'A' + 'a') : *text;
+	}
+	out[n] = '\0';
+	return n > 0 && n % 2 == 0;
+}
+
+int verb_audit_walk(struct ctl *ctl, int argc, char **argv)
+{
+	static const struct option options[] = { { "export", required_argument, NULL, 'e' },
+						 { "heads", required_argument, NULL, 'h' },
+						 { "cas", required_argument, NULL, 'c' },
+						 { "vendors", required_argument, NULL, 'v' },
+						 { 0 } };
+	const char *file = NULL, *heads = NULL, *cas = NULL;
+	struct walk w = { 0 };
+	char serial[AUDIT_SERIAL_CHARS];
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (c == '?')
+			return usage_of("audit", "walk");
+		*(c == 'e' ? &file : c == 'h' ? &heads : c == 'c' ? &cas : &w.vendors) = optarg;
+	}
+	if (optind + 1 != argc || file == NULL || !audit_serial(argv[optind], serial))
+		return usage_of("audit", "walk");
+	oid_init();
+	w.export = fopen(file, "r");
+	if (w.export == NULL)
+		return fail("%s: cannot be read", file);
+	w.steps = json_array();
+	w.cas = read_cas(cas);
+	walk(&w, file, heads, serial);
+	tell(ctl, &w);
+	sk_X509_pop_free(w.cas, X509_free);
+	json_decref(w.steps);
+	(void)fclose(w.export);
+	return w.wrong > 0 ? 1 : 0;
+}
