@@ -60,6 +60,42 @@ char *api_escape(struct ctl *ctl, const char *text)
 	return curl_easy_escape(ctl->api->curl, text, 0); /* curl_free() is free() */
 }
 
+bool api_path(struct ctl *ctl, char path[API_PATH], const char *before, const char *segment, const char *after)
+{
+	char *escaped = api_escape(ctl, segment);
+	int n = escaped == NULL ? -1 : snprintf(path, API_PATH, "%s%s%s", before, escaped, after);
+
+	free(escaped);
+	return (n > 0 && n < API_PATH) || fail("\"%.40s...\" is too long", segment) == 0;
+}
+
+json_t *api_pages(struct ctl *ctl, const char *path, const char *rows_key, const char *cursor, long wanted)
+{
+	json_t *all = json_array();
+	char next[256] = "";
+
+	while (all != NULL && (long)json_array_size(all) < wanted) {
+		long left = wanted - (long)json_array_size(all);
+		char url[2048];
+		json_t *page;
+
+		(void)snprintf(url, sizeof(url), "%s%climit=%ld%s%s%s%s", path, strchr(path, '?') == NULL ? '?' : '&',
+			       left > 500 ? 500 : left, next[0] == '\0' ? "" : "&", next[0] == '\0' ? "" : cursor,
+			       next[0] == '\0' ? "" : "=", next);
+		page = api_get(ctl, url);
+		if (page == NULL) {
+			json_decref(all);
+			return NULL;
+		}
+		(void)json_array_extend(all, json_object_get(page, rows_key));
+		(void)snprintf(next, sizeof(next), "%s", text_at(page, "next"));
+		json_decref(page);
+		if (next[0] == '\0')
+			break;
+	}
+	return all;
+}
+
 /* What the API says of a refusal, in one line. */
 static void tell_refusal(const struct api *api, long status, const char *path)
 {

@@ -55,34 +55,6 @@ static bool add_query(struct ctl *ctl, char *path, size_t path_len, const char *
 	return n >= 0 && (size_t)n < path_len - len;
 }
 
-/* Pages until `wanted` rows are there or no more come; what the API said of each page is joined. */
-static json_t *pages(struct ctl *ctl, const char *path, const char *rows_key, const char *cursor, long wanted)
-{
-	json_t *all = json_array();
-	char next[256] = "";
-
-	while (all != NULL && (long)json_array_size(all) < wanted) {
-		long left = wanted - (long)json_array_size(all);
-		char url[2048];
-		json_t *page;
-
-		(void)snprintf(url, sizeof(url), "%s%climit=%ld%s%s%s%s", path, strchr(path, '?') == NULL ? '?' : '&',
-			       left > 500 ? 500 : left, next[0] == '\0' ? "" : "&", next[0] == '\0' ? "" : cursor,
-			       next[0] == '\0' ? "" : "=", next);
-		page = api_get(ctl, url);
-		if (page == NULL) {
-			json_decref(all);
-			return NULL;
-		}
-		(void)json_array_extend(all, json_object_get(page, rows_key));
-		(void)snprintf(next, sizeof(next), "%s", text_at(page, "next"));
-		json_decref(page);
-		if (next[0] == '\0')
-			break;
-	}
-	return all;
-}
-
 static long number(const char *text, long max)
 {
 	char *end;
@@ -114,7 +86,7 @@ int verb_cert_list(struct ctl *ctl, int argc, char **argv)
 	}
 	if (optind != argc)
 		return usage_of("cert", "list");
-	rows = pages(ctl, path, "certificates", "after", wanted);
+	rows = api_pages(ctl, path, "certificates", "after", wanted);
 	if (rows == NULL)
 		return 1;
 	if (ctl->json)
@@ -128,12 +100,13 @@ int verb_cert_list(struct ctl *ctl, int argc, char **argv)
 static int one(struct ctl *ctl, int argc, char **argv, const char *group, const char *name, const char *what,
 	       const struct column *fields, size_t n)
 {
-	char path[256];
+	char path[API_PATH];
 	json_t *object;
 
 	if (argc != 2)
 		return usage_of(group, name);
-	(void)snprintf(path, sizeof(path), "%s/%.150s", what, argv[1]);
+	if (!api_path(ctl, path, what, argv[1], ""))
+		return 1;
 	object = api_get(ctl, path);
 	if (object == NULL)
 		return 1;
@@ -147,16 +120,17 @@ static int one(struct ctl *ctl, int argc, char **argv, const char *group, const 
 
 int verb_cert_show(struct ctl *ctl, int argc, char **argv)
 {
-	return one(ctl, argc, argv, "cert", "show", "certificates", all_fields, N(all_fields));
+	return one(ctl, argc, argv, "cert", "show", "certificates/", all_fields, N(all_fields));
 }
 
 int verb_cert_pem(struct ctl *ctl, int argc, char **argv)
 {
-	char path[256], *text;
+	char path[API_PATH], *text;
 
 	if (argc != 2)
 		return usage_of("cert", "pem");
-	(void)snprintf(path, sizeof(path), "certificates/%.150s/pem", argv[1]);
+	if (!api_path(ctl, path, "certificates/", argv[1], "/pem"))
+		return 1;
 	text = api_text(ctl, path);
 	if (text == NULL)
 		return 1;
@@ -173,13 +147,14 @@ int verb_device_show(struct ctl *ctl, int argc, char **argv)
 	};
 	/* 64 digits are the device's own hash; anything else is the element's id */
 	bool hash = argc == 2 && strlen(argv[1]) == 64;
-	char path[256];
+	char path[API_PATH];
 	json_t *answer, *device;
 	size_t i;
 
 	if (argc != 2)
 		return usage_of("device", "show");
-	(void)snprintf(path, sizeof(path), hash ? "devices/%.150s" : "devices?element=%.150s", argv[1]);
+	if (!api_path(ctl, path, hash ? "devices/" : "devices?element=", argv[1], ""))
+		return 1;
 	answer = api_get(ctl, path);
 	if (answer == NULL)
 		return 1;
@@ -223,7 +198,7 @@ int verb_actions(struct ctl *ctl, int argc, char **argv)
 		if (c == 'w' && !add_query(ctl, path, sizeof(path), "who", optarg))
 			return fail("the query is too long");
 	}
-	rows = pages(ctl, path, "actions", "before", wanted);
+	rows = api_pages(ctl, path, "actions", "before", wanted);
 	if (rows == NULL)
 		return 1;
 	if (ctl->json)

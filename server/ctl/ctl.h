@@ -32,6 +32,12 @@ json_t *api_post(struct ctl *ctl, const char *path, json_t *body); /* consumes b
 char *api_text(struct ctl *ctl, const char *path);                 /* an answer that is no JSON; free() it */
 char *api_escape(struct ctl *ctl, const char *text);               /* for a query; free() it */
 
+#define API_PATH 1024
+/* A path with `segment` escaped in its middle; false: told, it is too long. */
+bool api_path(struct ctl *ctl, char path[API_PATH], const char *before, const char *segment, const char *after);
+/* Pages until `wanted` rows are there or no more come: the rows of all of them. */
+json_t *api_pages(struct ctl *ctl, const char *path, const char *rows_key, const char *cursor, long wanted);
+
 /* show.c */
 struct column {
 	const char *title, *key; /* of the object in each row; "a.b" goes one deeper */

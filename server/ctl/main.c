@@ -12,7 +12,6 @@
 	"  --element HEX          all of a secure element, by its id\n"                                                \
 	"  --key-hash HEX         all over one key, by the SHA-256 of its SubjectPublicKeyInfo\n"                      \
 	"  --rig NAME, --order NAME, --profile NAME\n"                                                                 \
-	"  --batch-ca HEX         all attested under one vendor's batch CA, by the SHA-256 of its key\n"               \
 	"  --issued-between FROM,UNTIL    times as 2026-11-01T00:00:00Z\n"                                             \
 	"  --file FILE            serials, one a line; - is standard input\n"                                          \
 	"  --note TEXT            why: goes into the record\n"                                                         \
@@ -74,12 +73,27 @@ static void describe(FILE *out, const struct verb *verb)
 		      verb->help[0] == '\0' ? "" : "\n", verb->help);
 }
 
-static void usage(FILE *out)
+static bool is_help(const char *argument)
+{
+	return strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0;
+}
+
+static bool is_group(const char *name)
+{
+	for (size_t i = 0; i < n_verbs; i++)
+		if (strcmp(verbs[i].group, name) == 0)
+			return true;
+	return false;
+}
+
+/* All verbs, or those of one group. */
+static void usage(FILE *out, const char *group)
 {
 	(void)fputs("usage: assayctl [--json] VERB ...      (assayctl VERB --help tells more)\n\n", out);
 	for (size_t i = 0; i < n_verbs; i++)
-		(void)fprintf(out, "  %-10s %-9s %s\n", verbs[i].group, verbs[i].name == NULL ? "" : verbs[i].name,
-			      verbs[i].what);
+		if (group == NULL || strcmp(verbs[i].group, group) == 0)
+			(void)fprintf(out, "  %-10s %-9s %s\n", verbs[i].group,
+				      verbs[i].name == NULL ? "" : verbs[i].name, verbs[i].what);
 	(void)fputs(
 		"\nReads ASSAY_ADMIN_URL, ASSAY_CACERT, ASSAY_OPERATOR_CERT and ASSAY_OPERATOR_KEY (source a home's "
 		"env).\n"
@@ -135,7 +149,7 @@ static int run(struct ctl *ctl, const struct verb *verb, int argc, char **argv)
 	int status;
 
 	for (int i = 1; i < argc; i++)
-		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+		if (is_help(argv[i])) {
 			describe(stdout, verb);
 			return 0;
 		}
@@ -146,6 +160,21 @@ static int run(struct ctl *ctl, const struct verb *verb, int argc, char **argv)
 	return fflush(stdout) == 0 ? status : fail("standard output cannot be written");
 }
 
+/* --json may stand anywhere; it is taken out. */
+static bool take_json(int *argc, char **argv)
+{
+	int kept = 1;
+
+	for (int i = 1; i < *argc; i++)
+		if (strcmp(argv[i], "--json") != 0)
+			argv[kept++] = argv[i];
+	argv[kept] = NULL;
+	if (kept == *argc)
+		return false;
+	*argc = kept;
+	return true;
+}
+
 int main(int argc, char **argv)
 {
 	struct ctl ctl = { .colour = isatty(STDOUT_FILENO) == 1 && getenv("NO_COLOR") == NULL };
@@ -153,19 +182,21 @@ int main(int argc, char **argv)
 	int at = 1, skip;
 
 	curl_global_init(CURL_GLOBAL_DEFAULT);
-	if (at < argc && strcmp(argv[at], "--json") == 0) {
-		ctl.json = true;
-		at++;
-	}
-	if (at < argc && (strcmp(argv[at], "--help") == 0 || strcmp(argv[at], "-h") == 0)) {
-		usage(stdout);
+	ctl.json = take_json(&argc, argv);
+	if (at < argc && is_help(argv[at])) {
+		usage(stdout, NULL);
 		return 0;
 	}
 	verb = at < argc ? find(argv[at], at + 1 < argc ? argv[at + 1] : NULL) : NULL;
+	if (verb == NULL && at + 1 < argc && is_help(argv[at + 1]) && is_group(argv[at])) {
+		usage(stdout, argv[at]);
+		return 0;
+	}
 	if (verb == NULL) {
-		usage(stderr);
+		usage(stderr, at < argc && is_group(argv[at]) ? argv[at] : NULL);
 		return 2;
 	}
 	skip = verb->name == NULL ? at : at + 1;
+	argv[skip] = argv[0]; /* what getopt_long() names itself */
 	return run(&ctl, verb, argc - skip, argv + skip);
 }

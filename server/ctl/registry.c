@@ -14,19 +14,19 @@ int verb_requester_list(struct ctl *ctl, int argc, char **argv)
 		{ "KIND", "kind" },   { "NAME", "name" }, { "ACTIVE", "active" },        { "LABELS", "labels" },
 		{ "NAMES", "names" }, { "SINCE", "at" },  { "PUBLIC KEY", "spki_hash" },
 	};
-	json_t *answer;
+	json_t *rows;
 
 	(void)argv;
 	if (argc != 1)
 		return usage_of("requester", "list");
-	answer = api_get(ctl, "requesters?limit=500");
-	if (answer == NULL)
+	rows = api_pages(ctl, "requesters", "requesters", "after", 1000000);
+	if (rows == NULL)
 		return 1;
 	if (ctl->json)
-		show_json(answer);
+		show_json(rows);
 	else
-		show_table(ctl, json_object_get(answer, "requesters"), columns, sizeof(columns) / sizeof(columns[0]));
-	json_decref(answer);
+		show_table(ctl, rows, columns, sizeof(columns) / sizeof(columns[0]));
+	json_decref(rows);
 	return 0;
 }
 
@@ -85,7 +85,7 @@ int verb_requester_retire(struct ctl *ctl, int argc, char **argv)
 						 { "cert", required_argument, NULL, 'c' },
 						 { 0 } };
 	const char *note = NULL, *hash = NULL;
-	char hex[65], path[128];
+	char hex[65], path[API_PATH];
 	json_t *answer;
 	int c;
 
@@ -101,7 +101,8 @@ int verb_requester_retire(struct ctl *ctl, int argc, char **argv)
 		hash = argv[optind++];
 	if (note == NULL || hash == NULL || optind != argc)
 		return usage_of("requester", "retire");
-	(void)snprintf(path, sizeof(path), "requesters/%.64s/retire", hash);
+	if (!api_path(ctl, path, "requesters/", hash, "/retire"))
+		return 1;
 	answer = api_post(ctl, path, json_pack("{s:s}", "note", note));
 	if (answer == NULL)
 		return 1;

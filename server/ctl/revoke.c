@@ -3,6 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <time.h>
+
+#include "audit.h"
 #include "ctl.h"
 
 #define LIST_PIECE 3000 /* serials in one request: the API takes 64 KiB */
@@ -83,8 +86,8 @@ static bool read_options(struct wish *wish, int argc, char **argv)
 	return optind == argc && (wish->select != NULL) != (wish->file != NULL);
 }
 
-/* One piece of a list; `list` is what the first piece was given. */
-static bool send_piece(struct ctl *ctl, json_t *serials, char list[64])
+/* One piece of a list; `list` is what the first piece was given, `known` how many of all so far were issued here. */
+static bool send_piece(struct ctl *ctl, json_t *serials, char list[64], long *known)
 {
 	char path[128];
 	json_t *answer;
@@ -94,6 +97,7 @@ static bool send_piece(struct ctl *ctl, json_t *serials, char list[64])
 	if (answer == NULL)
 		return false;
 	(void)snprintf(list, 64, "%s", text_at(answer, "list"));
+	*known = (long)json_integer_value(json_object_get(answer, "n"));
 	json_decref(answer);
 	return json_array_clear(serials) == 0;
 }
@@ -105,23 +109,28 @@ static json_t *send_file(struct ctl *ctl, const char *path)
 	json_t *serials = json_array();
 	char line[256], list[64] = "";
 	bool ok = file != NULL && serials != NULL;
-	long n = 0;
+	long n = 0, known = 0;
 
 	if (file == NULL)
 		(void)fail("%s cannot be read", path);
 	while (ok && fgets(line, sizeof(line), file) != NULL) {
+		if (strlen(line) == sizeof(line) - 1 && line[sizeof(line) - 2] != '\n')
+			ok = fail("%s: the line after %ld serials is too long", path, n) == 0;
 		line[strcspn(line, "# \t\r\n")] = '\0';
 		if (line[0] == '\0')
 			continue;
-		ok = json_array_append_new(serials, json_string(line)) == 0;
+		ok = ok && json_array_append_new(serials, json_string(line)) == 0;
 		n++;
 		if (ok && json_array_size(serials) == LIST_PIECE)
-			ok = send_piece(ctl, serials, list);
+			ok = send_piece(ctl, serials, list, &known);
 	}
 	if (ok && json_array_size(serials) > 0)
-		ok = send_piece(ctl, serials, list);
+		ok = send_piece(ctl, serials, list, &known);
 	if (ok && n == 0)
 		ok = fail("%s: no serials in it", path) == 0;
+	if (ok && known < n)
+		(void)fprintf(stderr, "assayctl: %ld of the %ld serials in %s were not issued here: left out\n",
+			      n - known, n, path);
 	if (file != NULL && file != stdin)
 		(void)fclose(file);
 	json_decref(serials);
@@ -154,6 +163,23 @@ static void show_plan(const struct ctl *ctl, const json_t *plan, bool done)
 		     text_at(plan, "what"), already, text_at(plan, "reason"));
 }
 
+/* Very many are answered before they are done, and go on by themselves: looked at until they are. */
+static json_t *do_plan(struct ctl *ctl, const char *path)
+{
+	const struct timespec second = { .tv_sec = 1 };
+	json_t *plan = api_post(ctl, path, json_object());
+
+	while (plan != NULL && !json_is_true(json_object_get(plan, "done"))) {
+		progress("revoking", (uint64_t)json_integer_value(json_object_get(plan, "changed")),
+			 (uint64_t)json_integer_value(json_object_get(plan, "n")));
+		json_decref(plan);
+		(void)nanosleep(&second, NULL);
+		plan = api_get(ctl, path);
+	}
+	progress_end();
+	return plan;
+}
+
 static int plan_and_do(struct ctl *ctl, struct wish *wish)
 {
 	json_t *plan = api_post(
@@ -173,7 +199,7 @@ static int plan_and_do(struct ctl *ctl, struct wish *wish)
 	}
 	(void)snprintf(path, sizeof(path), "revocations/%.64s", text_at(plan, "plan"));
 	json_decref(plan);
-	plan = api_post(ctl, path, json_object());
+	plan = do_plan(ctl, path);
 	if (plan == NULL)
 		return 1;
 	show_plan(ctl, plan, true);
@@ -186,7 +212,8 @@ static int run(struct ctl *ctl, int argc, char **argv, const char *verb, const c
 	struct wish wish = { .reason = reason };
 	int status;
 
-	if (!read_options(&wish, argc, argv) || wish.note == NULL || wish.reason == NULL) {
+	if (!read_options(&wish, argc, argv) || wish.note == NULL || wish.reason == NULL ||
+	    (strcmp(wish.reason, "removeFromCRL") == 0) != (reason != NULL)) { /* each verb does its own thing alone */
 		json_decref(wish.select);
 		return usage_of(verb, NULL);
 	}

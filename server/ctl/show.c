@@ -67,8 +67,11 @@ static void cell(const struct ctl *ctl, const char *value, size_t width)
 {
 	const char *colour = colour_of(ctl, value);
 
-	(void)printf("%s%s%s%*s", colour == NULL ? "" : colour, value, colour == NULL ? "" : PLAIN,
-		     width > strlen(value) ? (int)(width - strlen(value)) : 0, "");
+	(void)fputs(colour == NULL ? "" : colour, stdout);
+	for (const char *p = value; *p != '\0'; p++) /* names come from devices: a terminal must not obey them */
+		(void)putchar((unsigned char)*p < ' ' || *p == 0x7f ? '?' : *p);
+	(void)printf("%s%*s", colour == NULL ? "" : PLAIN, width > strlen(value) ? (int)(width - strlen(value)) : 0,
+		     "");
 }
 
 #define COLUMNS_MAX 12
