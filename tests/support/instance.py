@@ -164,6 +164,11 @@ class Assay:
     def owner_sql(self, statement):
         return self.sql(statement, self.env["ASSAY_DATABASE_URL"].replace("assay_read", "assay_owner"))
 
+    def owner_sql_file(self, statements):
+        """Each in a transaction of its own."""
+        url = self.env["ASSAY_DATABASE_URL"].replace("assay_read", "assay_owner")
+        return run("psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", url, input=statements).stdout
+
     def issuances(self):
         return int(self.sql("SELECT count(*) FROM issuance"))
 
