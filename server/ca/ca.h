@@ -35,6 +35,7 @@ enum { LANE_LINE, LANE_FIELD, LANE_OWN, LANES };                /* enrolments, r
 #define CA_BATCH 512       /* intents, and as many signatures, in one commit */
 #define CA_BATCH_LARGE 128 /* waiting for more than this saves nothing */
 #define CA_COMPANY_MIN 4   /* with fewer to be expected, a commit does not wait for them */
+#define CA_TOGETHER_MIN 1.2 /* nor with fewer in a batch: that is one station, whose own turns are no company */
 #define CA_PATIENCE_US 8000 /* how long a commit waits for company while no processor is idle; two commits, 50 ms in all */
 #define CA_SIGN_MOST 32 /* issues that one session takes at once, and for how long it works on them */
 #define CA_SIGN_STRETCH_US 500
@@ -110,6 +111,16 @@ struct policy_known {
 	bool recorded;
 };
 
+/*
+ * Whether a commit has company to wait for: as many as came lately in the time that it would wait. One station alone
+ * comes often as well, with its grant and then with its signature, but never with both at once: nobody waits for it.
+ */
+struct company {
+	double coming;   /* in CA_PATIENCE_US */
+	double together; /* in one batch */
+	int64_t last_us; /* when the last batch was complete */
+};
+
 /* Of the ledger station's one thread. */
 struct ledger_room {
 	bool checked;     /* clock and anchor have been looked at since the last trouble */
@@ -122,8 +133,7 @@ struct ledger_room {
 	unsigned policies_new;
 	size_t n_policies;
 	struct policy_known policy[CA_POLICIES_MAX];
-	double company;      /* how many come in CA_PATIENCE_US, as it was lately */
-	int64_t gathered_us; /* when the last batch was complete */
+	struct company company;
 	size_t n;
 	struct issue *issue[CA_BATCH]; /* the batch in hand */
 	struct intent intent[CA_BATCH];
@@ -225,6 +235,10 @@ void record_failed(struct ca *ca, const struct fault *fault);
 /* reenrol.c: the rules of re-enrolment, pure: completes the grant from what the ledger knows, or refuses */
 MUST_CHECK enum reason reenrol_complete(struct grant *grant, const struct previous *previous,
 					const struct issuer_options *issuer, struct fault *f);
+
+/* cycle.c: both pure */
+bool company_expected(const struct company *company, size_t n); /* n: how many are there already */
+void company_came(struct company *company, size_t n, int64_t now_us);
 
 /* The stations. */
 void station_ledger(void *role, unsigned thread, struct job **batch, size_t n); /* cycle.c */

@@ -9,20 +9,27 @@
 #include "base/clock.h"
 #include "ca/ca.h"
 
-/* Waits for company if there is some to be expected: as many as came lately in the time that it would wait. */
+bool company_expected(const struct company *company, size_t n)
+{
+	return n < CA_BATCH_LARGE && company->coming >= CA_COMPANY_MIN && company->together >= CA_TOGETHER_MIN;
+}
+
+void company_came(struct company *company, size_t n, int64_t now_us)
+{
+	double coming = (double)n * CA_PATIENCE_US / (double)(now_us - company->last_us + 1);
+
+	company->coming = (3 * company->coming + coming) / 4;
+	company->together = (3 * company->together + (double)n) / 4;
+	company->last_us = now_us;
+}
+
 static size_t gather(struct ca *ca, struct job **batch, size_t n)
 {
-	struct ledger_room *room = ca->room;
-	int64_t now_us, past_us;
-
-	if (n < CA_BATCH_LARGE && room->company >= CA_COMPANY_MIN) {
+	if (company_expected(&ca->room->company, n)) {
 		lull_wait(ca->lull, CA_PATIENCE_US);
 		n += line_more(ca->line, CA_LEDGER, batch + n, CA_BATCH - n);
 	}
-	now_us = clock_mono_us();
-	past_us = now_us - room->gathered_us;
-	room->company = (3 * room->company + (double)n * CA_PATIENCE_US / (double)(past_us + 1)) / 4;
-	room->gathered_us = now_us;
+	company_came(&ca->room->company, n, clock_mono_us());
 	return n;
 }
 
