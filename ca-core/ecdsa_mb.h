@@ -15,8 +15,7 @@
 
 #define ECDSA_MB_LIBRARY "libcrypto_mb.so.11" /* Debian's libcrypto-mb11 */
 #define ECDSA_MB_LANES 8
-/* One call takes as long for one lane as for eight: 100 us, where OpenSSL takes 45 for each signature. */
-#define ECDSA_MB_LEAST 3
+#define ECDSA_MB_US 100 /* a call, for one lane as for eight */
 
 struct ecdsa_lane {
 	uint64_t x[4], y[4]; /* of the key, least significant word first */
