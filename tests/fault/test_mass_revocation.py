@@ -6,9 +6,11 @@ MASS_ROWS=100000 MASS_KILLS=12 is the long run; the seed is printed and can be g
 import http.client
 import os
 import random
+import re
 import threading
 import time
 
+import openapi
 import pytest
 
 from instance import TOP
@@ -18,6 +20,17 @@ ROWS = int(os.environ.get("MASS_ROWS", 5000))
 KILLS = int(os.environ.get("MASS_KILLS", 4))
 LIST_PIECE = 1500  # serials in one body
 PIECE_S = 0.15  # a piece takes at least so long, so that a kill finds one under way
+
+# The second piece of a plan waits for as long as there is a table of this name.
+HELD = """
+create or replace function fault_slow() returns trigger language plpgsql security definer as $$
+begin
+	if exists (select from work.plan where action is not null and not done and changed > 0) then
+		while exists (select from pg_class where relname = 'fault_hold') loop perform pg_sleep(0.01); end loop;
+	end if;
+	return null;
+end $$;
+create table fault_hold ()"""
 
 SLOW = f"""
 create function fault_slow() returns trigger language plpgsql security definer as $$
@@ -124,18 +137,45 @@ def test_a_plan_that_the_ledger_cut_off_goes_on_without_being_asked(mass):
     grow(mass, 3000)
     new = sorted(set(mass.sql("select encode(serial, 'hex') from issuance where node = 'mass'").split()) - set(serials))
     path = "revocations/" + make_plan(mass, new)
+    mass.superuser_sql(HELD)
     ca = mass.pid("ca")
     answers = []
     caller = threading.Thread(target=lambda: answers.append(mass.admin("operator").post(path, {})))
     caller.start()
-    wait_until("a piece is done", lambda: int(mass.sql("select sum(changed) from work.plan where not done") or 0) > 0)
+    wait_until("a piece is done", lambda: int(mass.sql("select sum(changed) from work.plan where not done") or 0) > 0, 60)
     mass.stop_postgres("immediate")
     caller.join()
     assert answers[0].status == 503 and "the rest follows by itself" in answers[0].json["detail"], answers[0].body
     refused = mass.admin("operator").post(path, {})
     assert refused.status == 503 and "not revoked" in refused.json["detail"], refused.body
     mass.start_postgres()
+    mass.superuser_sql("drop table fault_hold")
     wait_until("the plan is done", lambda: mass.sql("select count(*) from work.plan where not done and action is not null") == "0", 60)
     assert mass.pid("ca") == ca
     assert persist(mass, "GET", path)["changed"] == len(new)
     verify_chain(mass.env["ASSAY_DATABASE_URL"])
+
+
+def test_without_its_ledger_nothing_is_done_and_the_answer_says_so(mass):
+    """Every call of the API: 503, with Retry-After, in the documented form; what was there before is all there is."""
+    count = "select (select count(*) from revocation), (select count(*) from requester), (select count(*) from work.plan)"
+    before = mass.sql(count)
+    fill = {"serial": "00" * 16, "device": "00" * 32, "spki_hash": "00" * 32, "plan": "ab" * 16, "list": "ab" * 16, "table": "chain"}
+    bodies = {
+        "plan": {"select": {"rig": "rig-1"}, "reason": "keyCompromise", "note": "n"}, "revoke": {}, "list": {"serials": ["01"]},
+        "list_add": {"serials": ["01"]},
+    }  # fmt: skip
+    mass.stop_postgres("immediate")
+    try:
+        client = mass.admin("operator")
+        for method, path, op in openapi.operations():
+            if op["x-rights"] == "registers":
+                continue  # not an operator's
+            target = re.sub(r"\{([a-z_]+)\}", lambda m: fill[m[1]], path.lstrip("/"))
+            answer = client.get(target) if method == "GET" else client.post(target, bodies.get(op["operationId"], {"note": "n"}))
+            assert answer.status == 503 and int(answer.headers["Retry-After"]) >= 1, (method, path, answer.body)
+            assert "nothing was" in answer.json["detail"], (method, path, answer.body)
+    finally:
+        mass.start_postgres()
+    mass.wait_ready(60)
+    assert mass.sql(count) == before
