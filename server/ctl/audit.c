@@ -1,4 +1,5 @@
-/* audit.c - assayctl audit export: every chained row, through the admin API, into one file; see audit.h. */
+/* audit.c - assayctl audit heads: where the chains stand; assayctl audit export: every chained row, through the admin
+ * API, into one file; see audit.h. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,6 +17,27 @@ struct export
 	uint64_t done, of;
 	uint64_t rows_in_chain; /* how many rows of tables the chain says there are */
 };
+
+int verb_audit_heads(struct ctl *ctl, int argc, char **argv)
+{
+	json_t *status, *head;
+	size_t i;
+
+	(void)argv;
+	if (argc != 1)
+		return usage_of("audit", "heads");
+	status = api_get(ctl, "status");
+	if (status == NULL)
+		return 1;
+	if (ctl->json)
+		show_json(json_object_get(status, "heads"));
+	else
+		json_array_foreach(json_object_get(status, "heads"), i, head)(void)
+			printf("%s %s %s %s\n", text_at(head, "node"), text_at(head, "stream"), text_at(head, "seq"),
+			       text_at(head, "hash"));
+	json_decref(status);
+	return 0;
+}
 
 static int64_t head_of(const struct export *e, const char *node, const char *stream)
 {

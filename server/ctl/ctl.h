@@ -71,6 +71,7 @@ int verb_actions(struct ctl *ctl, int argc, char **argv);
 int verb_audit_export(struct ctl *ctl, int argc, char **argv);
 int verb_audit_walk(struct ctl *ctl, int argc, char **argv);
 int verb_audit_proof(struct ctl *ctl, int argc, char **argv);
+int verb_audit_heads(struct ctl *ctl, int argc, char **argv);
 int verb_audit_verify(struct ctl *ctl, int argc, char **argv);
 int verb_status(struct ctl *ctl, int argc, char **argv);
 

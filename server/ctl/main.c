@@ -39,6 +39,10 @@ const struct verb verbs[] = {
 	  "give a key rights", "  KIND: rig, ra, operator, auditor, administrator\n", verb_requester_register },
 	{ "requester", "retire", "(SPKI-HASH | --cert FILE) --note WHY", "take a key's rights away", "",
 	  verb_requester_retire },
+	{ "audit", "heads", "", "where each chain stands now, to be kept elsewhere",
+	  "  Keep them off the machine, and often: they are what shows later that nothing was cut off or made anew.\n"
+	  "  example, every hour: assayctl audit heads >> /mnt/auditor/heads\n",
+	  verb_audit_heads },
 	{ "audit", "export", "FILE", "take home every chained row of the ledger",
 	  "  Everything up to now, through the admin API, as JSON lines; an auditor's certificate is enough.\n",
 	  verb_audit_export },

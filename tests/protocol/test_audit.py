@@ -142,6 +142,9 @@ def exported(assay, tmp_path_factory):
     folder = tmp_path_factory.mktemp("audit")
     env = {**os.environ, **assay.env,
            "ASSAY_OPERATOR_CERT": assay.env["ASSAY_AUDITOR_CERT"], "ASSAY_OPERATOR_KEY": assay.env["ASSAY_AUDITOR_KEY"]}  # fmt: skip
+    kept = assayctl("audit", "heads", env=env)
+    assert kept.returncode == 0 and kept.stdout.count("\n") >= 4, kept
+    (folder / "kept").write_text(kept.stdout)
     done = assayctl("audit", "export", folder / "ledger.jsonl", env=env)
     assert done.returncode == 0, done.stderr
     done = assayctl("audit", "verify", folder / "ledger.jsonl", "--save-heads", folder / "heads")
@@ -161,6 +164,7 @@ def test_an_export_verifies_and_says_what_is_not_proven(exported):
     assert said["rows"] == len(exported.rows) - len(exported.of("chain")) and said["commits"] == len(exported.of("chain"))
     assert any("--heads" in text for text in said["unproven"])
     assert exported.passes("--heads", exported.heads)["unproven"] == []
+    exported.passes("--heads", exported.file.with_name("kept"))  # taken a moment before
     assert {row[0] for row in exported.rows} >= {
         "chain", "issuance", "signature", "revocation", "requester", "policy", "ceremony", "crl_number", "crl_intent",
         "operator_action"}  # fmt: skip
