@@ -12,7 +12,7 @@ from instance import TOP
 
 VERBS = [
     "status", "cert list", "cert show", "cert pem", "device show", "revoke", "release", "requester list", "requester register",
-    "requester retire", "actions", "audit export", "audit verify", "audit walk", "audit proof",
+    "requester retire", "actions", "audit export", "audit verify", "audit heads", "audit walk", "audit proof",
 ]  # fmt: skip
 
 
