@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/text.h"
@@ -824,6 +826,36 @@ static void what_a_crl_signs_is_recorded_once_under_a_number_that_was_given_out(
 	close_pair(&p);
 }
 
+static int64_t waited_us(struct ledger *ledger, int wake_fd, int timeout_ms)
+{
+	int64_t from_us = clock_mono_us();
+
+	ledger_wait(ledger, wake_fd, timeout_ms);
+	return clock_mono_us() - from_us;
+}
+
+static void what_others_revoke_or_register_ends_a_wait(void **state)
+{
+	struct world *world = *state;
+	struct ledger *ledger = world_ledger(world, "listens", "view", WINDOW_S);
+	int wake = eventfd(0, EFD_NONBLOCK);
+
+	assert_true(wake >= 0);
+	ledger_listen(ledger);
+	assert_true(waited_us(ledger, wake, 300) > 200000); /* without a connection; it is tried again after 200 ms */
+	assert_ok(ledger_ready(ledger, f));
+	assert_true(waited_us(ledger, wake, 50) > 40000);
+	world_sql(world, "select register_requester('rig', 'told', sha256('told'), '', '')");
+	assert_true(waited_us(ledger, wake, 60000) < 50000000);
+	assert_true(waited_us(ledger, wake, 50) > 40000); /* once */
+	world_sql(world, "select revoke('\\x0a0b', 1, 'operator:kim', 'rigs')");
+	assert_true(waited_us(ledger, wake, 60000) < 50000000);
+	assert_int_equal(eventfd_write(wake, 1), 0);
+	assert_true(waited_us(ledger, wake, 60000) < 50000000);
+	ledger_close(ledger);
+	close(wake);
+}
+
 static void knows_its_newest_time_and_each_policy_once(void **state)
 {
 	struct pair p = open_pair(state);
@@ -934,6 +966,7 @@ int main(void)
 		cmocka_unit_test(a_crl_counts_up_and_holds_what_is_revoked_now),
 		cmocka_unit_test(a_shard_holds_its_serials_and_a_delta_what_came_after_its_base),
 		cmocka_unit_test(what_a_crl_signs_is_recorded_once_under_a_number_that_was_given_out),
+		cmocka_unit_test(what_others_revoke_or_register_ends_a_wait),
 		cmocka_unit_test(knows_its_newest_time_and_each_policy_once),
 		cmocka_unit_test(records_one_batch_and_intends_the_next_in_one_commit),
 		cmocka_unit_test(what_one_part_of_a_commit_refuses_leaves_the_other_alone),
