@@ -782,20 +782,20 @@ static const char *listed(struct ledger *ledger, struct ledger_crl crl, char tex
 static void a_shard_holds_its_serials_and_a_delta_what_came_after_its_base(void **state)
 {
 	struct pair p = open_pair(state);
-	const struct ledger_crl odd = { .issuer = "idevid", .list = LEDGER_SHARD, .shard = 1, .shards = 2 };
-	struct ledger_crl base = { .issuer = "idevid", .list = LEDGER_COMPLETE };
-	struct ledger_crl delta = { .issuer = "idevid", .list = LEDGER_DELTA };
+	const struct ledger_crl odd = { .issuer = "services", .list = LEDGER_SHARD, .shard = 1, .shards = 2 };
+	struct ledger_crl base = { .issuer = "services", .list = LEDGER_COMPLETE };
+	struct ledger_crl delta = { .issuer = "services", .list = LEDGER_DELTA };
 	char text[256];
 
-	world_sql(p.world, "select revoke('\\x01a0', 1, 'op', 'idevid'), revoke('\\x01a1', 6, 'op', 'idevid'), "
-			   "revoke('\\x01a3', 1, 'op', 'idevid'), revoke('\\x01a5', 1, 'op', 'attested')");
+	world_sql(p.world, "select revoke('\\x01a0', 1, 'op', 'services'), revoke('\\x01a1', 6, 'op', 'services'), "
+			   "revoke('\\x01a3', 1, 'op', 'services'), revoke('\\x01a5', 1, 'op', 'attested')");
 	assert_ok(ledger_crl_list(p.now, &base, f));
 	free(base.rows);
 	delta.after = base.upto;
 	assert_string_equal(listed(p.now, odd, text), "a1:6 a3:1 ");
 	assert_string_equal(listed(p.now, delta, text), "");
-	world_sql(p.world, "select revoke('\\x01a1', 8, 'op', 'idevid'), revoke('\\x01ff', 4, 'op', 'idevid'), "
-			   "revoke('\\x01fe', 4, 'op', 'idevid')");
+	world_sql(p.world, "select revoke('\\x01a1', 8, 'op', 'services'), revoke('\\x01ff', 4, 'op', 'services'), "
+			   "revoke('\\x01fe', 4, 'op', 'services')");
 	assert_string_equal(listed(p.later, odd, text), "a3:1 ff:4 ");
 	assert_string_equal(listed(p.later, delta, text), "a1:8 fe:4 ff:4 ");
 	assert_ok(ledger_crl_list(p.now, &delta, f)); /* one sequence of numbers: base, four lists, this one */
