@@ -126,13 +126,16 @@ static bool transcript_has(const json_t *transcript, const char *hash)
 
 static void custodians(const json_t *transcript, char *out, size_t out_len)
 {
-	size_t len = 0, i;
-	json_t *name;
+	const json_t *list = json_object_get(transcript, "custodians");
+	size_t len = 0;
 
 	out[0] = '\0';
-	json_array_foreach(json_object_get(transcript, "custodians"), i, name) if (len < out_len) len +=
-		(size_t)snprintf(out + len, out_len - len, "%s%s", i == 0 ? "" : ", ",
-				 json_string_value(name) == NULL ? "?" : json_string_value(name));
+	for (size_t i = 0; i < json_array_size(list) && len < out_len; i++) {
+		const char *name = json_string_value(json_array_get(list, i));
+
+		len += (size_t)snprintf(out + len, out_len - len, "%s%s", i == 0 ? "" : ", ",
+					name == NULL ? "?" : name);
+	}
 }
 
 static void walk_ceremony(struct walk *w, X509 *ca, const char *what)
