@@ -83,6 +83,16 @@ static enum reason read_pins(const struct ceremony *c, struct pins *pins, struct
 	return REASON_OK;
 }
 
+static enum reason make_ocsp_key(const struct ceremony *c, struct token *token, struct fault *f)
+{
+	if (c->spec->ocsp_key == NULL)
+		return REASON_OK;
+	TRY(token_generate(token, c->spec->ocsp_key, (uint8_t)(c->spec->n_cas + 1), KEY_EC_P256, 0, f));
+	printf("key %s (%s) generated in token '%s'\n", c->spec->ocsp_key, key_type_name(KEY_EC_P256),
+	       c->spec->token_label);
+	return REASON_OK;
+}
+
 static enum reason make_keys(const struct ceremony *c, struct token *token, struct fault *f)
 {
 	for (size_t i = 0; i < c->spec->n_cas; i++) {
@@ -92,7 +102,7 @@ static enum reason make_keys(const struct ceremony *c, struct token *token, stru
 		printf("key %s (%s) generated in token '%s'\n", ca->name, key_type_name(ca->type),
 		       c->spec->token_label);
 	}
-	return REASON_OK;
+	return make_ocsp_key(c, token, f);
 }
 
 static enum reason fill_token(struct ceremony *c, struct fault *f)
@@ -118,20 +128,35 @@ static enum reason fill_token(struct ceremony *c, struct fault *f)
 	return make_keys(c, token, f);
 }
 
-static enum reason open_keys(struct ceremony *c, struct fault *f)
+static enum reason note_ocsp_key(struct ceremony *c, struct fault *f)
+{
+	const struct hsm_key *key;
+
+	if (c->spec->ocsp_key == NULL)
+		return REASON_OK;
+	TRY(hsm_key(c->hsm, c->spec->ocsp_key, &key, f));
+	return transcript_key(c->transcript, c->spec->ocsp_key, "token", hsm_key_public(key), f);
+}
+
+static enum reason open_token(struct ceremony *c, struct fault *f)
 {
 	char pin_file[HOME_PATH_BYTES];
 
 	TRY(home_path(c->home, c->spec->pin_file, pin_file, f));
-	TRY(hsm_open(
+	return hsm_open(
 		&(struct hsm_options){
 			.module = c->module, .token_label = c->spec->token_label, .pin_file = pin_file, .sessions = 1 },
-		&c->hsm, f));
+		&c->hsm, f);
+}
+
+static enum reason open_keys(struct ceremony *c, struct fault *f)
+{
+	TRY(open_token(c, f));
 	for (size_t i = 0; i < c->spec->n_cas; i++) {
 		TRY(hsm_key(c->hsm, c->spec->ca[i].name, &c->ca[i].key, f));
 		TRY(transcript_key(c->transcript, c->spec->ca[i].name, "token", hsm_key_public(c->ca[i].key), f));
 	}
-	return REASON_OK;
+	return note_ocsp_key(c, f);
 }
 
 static int64_t end_of(int64_t now_s, int64_t validity_s)
@@ -228,6 +253,44 @@ static enum reason make_nonce_key(const struct ceremony *c, struct fault *f)
 	return reason;
 }
 
+/* The key may be there without its transcript, from an attempt that was cut short: then that alone is made. */
+static enum reason add_ocsp_key(struct ceremony *c, struct fault *f)
+{
+	AUTO(token_closep) struct token *token = NULL;
+	AUTO(pins_wipe) struct pins pins;
+	unsigned n;
+	bool found;
+
+	TRY(token_open(c->module, &token, f));
+	TRY(token_find(token, c->spec->token_label, &found, f));
+	if (!found)
+		return fault_set(f, REASON_CONFIG, "ocsp_key: token '%s' is not there", c->spec->token_label);
+	TRY(read_pins(c, &pins, f));
+	TRY(token_login(token, pins.user, f));
+	TRY(token_count_keys(token, c->spec->ocsp_key, &n, f));
+	return n > 0 ? REASON_OK : make_ocsp_key(c, token, f);
+}
+
+/* For a home from before there was OCSP: the one thing that a later ceremony adds. */
+static enum reason supplement(struct ceremony *c, struct fault *f)
+{
+	bool named = true;
+
+	if (c->spec->ocsp_key != NULL && !home_has(c->home, SUPPLEMENT_FILE))
+		TRY(transcript_names(c->home, c->spec->ocsp_key, &named, f));
+	if (named) {
+		printf("%s/%s is there: the ceremony has been held, nothing to do\n", c->home, TRANSCRIPT_FILE);
+		return REASON_OK;
+	}
+	TRY(transcript_new(c->spec, &c->transcript, f));
+	TRY(add_ocsp_key(c, f));
+	TRY(open_token(c, f));
+	TRY(note_ocsp_key(c, f));
+	TRY(transcript_write(c->transcript, c->home, SUPPLEMENT_FILE, f));
+	printf("transcript %s/%s: key %s added\n", c->home, SUPPLEMENT_FILE, c->spec->ocsp_key);
+	return REASON_OK;
+}
+
 enum reason ceremony_hold(const struct spec *spec, const char *home, const char *module, struct fault *f)
 {
 	AUTO(ceremony_done)
@@ -235,10 +298,8 @@ enum reason ceremony_hold(const struct spec *spec, const char *home, const char 
 		.spec = spec, .home = home, .module = module != NULL ? module : spec->module, .now_s = clock_wall_s()
 	};
 
-	if (home_has(home, TRANSCRIPT_FILE)) {
-		printf("%s/%s is there: the ceremony has been held, nothing to do\n", home, TRANSCRIPT_FILE);
-		return REASON_OK;
-	}
+	if (home_has(home, TRANSCRIPT_FILE))
+		return supplement(&c, f);
 	TRY(check_blank(&c, f));
 	TRY(transcript_new(spec, &c.transcript, f));
 	TRY(fill_token(&c, f));
@@ -252,7 +313,7 @@ enum reason ceremony_hold(const struct spec *spec, const char *home, const char 
 	TRY(make_nonce_key(&c, f));
 	if (spec->software_vendor)
 		TRY(vendor_make(c.transcript, home, c.now_s, f));
-	TRY(transcript_write(c.transcript, home, f));
+	TRY(transcript_write(c.transcript, home, TRANSCRIPT_FILE, f));
 	printf("transcript %s/%s: the ceremony is complete\n", home, TRANSCRIPT_FILE);
 	return REASON_OK;
 }

@@ -2,7 +2,8 @@
  * ceremony.h - everything that a spec asks for, in one go, or nothing that could be taken for it.
  *
  * Order: checks, PINs, token, keys, CA certificates, end certificates, trust lists, transcript. The transcript comes
- * last; a home that has one is complete and is left alone, a home that has a part is refused.
+ * last; a home that has one is complete and is left alone (but for an ocsp_key that it lacks), a home that has a part is
+ * refused.
  *
  * Threads: one. Writes a line on standard output for each thing made.
  */

@@ -239,11 +239,12 @@ static enum reason read_spec(struct spec *spec, struct fault *f)
 	int version, vendor = 0;
 
 	if (json_unpack_ex(spec->json, &error, JSON_STRICT,
-			   "{s:i, s:s, s:o, s:{s:s, s:s, s:s, s:s}, s:s, s:o, s:o, s:o, s:o, s?b}", "version", &version,
-			   "organization", &spec->organization, "custodians", &spec->custodians, "token", "module",
-			   &spec->module, "label", &spec->token_label, "pin_file", &spec->pin_file, "so_pin_file",
-			   &spec->so_pin_file, "nonce_key", &spec->nonce_key, "root", &root, "issuers", &issuers,
-			   "certificates", &ends, "trust", &trust, "software_vendor", &vendor) != 0)
+			   "{s:i, s:s, s:o, s:{s:s, s:s, s:s, s:s}, s:s, s?s, s:o, s:o, s:o, s:o, s?b}", "version",
+			   &version, "organization", &spec->organization, "custodians", &spec->custodians, "token",
+			   "module", &spec->module, "label", &spec->token_label, "pin_file", &spec->pin_file,
+			   "so_pin_file", &spec->so_pin_file, "nonce_key", &spec->nonce_key, "ocsp_key",
+			   &spec->ocsp_key, "root", &root, "issuers", &issuers, "certificates", &ends, "trust", &trust,
+			   "software_vendor", &vendor) != 0)
 		return fault_set(f, REASON_CONFIG, "%s", error.text);
 	if (version != 1)
 		return fault_set(f, REASON_CONFIG, "version %d; allowed: 1", version);
@@ -253,6 +254,8 @@ static enum reason read_spec(struct spec *spec, struct fault *f)
 	TRY(check_path(spec->pin_file, f));
 	TRY(check_path(spec->so_pin_file, f));
 	TRY(check_path(spec->nonce_key, f));
+	if (spec->ocsp_key != NULL)
+		TRY(check_name(spec->ocsp_key, f));
 	spec->software_vendor = vendor != 0;
 	TRY(read_ca(root, spec, f));
 	TRY(each("issuers", issuers, SPEC_ISSUERS_MAX, spec, read_ca, f));

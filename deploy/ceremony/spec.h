@@ -7,6 +7,8 @@
  *   certificates[]    cn, issuer (the name of one), file, key_file, chain (append the issuer's), eku[] (names or OIDs),
  *                     san[] ("dns:NAME", "ip:ADDRESS"), validity; their keys are P-256, made in software
  *   trust[]           file, issuers[]: a list of trust anchors
+ *   ocsp_key          the label of a P-256 key for OCSP answers; the ca issues its certificates itself. A home whose ceremony
+ *                     was held without it gets it added, with a transcript of its own
  *   software_vendor   true: also a vendor of software secure elements, for trying things out
  *
  * Owns:    everything it points to; spec_free() frees it.
@@ -53,7 +55,7 @@ struct spec {
 	uint8_t sha256[32]; /* of the file */
 	const char *organization;
 	json_t *custodians; /* array of names, borrowed from json */
-	const char *module, *token_label, *pin_file, *so_pin_file, *nonce_key;
+	const char *module, *token_label, *pin_file, *so_pin_file, *nonce_key, *ocsp_key; /* ocsp_key may be NULL */
 	size_t n_cas; /* ca[0] is the root */
 	struct spec_ca ca[1 + SPEC_ISSUERS_MAX];
 	size_t n_ends;

@@ -124,14 +124,36 @@ enum reason transcript_cert(struct transcript *transcript, const char *file, str
 		      f);
 }
 
-enum reason transcript_write(const struct transcript *transcript, const char *home, struct fault *f)
+enum reason transcript_write(const struct transcript *transcript, const char *home, const char *file, struct fault *f)
 {
 	char *text = json_dumps(transcript->json, JSON_INDENT(2));
 	enum reason reason;
 
 	if (text == NULL)
 		return fault_set(f, REASON_NO_MEMORY, "transcript");
-	reason = home_write_public(home, TRANSCRIPT_FILE, BLOB_STR(text), f);
+	reason = home_write_public(home, file, BLOB_STR(text), f);
 	free(text);
 	return reason;
+}
+
+enum reason transcript_names(const char *home, const char *label, bool *ret_named, struct fault *f)
+{
+	char path[HOME_PATH_BYTES];
+	json_error_t error;
+	json_t *json, *key;
+	size_t i;
+
+	TRY(home_path(home, TRANSCRIPT_FILE, path, f));
+	json = json_load_file(path, 0, &error);
+	if (json == NULL)
+		return fault_set(f, REASON_CONFIG, "%s: %s", path, error.text);
+	*ret_named = false;
+	json_array_foreach(json_object_get(json, "keys"), i, key)
+	{
+		const char *named = json_string_value(json_object_get(key, "label"));
+
+		*ret_named = *ret_named || (named != NULL && strcmp(named, label) == 0);
+	}
+	json_decref(json);
+	return REASON_OK;
 }

@@ -13,6 +13,7 @@
 #include "token.h"
 
 #define TRANSCRIPT_FILE "ceremony.json"
+#define SUPPLEMENT_FILE "ceremony-ocsp.json" /* of a key that was added later */
 
 struct transcript;
 
@@ -28,6 +29,9 @@ MUST_CHECK enum reason transcript_key(struct transcript *transcript, const char 
 MUST_CHECK enum reason transcript_cert(struct transcript *transcript, const char *file, struct blob der,
 				       struct fault *f);
 /* Into the home, as the last file of all: its presence says that the ceremony is complete. */
-MUST_CHECK enum reason transcript_write(const struct transcript *transcript, const char *home, struct fault *f);
+MUST_CHECK enum reason transcript_write(const struct transcript *transcript, const char *home, const char *file,
+					struct fault *f);
+/* Does the transcript in the home name a key with this label? */
+MUST_CHECK enum reason transcript_names(const char *home, const char *label, bool *ret_named, struct fault *f);
 
 #endif
