@@ -56,6 +56,16 @@ static const struct {
 	[STMT_CRL_UPTO] = { "crl_upto", "select coalesce(max(number), 0) from revocation" },
 	[STMT_CRL_INTEND] = { "crl_intend",
 			      "select hash from crl_intend(" CHAIN_TYPES ", $5::text, $6::bigint, $7::bytea)" },
+	[STMT_STATUS] = { "status_of_all",
+			  "select idx, state, reason, at from status_of_all($1::text[], $2::bytea[])" },
+	[STMT_STATUS_INTEND] = { "status_intend", "select hash from status_intend(" CHAIN_TYPES ", $5::bytea)" },
+	[STMT_RESPONDER] = { "responder_certificate", "select not_before, not_after, certificate "
+						      "from responder_certificate($1::text, $2::bytea)" },
+	[STMT_RESPONDER_INTEND] = { "responder_intend",
+				    "select hash from responder_intend(" CHAIN_TYPES ", $5::text, $6::bytea, "
+				    "$7::bytea, $8::bigint, $9::bigint, $10::bytea)" },
+	[STMT_RESPONDER_RECORD] = { "responder_record",
+				    "select hash from responder_record(" CHAIN_TYPES ", $5::bytea, $6::bytea)" },
 	[STMT_NOTE] = { "operate_note", "select number, hash from operate_note(" CHAIN_TYPES
 					", $5::text[], $6::text[], $7::text[], $8::text[], $9::text[])" },
 	[STMT_PLAN_LIST] = { "plan_list", "select plan_list($1::bytea, $2::text, $3::bytea[], $4::bigint <> 0)" },

@@ -4,6 +4,7 @@
  */
 #include "operators.h"
 #include "fixture.h"
+#include "status.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -617,11 +618,13 @@ static void a_chain_row_that_is_gone_stops_the_stream(void **state)
 
 static void nobody_alters_what_is_written(void **state)
 {
-	static const char *const tables[] = { "chain",         "issuance",   "signature",       "void",
-					      "revocation",    "requester",  "policy",          "ceremony",
-					      "crl_number",    "crl_intent", "operator_action", "claim",
-					      "device_key",    "nonce_used", "in_use",          "unit",
-					      "schema_version" };
+	static const char *const tables[] = { "chain",         "issuance",         "signature",
+					      "void",          "revocation",       "requester",
+					      "policy",        "ceremony",         "crl_number",
+					      "crl_intent",    "responder_intent", "responder_signature",
+					      "status_intent", "operator_action",  "claim",
+					      "device_key",    "nonce_used",       "in_use",
+					      "unit",          "schema_version" };
 	static const char *const roles[] = { "assay_read", "assay_ca", "assay_owner" };
 	struct world *world = *state;
 	struct ledger *ledger = world_ledger(world, "rights", "intend", WINDOW_S);
@@ -644,6 +647,15 @@ static void nobody_alters_what_is_written(void **state)
 	assert_ok(ledger_crl(ledger, "attested", &number, &revoked, &n, f));
 	free(revoked);
 	assert_ok(ledger_crl_intend(ledger, "attested", number, next.grant.policy_hash, f));
+	assert_ok(ledger_status_intend(ledger, BLOB(next.grant.policy_hash, 32), f));
+	const struct responder_intent responder = { .issuer = "attested",
+						    .serial = BLOB(next.serial, 16),
+						    .tbs = BLOB_STR("tbs"),
+						    .key_hash = next.grant.policy_hash,
+						    .not_before_s = 1,
+						    .not_after_s = 2 };
+	assert_ok(ledger_responder_intend(ledger, &responder, f));
+	assert_ok(ledger_responder_record(ledger, responder.serial, BLOB_STR("tail"), f));
 	world_sql(world, "select register_requester('rig', 'r', sha256('rights'), '', ''), record_ceremony('test')");
 	ledger_close(ledger);
 	for (size_t role = 0; role < 3; role++) {
@@ -701,8 +713,9 @@ static void the_reading_role_may_call_nothing_that_writes(void **state)
 				 "has_function_privilege('assay_ca', oid, 'execute')"),
 		"certificate crl_delta_entries crl_entries crl_intend crl_next crl_shard_entries der_length intend "
 		"issuer_hour operate_note "
-		"operate_register plan_do plan_list plan_make plans_begun previous record record_policy revoked "
-		"serial_floor "
+		"operate_register plan_do plan_list plan_make plans_begun previous record record_policy "
+		"responder_certificate "
+		"responder_intend responder_record revoked serial_floor status_intend status_of_all "
 		"void_serials void_unsigned");
 }
 

@@ -45,6 +45,10 @@ TABLES = {
     "crl_number": [("issuer", "text"), ("number", "int8")] + COMMIT,
     "operator_action": [("number", "int8")] + COMMIT + [("who", "text"), ("call", "text"), ("request", "text"), ("outcome", "text"),
                                                         ("note", "text"), ("detail", "text"), ("n", "int8")],
+    "responder_intent": [("serial", "bytea"), ("issuer", "text")] + COMMIT + [
+        ("key_hash", "bytea"), ("not_before", "time"), ("not_after", "time"), ("tbs", "bytea")],
+    "responder_signature": [("serial", "bytea")] + COMMIT + [("tail", "bytea")],
+    "status_intent": COMMIT + [("hashes", "bytea")],
     "crl_intent": [("issuer", "text"), ("number", "int8")] + COMMIT + [("tbs_hash", "bytea")],
 }
 CHAIN = [("node", "text"), ("stream", "text"), ("seq", "int8"), ("prev_hash", "bytea"), ("op", "text"), ("n_rows", "int4"),
