@@ -85,8 +85,8 @@ static enum reason encode_fixed(struct issuer *issuer, const struct issuer_optio
 	TRY(buf_copy(derw_blob(&w), &issuer->algorithm, f));
 
 	w = derw_over(room, sizeof(room));
-	if (options->ca_issuers_url != NULL)
-		ext_aia(&w, options->ca_issuers_url);
+	if (options->ca_issuers_url != NULL || options->ocsp_url != NULL)
+		ext_aia(&w, options->ca_issuers_url, options->ocsp_url);
 	ext_aki(&w, issuer->cert.ski);
 	if (w.full)
 		return fault_set(f, REASON_CONFIG, "issuer %s: URLs longer than %d characters", issuer->name,

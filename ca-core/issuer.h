@@ -31,6 +31,7 @@ struct issuer_options {
 	const char *crl_url; /* CRLDP: the complete list's; may be NULL, and with it the next is */
 	const char *crl_base_url; /* before "/<shard>.crl" and "-delta.crl" */
 	unsigned crl_shards; /* 0: none; else a power of two up to CRL_SHARDS_MAX, and it can never change: certificates name theirs */
+	const char *ocsp_url; /* AIA; may be NULL */
 };
 
 /* The token may be away: then key is NULL in hsm and only verification, names and CRL reading work (va, ra). */

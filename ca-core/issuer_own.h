@@ -11,7 +11,7 @@
 #include "issuer.h"
 #include "tbs.h"
 
-#define ISSUER_FIXED_BYTES 2048 /* AKI, AIA and CRLDP: two URLs of LIMIT_SAN_CHARS and headers */
+#define ISSUER_FIXED_BYTES 2048 /* AKI, AIA and CRLDP: three URLs and headers */
 
 struct issuer {
 	char name[LIMIT_PROFILE_CHARS + 1];

@@ -64,6 +64,20 @@ MUST_CHECK enum reason ocsp_build(const struct pubkey *responder, const struct o
 MUST_CHECK enum reason ocsp_assemble(struct blob tbs, struct blob tail, struct blob certificate, struct buf *ret_der,
 				     struct fault *f);
 
+/*
+ * The delegated responder's certificate (RFC 6960 section 4.2.2.2): OCSPSigning alone, digitalSignature, and ocsp-nocheck
+ * (4.2.2.2.1), for it lives too short to be worth revoking. issuer_check() lets no grant have this usage: the ca makes
+ * these certificates for its own key, by itself.
+ */
+struct issuer;
+struct hsm_key;
+MUST_CHECK enum reason ocsp_build_responder(const struct issuer *issuer, const struct pubkey *key, struct blob serial,
+					    int64_t not_before_s, int64_t not_after_s, struct buf *ret_tbs,
+					    struct fault *f);
+/* Signs ResponseData with the responder's key and verifies the result; ret_tail as issuer_sign() gives it. */
+MUST_CHECK enum reason ocsp_sign(const struct hsm_key *key, unsigned slot, struct blob tbs, struct buf *ret_tail,
+				 struct fault *f);
+
 /* OCSPResponse without an answer, RFC 6960 section 4.2.1: five octets that live for ever. */
 enum ocsp_error { OCSP_MALFORMED = 1, OCSP_INTERNAL = 2, OCSP_TRY_LATER = 3, OCSP_UNAUTHORIZED = 6 };
 struct blob ocsp_error(enum ocsp_error error);

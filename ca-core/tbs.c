@@ -164,13 +164,23 @@ void ext_aki(struct derw *w, struct blob key_id)
 	ext_wrap(w, OID_CE_AKI, false, mark);
 }
 
-void ext_aia(struct derw *w, const char *ca_issuers_url)
+static void access_description(struct derw *w, enum oid_id method, const char *url)
 {
 	const uint8_t *mark = derw_mark(w);
 
-	derw_text(w, DER_CONTEXT(6), ca_issuers_url);
-	derw_oid(w, oid_of(OID_AD_CA_ISSUERS));
+	derw_text(w, DER_CONTEXT(6), url);
+	derw_oid(w, oid_of(method));
 	derw_wrap(w, DER_SEQUENCE, mark);
+}
+
+void ext_aia(struct derw *w, const char *ca_issuers_url, const char *ocsp_url)
+{
+	const uint8_t *mark = derw_mark(w);
+
+	if (ca_issuers_url != NULL)
+		access_description(w, OID_AD_CA_ISSUERS, ca_issuers_url);
+	if (ocsp_url != NULL)
+		access_description(w, OID_AD_OCSP, ocsp_url);
 	derw_wrap(w, DER_SEQUENCE, mark);
 	ext_wrap(w, OID_PE_AIA, false, mark);
 }

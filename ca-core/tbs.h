@@ -40,7 +40,7 @@ void ext_eku(struct derw *w, const struct oid *eku, size_t n);
 void ext_san(struct derw *w, const struct san *san, size_t n);
 void ext_ski(struct derw *w, struct blob key_id);
 void ext_aki(struct derw *w, struct blob key_id);
-void ext_aia(struct derw *w, const char *ca_issuers_url);
+void ext_aia(struct derw *w, const char *ca_issuers_url, const char *ocsp_url); /* either may be NULL, not both */
 void ext_crldp(struct derw *w, const char *crl_url);
 void ext_freshest(struct derw *w, const char *delta_url);
 void ext_no_rev_avail(struct derw *w); /* RFC 9608 section 2 */

@@ -105,6 +105,8 @@ static const struct key status_keys[] = {
 	{ "url", KEY_TEXT, offsetof(struct config, status.url), .required = false },
 	{ "crl_validity", KEY_DURATION_S, offsetof(struct config, status.crl_validity_s), .fallback = "24h", .min = 10,
 	  .max = 30 * UINT64_C(86400) },
+	{ "responder", KEY_TEXT, offsetof(struct config, status.responder), .required = false },
+	{ "ocsp_s", KEY_UNSIGNED, offsetof(struct config, status.ocsp_s), .fallback = "500", .min = 1, .max = 1000000 },
 };
 
 static const struct key trust_keys[] = {
@@ -208,7 +210,7 @@ static enum reason read_evidence(const json_t *root, const struct place *top, st
 /* The URLs in certificates, and what the va answers at them. */
 static enum reason issuer_urls(const struct config *config, struct issuer_options *issuer, struct fault *f)
 {
-	char *ca = NULL, *crl = NULL, *base = NULL;
+	char *ca = NULL, *crl = NULL, *base = NULL, *ocsp = NULL;
 
 	if (config->status.url == NULL)
 		return REASON_OK;
@@ -221,6 +223,11 @@ static enum reason issuer_urls(const struct config *config, struct issuer_option
 	if (asprintf(&base, "%s/crl/%s", config->status.url, issuer->name) < 0)
 		return fault_set(f, REASON_NO_MEMORY, "configuration");
 	issuer->crl_base_url = base;
+	if (config->status.responder == NULL)
+		return REASON_OK;
+	if (asprintf(&ocsp, "%s/ocsp", config->status.url) < 0)
+		return fault_set(f, REASON_NO_MEMORY, "configuration");
+	issuer->ocsp_url = ocsp;
 	return REASON_OK;
 }
 
@@ -459,6 +466,7 @@ static void free_lists(struct config *config)
 		free_text(config->issuer[i].ca_issuers_url);
 		free_text(config->issuer[i].crl_url);
 		free_text(config->issuer[i].crl_base_url);
+		free_text(config->issuer[i].ocsp_url);
 	}
 	for (unsigned i = 0; i < ROLE_COUNT; i++)
 		free(config->user[i]);
@@ -486,6 +494,7 @@ void config_free(struct config *config)
 		config->admin.certificate,
 		config->status.address,
 		config->status.url,
+		config->status.responder,
 		config->ledger.reader_passfile,
 		config->trust.rigs,
 		config->trust.vendors,

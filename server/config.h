@@ -23,8 +23,10 @@
  *            "device_under_way": 4, "user_under_way": 16,    of one device or vendor's element; user or address
  *            "ticket_key": "secrets/ticket.key" },   32 bytes, the same on all nodes; left out: derived from nonce_key
  *   "admin":  { "address": "127.0.0.1", "port": 8444, "certificate": "...", "key": "...", "clients":
- * "trust/operators.pem" }, "status": { "address": "127.0.0.1", "port": 8445, "url": "http://127.0.0.1:8445" }, "trust":
- * { "rigs": "trust/rigs.pem", "vendors": "trust/vendors.pem" },    PEM; vendors may be left out "evidence": [ {
+ * "trust/operators.pem" }, "status": { "address": "127.0.0.1", "port": 8445, "url": "http://127.0.0.1:8445",
+ *   "responder": "ocsp",        label of the OCSP responder's key in the token; left out: no OCSP
+ *   "ocsp_s": 500 },            signatures of that key a second, at most: the rest of the token is the line's
+ *   "trust": { "rigs": "trust/rigs.pem", "vendors": "trust/vendors.pem" },    PEM; vendors may be left out "evidence": [ {
  * "format": "assay.1.1", "name": "acme", "roots": "vendors/acme.pem", "software": false } ], "profiles": "profiles",
  * "users": "users.json", "root": "ca/root.pem", "issuers": [ { "name": "attested", "certificate": "ca/attested.pem",
  * "key": "attested", "level_min": "vouched", "level_max": "native", "validity_max": "10y", "hourly_max": 100000,
@@ -95,6 +97,8 @@ struct config {
 	} admin;
 	struct {
 		char *address, *url;
+		char *responder;     /* label of the OCSP responder's key; NULL: no OCSP */
+		unsigned ocsp_s;     /* signatures for OCSP a second, at most */
 		uint16_t port;
 		uint64_t crl_validity_s; /* a CRL is good for so long; the next one comes at half of it */
 	} status;

@@ -78,7 +78,8 @@ home_config() {
 		  },
 		  "admin": { "address": "127.0.0.1", "port": $((PORT + 1)), "certificate": "tls-admin/admin.pem", "key": "tls-admin/admin.key",
 		             "clients": "trust/operators.pem" },
-		  "status": { "address": "127.0.0.1", "port": $((PORT + 2)), "url": "http://127.0.0.1:$((PORT + 2))" },
+		  "status": { "address": "127.0.0.1", "port": $((PORT + 2)), "url": "http://127.0.0.1:$((PORT + 2))",
+		              "responder": "ocsp" },
 		  "trust": { "rigs": "trust/rigs.pem" },
 		  "evidence": [
 		    { "format": "assay.1.1", "name": "quickstart software vendor", "roots": "vendor/root.pem", "software": true }

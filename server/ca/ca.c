@@ -4,6 +4,7 @@
  * Read ca_line[] first: it is what happens to a grant.
  */
 #include "ca/ca.h"
+#include "ca/ocsp.h"
 #include "ca/operate.h"
 
 #include <errno.h>
@@ -18,13 +19,15 @@
 #include "role.h"
 
 /* clang-format off */
-#define LANES_ALL { { "line", 8, CA_LINE_MAX }, { "field", 4, CA_FIELD_MAX }, { "own", 2, CA_OWN_MAX } }
+#define LANES_ALL { { "line", 8, CA_LINE_MAX }, { "field", 4, CA_FIELD_MAX }, { "own", 2, CA_OWN_MAX }, \
+		    { "ocsp", 1, CA_OCSP_MAX } }
 
 static const struct station ca_line[CA_STATIONS] = {
 	/*              name      work            threads batch         lanes      what an issue has when it leaves */
 	[CA_LEDGER] = { "ledger", station_ledger, 1,      CA_BATCH,     LANES_ALL }, /* intent; then certificate: durable */
 	[CA_STATUS] = { "status", station_status, 1,      1,            LANES_ALL }, /* CRL to sign: beside the line       */
 	[CA_COMPLETE] = { "complete", station_complete, 1, 1,         LANES_ALL }, /* a long one: beside the short ones  */
+	[CA_OCSP]   = { "ocsp",   station_ocsp,   1,      OCSP_BATCH,   LANES_ALL }, /* answer to sign, on record          */
 	/* signature, checked: back to ledger */
 	[CA_SIGN]   = { "sign",   station_sign,   0,      CA_SIGN_MOST, LANES_ALL },
 };
@@ -114,6 +117,16 @@ static void close_ledgers(struct ca *ca)
 	pthread_mutex_destroy(&ca->crl_lock);
 }
 
+static enum reason open_ocsp(struct ca *ca, struct fault *f)
+{
+	return ocsp_open(ca, &ca->ocsp, f);
+}
+
+static void close_ocsp(struct ca *ca)
+{
+	ocsp_close(ca->ocsp);
+}
+
 static enum reason open_line(struct ca *ca, struct fault *f)
 {
 	struct station line[CA_STATIONS];
@@ -182,6 +195,7 @@ static const struct part {
 	{ open_token, close_token },
 	{ open_issuers, close_issuers },
 	{ open_ledgers, close_ledgers },
+	{ open_ocsp, close_ocsp },
 	{ open_line, close_line },
 	{ open_watch, close_watch },
 	{ open_news, close_news },

@@ -21,14 +21,15 @@
 #include "lull.h"
 #include "observe/metrics.h"
 
-enum { CA_LEDGER, CA_STATUS, CA_COMPLETE, CA_SIGN, CA_STATIONS }; /* the order of ca_line[] */
-enum { LANE_LINE, LANE_FIELD, LANE_OWN, LANES };                /* enrolments, re-enrolments, everything else */
+enum { CA_LEDGER, CA_STATUS, CA_COMPLETE, CA_OCSP, CA_SIGN, CA_STATIONS }; /* the order of ca_line[] */
+enum { LANE_LINE, LANE_FIELD, LANE_OWN, LANE_OCSP, LANES }; /* enrolments, re-enrolments, everything else, OCSP */
 
 /* Certificates between frame and answer, per lane; beyond it: REASON_OVERLOADED. Every station's lanes hold as many, so
  * that what has been taken in hand always finds its place. */
 #define CA_LINE_MAX 2048
 #define CA_FIELD_MAX 1024
 #define CA_OWN_MAX 64
+#define CA_OCSP_MAX 512
 
 #define CA_IN_HAND_MAX (CA_LINE_MAX + CA_FIELD_MAX + CA_OWN_MAX)
 
@@ -51,6 +52,8 @@ enum issue_kind {
 	ISSUE_CERTIFICATE, /* a grant of the ra's */
 	ISSUE_POLICY,      /* the ra tells which policy decides */
 	ISSUE_CRL,         /* the va wants a CRL */
+	ISSUE_OCSP,        /* the va asks for the state of certificates */
+	ISSUE_RESPONDER,   /* our own: a certificate for the OCSP responder, if it is time for one */
 	ISSUE_PREPARE,     /* our own: get ready without waiting for a grant */
 };
 
@@ -69,6 +72,7 @@ struct issue {
 	struct crl_scope crl; /* ISSUE_CRL */
 	uint64_t crl_number, crl_upto;
 	size_t crl_entries;
+	struct ocsp_job *ocsp; /* ISSUE_OCSP; see ca/ocsp.h */
 
 	/* from the first time round at station_ledger (station_status for a CRL) */
 	struct previous previous; /* GRANT_REENROL; its tbs is ours to free */
@@ -161,6 +165,8 @@ struct crl_base {
 };
 
 struct newsroom;
+struct ocsp_desk;
+struct ocsp_job;
 struct operations;
 struct watch;
 
@@ -179,6 +185,7 @@ struct ca {
 	struct proving proving;
 	struct line *line;
 	struct newsroom *news;
+	struct ocsp_desk *ocsp; /* ca/ocsp.h; NULL: not configured */
 	struct operations *operations; /* operate.h */
 	struct watch *watch;
 	struct channel_server *server[ROLE_COUNT];

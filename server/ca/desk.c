@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "ca/ca.h"
+#include "ca/ocsp.h"
 #include "ca/operate.h"
 #include "channel/message.h"
 #include "observe/log.h"
@@ -96,6 +97,7 @@ static const struct request {
 	{ ROLE_RA, FRAME_ENROL, take_enrol },
 	{ ROLE_RA, FRAME_POLICY, take_policy },
 	{ ROLE_VA, FRAME_CRL_ASK, take_crl_ask },
+	{ ROLE_VA, FRAME_OCSP_ASK, ocsp_take },
 	{ ROLE_ADMIN, FRAME_OPERATE, take_operate },
 };
 

@@ -7,9 +7,10 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "ca/ca.h"
+#include "ca/ocsp.h"
 #include "observe/log.h"
 
-static const unsigned lane_max[LANES] = { CA_LINE_MAX, CA_FIELD_MAX, CA_OWN_MAX };
+static const unsigned lane_max[LANES] = { CA_LINE_MAX, CA_FIELD_MAX, CA_OWN_MAX, CA_OCSP_MAX };
 
 enum reason issue_new(struct ca *ca, enum issue_kind kind, unsigned lane, struct channel *asker, uint64_t frame_id,
 		      struct issue **ret_issue, struct fault *f)
@@ -46,6 +47,7 @@ static void issue_free(struct ca *ca, struct issue *issue)
 		issuer_uncount(issue->issuer);
 	channel_unref(issue->asker);
 	grant_free(issue->grant);
+	ocsp_job_free(issue->ocsp);
 	buf_done(&issue->previous.tbs);
 	buf_done(&issue->tbs);
 	buf_done(&issue->made);
@@ -102,8 +104,9 @@ static void send_enrolled(const struct issue *issue, bool repeated, struct blob 
 
 static void count(struct ca *ca, const struct issue *issue, enum reason reason)
 {
-	metrics_request(ca->metrics, issue->kind == ISSUE_CRL ? OP_CRL : OP_SIGN, reason,
-			clock_mono_us() - issue->came_us);
+	enum metric_op op = issue->kind == ISSUE_CRL ? OP_CRL : issue->kind == ISSUE_OCSP ? OP_OCSP : OP_SIGN;
+
+	metrics_request(ca->metrics, op, reason, clock_mono_us() - issue->came_us);
 }
 
 static struct issue *take_waiters(struct ca *ca, struct issue *issue)

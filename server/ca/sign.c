@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "ca/ca.h"
+#include "ca/ocsp.h"
 #include "observe/log.h"
 #include "role.h"
 
@@ -54,7 +55,8 @@ static enum reason sign(struct ca *ca, struct issue *issue, unsigned slot, struc
 	if (atomic_load(&ca->token_lost))
 		return fault_set(f, REASON_TOKEN_AWAY, "the token failed; the role is being started again");
 	atomic_store(&ca->signing_since_us[slot], began_us);
-	reason = issuer_make(issue->issuer, slot, buf_blob(&issue->tbs), &issue->made, f);
+	reason = issue->kind == ISSUE_OCSP ? ocsp_sign_answer(ca, issue, slot, f)
+					   : issuer_make(issue->issuer, slot, buf_blob(&issue->tbs), &issue->made, f);
 	atomic_store(&ca->signing_since_us[slot], 0);
 	learn(ca, clock_mono_us() - began_us);
 	if (reason == REASON_TOKEN_AWAY || reason == REASON_TOKEN_PIN)
@@ -67,8 +69,15 @@ static void leave(struct ca *ca, struct issue *issue)
 	issue->came_back = true;
 	if (issue->kind == ISSUE_CRL)
 		crl_signed(ca, issue);
+	else if (issue->kind == ISSUE_OCSP)
+		ocsp_signed(ca, issue);
 	else
-		issue_pass(ca, CA_LEDGER, issue);
+		issue_pass(ca, issue->kind == ISSUE_RESPONDER ? CA_OCSP : CA_LEDGER, issue);
+}
+
+static void count_made(struct ca *ca, unsigned n)
+{
+	metrics_gauge(ca->metrics, GAUGE_SIGNATURES, (int64_t)(atomic_fetch_add(&ca->signatures, n) + n));
 }
 
 /* What does not verify leaves with that fault and without a signature; the rest of the batch goes on. */
@@ -89,7 +98,7 @@ static void prove(struct ca *ca, struct issue *const *issue, size_t n)
 		if (issue[i]->fault.reason == REASON_TOKEN_AWAY)
 			token_failed(ca, &issue[i]->fault);
 	}
-	metrics_gauge(ca->metrics, GAUGE_SIGNATURES, (int64_t)(atomic_fetch_add(&ca->signatures, good) + good));
+	count_made(ca, good);
 	for (size_t i = 0; i < n; i++)
 		leave(ca, issue[i]);
 }
@@ -148,10 +157,14 @@ void station_sign(void *role, unsigned thread, struct job **batch, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		struct issue *issue = (struct issue *)batch[i];
 
-		if (sign(ca, issue, thread, &issue->fault) == REASON_OK)
-			made[n_made++] = issue;
-		else
+		if (sign(ca, issue, thread, &issue->fault) != REASON_OK) {
 			leave(ca, issue);
+		} else if (issue->kind == ISSUE_OCSP) { /* verified where it was made: nothing else waits for it */
+			count_made(ca, 1);
+			leave(ca, issue);
+		} else {
+			made[n_made++] = issue;
+		}
 	}
 	if (n_made == 0 || !put_made(&ca->proving, made, n_made))
 		return;

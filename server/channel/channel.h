@@ -31,6 +31,8 @@ enum frame_type {
 	FRAME_POLICY = 7,   /* ra -> ca: hash and description of the policy it loaded */
 	FRAME_OPERATE = 8,  /* admin -> ca: struct operate, see operate.h */
 	FRAME_OPERATED = 9, /* ca -> admin: struct operated */
+	FRAME_OCSP_ASK = 12, /* va -> ca: certificates to tell the state of, see status_frames.h */
+	FRAME_OCSP = 13,     /* ca -> va: the answer, signed */
 };
 
 struct frame {

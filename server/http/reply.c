@@ -92,7 +92,8 @@ static enum MHD_Result queue(struct exchange *x)
 
 static enum log_level level_of(const struct reply *reply)
 {
-	if (reply->quiet && (reply->fault.reason == REASON_OK || reply->fault.reason == REASON_NOT_READY))
+	if (reply->quiet && (reply->fault.reason == REASON_OK || reply->fault.reason == REASON_NOT_READY ||
+			     reply->status == 200)) /* OCSP says its errors in a 200; anybody can cause them */
 		return LOG_DEBUG;
 	switch (reason_info(reply->fault.reason)->class) {
 	case REASON_CLASS_INTERNAL:

@@ -31,6 +31,7 @@ enum metric_op {
 	OP_CA_ISSUERS,
 	OP_ADMIN,
 	OP_SIGN,
+	OP_OCSP,
 	OP_COUNT
 };
 

@@ -26,6 +26,7 @@ static const char *const op_names[OP_COUNT] = {
 	[OP_CA_ISSUERS] = "ca_issuers",
 	[OP_ADMIN] = "admin",
 	[OP_SIGN] = "sign",
+	[OP_OCSP] = "ocsp",
 };
 
 static const struct {

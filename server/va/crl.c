@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "channel/message.h"
 #include "observe/log.h"
-#include "va/va.h"
+#include "va/va_ocsp.h"
 
 #define AGAIN_US 2000000  /* a refusal: ask again */
 #define LOST_US 60000000  /* no answer: it does not come any more */
@@ -225,6 +225,7 @@ void *va_ask(void *role)
 		struct timespec until;
 
 		set_gauges(va, now_us);
+		va_ocsp_tick(va, now_us);
 		ask_due(va, now_us);
 		until = wait_until(va, now_us);
 		(void)pthread_cond_timedwait(&va->changed, &va->lock, &until);
@@ -381,8 +382,12 @@ static void on_frame(void *role, struct channel *channel, const struct frame *fr
 	if (frame->type == FRAME_VIEW) {
 		if (view_apply(va->view, frame->body, clock_mono_us(), &f) != REASON_OK)
 			log_fault(LOG_ERROR, "view", &f);
-		else
+		else {
+			va_ocsp_view(va, frame->body);
 			outdate_lists(va, frame->body);
+		}
+	} else if (va_ocsp_is_mine(frame->id)) {
+		va_ocsp_frame(va, frame);
 	} else if (frame->type == FRAME_CRL) {
 		if (take_crl(va, frame->body, &f) != REASON_OK)
 			log_fault(LOG_ERROR, "crl", &f);
@@ -403,4 +408,11 @@ static void on_up(void *role, struct channel *channel)
 	pthread_mutex_unlock(&va->lock);
 }
 
-const struct channel_events va_channel_events = { .up = on_up, .frame = on_frame };
+/* Whoever waits for the ca's word waits in vain. */
+static void on_down(void *role, struct channel *channel)
+{
+	(void)channel;
+	va_ocsp_tick(role, INT64_MAX);
+}
+
+const struct channel_events va_channel_events = { .up = on_up, .frame = on_frame, .down = on_down };

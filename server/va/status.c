@@ -12,7 +12,7 @@
 #include "base/sha.h"
 #include "base/text.h"
 #include "issuer.h"
-#include "va/va.h"
+#include "va/va_ocsp.h"
 
 #define CRL_MAX_AGE_S 60 /* a revocation is to be seen soon, whatever caches stand between */
 #define CERTIFICATE_MAX_AGE_S 86400
@@ -122,7 +122,10 @@ static void status_begin(void *role, struct exchange *x)
 {
 	struct fault f;
 
-	(void)role;
+	if (ocsp_path(x->path)) {
+		ocsp_begin(role, x);
+		return;
+	}
 	if (x->method == HTTP_GET)
 		return;
 	(void)fault_set(&f, REASON_HTTP_METHOD, "status takes GET");
@@ -137,6 +140,8 @@ static bool status_run(void *role, struct exchange *x)
 	struct crl_list *list = find_list(va, x->path);
 	struct fault f;
 
+	if (ocsp_path(x->path))
+		return ocsp_run(va, x);
 	if (ca != NULL) {
 		x->op = "ca";
 		x->metric = OP_CA_ISSUERS;

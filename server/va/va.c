@@ -1,7 +1,7 @@
 /*
  * va.c - the validation authority: how it starts and stops.
  */
-#include "va/va.h"
+#include "va/va_ocsp.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +27,7 @@ static enum reason open_status(struct va *va, struct fault *f)
 		s->name = va->config->issuer[i].name;
 		s->crl_shards = va->config->issuer[i].crl_shards;
 		etag_of(issuer_der(s->issuer), s->certificate_etag);
+		ocsp_issuer_of(issuer_cert(s->issuer), &s->ocsp);
 		TRY(crl_lists_open(s, f));
 	}
 	return REASON_OK;
@@ -59,6 +60,7 @@ static enum reason va_open(struct va *va, struct fault *f)
 						  .idle_s = IDLE_S };
 
 	TRY(open_status(va, f));
+	TRY(va_ocsp_open(va, &va->ocsp, f));
 	TRY(open_channel(va, f));
 	TRY(listener_open(&options, NULL, &status_app, va, va->metrics, &va->listener, f));
 	return seal_role(va->config, ROLE_VA, false, f);
@@ -76,6 +78,7 @@ static void va_close(struct va *va)
 	}
 	channel_client_close(va->ca);
 	view_free(va->view);
+	va_ocsp_close(va->ocsp);
 	for (size_t i = 0; i < va->n; i++) {
 		crl_lists_close(&va->status[i]);
 		issuer_free(va->status[i].issuer);

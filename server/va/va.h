@@ -17,6 +17,7 @@
 #include "config.h"
 #include "http/listener.h"
 #include "issuer.h"
+#include "ocsp.h"
 
 #define ETAG_CHARS 35 /* quotes, 16 bytes of SHA-256 in hex, NUL */
 
@@ -43,10 +44,13 @@ struct status {
 	const char *name;
 	struct issuer *issuer;
 	char certificate_etag[ETAG_CHARS];
+	struct ocsp_issuer ocsp; /* how OCSP names it */
 	unsigned crl_shards;
 	size_t n_lists;
 	struct crl_list *list; /* the complete one, the delta, the shards */
 };
+
+struct va_ocsp;
 
 struct va {
 	const struct config *config;
@@ -54,6 +58,7 @@ struct va {
 	struct view *view;
 	struct channel_client *ca;
 	struct listener *listener;
+	struct va_ocsp *ocsp; /* va/va_ocsp.h; NULL: not configured */
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	bool closed;
