@@ -26,6 +26,10 @@ const struct audit_table audit_tables[] = {
 	{ "ceremony", "hash", { "bytea hash", COMMIT, "text transcript" } },
 	{ "crl_number", "number", { "text issuer", "int8 number", COMMIT } },
 	{ "crl_intent", "number", { "text issuer", "int8 number", COMMIT, "bytea tbs_hash" } },
+	{ "responder_intent", "serial", { "bytea serial", "text issuer", COMMIT, "bytea key_hash", "time not_before",
+		"time not_after", "bytea tbs" } },
+	{ "responder_signature", "serial", { "bytea serial", COMMIT, "bytea tail" } },
+	{ "status_intent", "seq", { COMMIT, "bytea hashes" } },
 	{ "operator_action", "number", { "int8 number", COMMIT, "text who", "text call", "text request", "text outcome", "text note",
 		"text detail", "int8 n" } },
 };

@@ -105,7 +105,7 @@ def leaf(row):
 
 def label(row):
     """How a row is named in a finding."""
-    key = {"crl_number": "number", "crl_intent": "number"}.get(row[0], columns(row[0])[0])
+    key = {"crl_number": "number", "crl_intent": "number", "status_intent": "seq"}.get(row[0], columns(row[0])[0])
     value = row[1 + columns(row[0]).index(key)]
     return f"{row[0]} {row[1] + ' ' if row[0].startswith('crl_') else ''}{value}"
 
