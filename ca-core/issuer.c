@@ -17,6 +17,7 @@ void issuer_free(struct issuer *issuer)
 	buf_done(&issuer->der);
 	buf_done(&issuer->algorithm);
 	buf_done(&issuer->fixed);
+	buf_done(&issuer->fixed_quiet);
 	buf_done(&issuer->crldp);
 	buf_done(&issuer->freshest);
 	free(issuer->crl_base_url);
@@ -74,6 +75,21 @@ static enum reason open_key(struct issuer *issuer, const struct issuer_options *
 	return REASON_OK;
 }
 
+static enum reason encode_pointers(const struct issuer *issuer, const char *ca_issuers_url, const char *ocsp_url,
+				   struct buf *out, struct fault *f)
+{
+	uint8_t room[ISSUER_FIXED_BYTES];
+	struct derw w = derw_over(room, sizeof(room));
+
+	if (ca_issuers_url != NULL || ocsp_url != NULL)
+		ext_aia(&w, ca_issuers_url, ocsp_url);
+	ext_aki(&w, issuer->cert.ski);
+	if (w.full)
+		return fault_set(f, REASON_CONFIG, "issuer %s: URLs longer than %d characters", issuer->name,
+				 LIMIT_SAN_CHARS);
+	return buf_copy(derw_blob(&w), out, f);
+}
+
 static enum reason encode_fixed(struct issuer *issuer, const struct issuer_options *options, struct fault *f)
 {
 	uint8_t room[ISSUER_FIXED_BYTES];
@@ -83,15 +99,8 @@ static enum reason encode_fixed(struct issuer *issuer, const struct issuer_optio
 	if (w.full)
 		return fault_set(f, REASON_INTERNAL, "issuer %s: algorithm", issuer->name);
 	TRY(buf_copy(derw_blob(&w), &issuer->algorithm, f));
-
-	w = derw_over(room, sizeof(room));
-	if (options->ca_issuers_url != NULL || options->ocsp_url != NULL)
-		ext_aia(&w, options->ca_issuers_url, options->ocsp_url);
-	ext_aki(&w, issuer->cert.ski);
-	if (w.full)
-		return fault_set(f, REASON_CONFIG, "issuer %s: URLs longer than %d characters", issuer->name,
-				 LIMIT_SAN_CHARS);
-	return buf_copy(derw_blob(&w), &issuer->fixed, f);
+	TRY(encode_pointers(issuer, options->ca_issuers_url, NULL, &issuer->fixed_quiet, f));
+	return encode_pointers(issuer, options->ca_issuers_url, options->ocsp_url, &issuer->fixed, f);
 }
 
 /* What points to the lists: in certificates, and in the complete list itself. */
@@ -236,7 +245,8 @@ static void write_extensions(struct derw *w, const struct issuer *issuer, const 
 	tbs_key_id(&grant->key, key_id);
 	write_result(w, grant, copied);
 	write_revocation(w, issuer, grant, serial);
-	derw_raw(w, buf_blob(&issuer->fixed));
+	/* RFC 9608 section 2: beside noRevAvail no OCSP responder is named */
+	derw_raw(w, buf_blob(grant->crl == GRANT_CRL_NONE ? &issuer->fixed_quiet : &issuer->fixed));
 	ext_ski(w, BLOB_OF(key_id));
 	write_san(w, grant, copied);
 	if (grant->n_ekus > 0)

@@ -24,6 +24,7 @@ struct issuer {
 	uint32_t hourly_max;
 	struct buf algorithm;     /* AlgorithmIdentifier */
 	struct buf fixed;         /* the Extensions AKI, AIA */
+	struct buf fixed_quiet;   /* the same without an OCSP responder */
 	struct buf crldp;         /* CRLDP of the complete list; empty without a URL */
 	struct buf freshest;      /* freshestCRL, for the complete list; empty without a URL */
 	char *crl_base_url;       /* NULL without */

@@ -15,7 +15,7 @@ import urllib.request
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from cryptography.x509.oid import ExtensionOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtensionOID
 
 from conftest import TOP, run
 
@@ -192,6 +192,8 @@ def test_a_short_lived_certificate_says_that_there_is_no_revocation(assay):
     cert, _, _ = assay.enrol(label="fleeting")
     available = cert.extensions.get_extension_for_oid(NO_REV_AVAIL)
     assert not available.critical and available.value.value == b"\x05\x00"
+    access = cert.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
+    assert [d.access_method for d in access] == [AuthorityInformationAccessOID.CA_ISSUERS]
     assert not any(e.oid in (ExtensionOID.CRL_DISTRIBUTION_POINTS, ExtensionOID.FRESHEST_CRL) for e in cert.extensions)
 
 
