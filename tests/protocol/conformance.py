@@ -158,7 +158,6 @@ EXPLAINED = {
     "or the credential and extensions from the profile, whatever the request leaves out; what is required is listed in the "
     "form that every client reads (59, 60)",
     **dict.fromkeys(range(65, 76), "not offered: HTTPS only"),
-    **dict.fromkeys(range(93, 100), "not built: status is by CRL; no OCSP responder is named in certificates"),
     **dict.fromkeys(range(100, 102), "not offered: an early individual draft without implementations; `/renewal-info` is 404, and no label can take its "
         "name. A device may renew at any time, and for as long after its end as its profile's grace (P20)"),
     "P11": "not offered: no `/serverkeygen`",
@@ -177,8 +176,6 @@ REMARKS = {
     "by Basic (RFC 7030 3.2.3), good for that name once",
     51: "not offered: 404",
     77: "100,000 serials at once: `tests/unit/ca-core/test_serial.c`",
-    91: "superseded is the one reason given so far",
-    92: "full CRLs only, one an issuer",
     "P1": "one line and a line feed; clients that say they are libest get lines of 64, since OpenSSL cuts lines of over 1,000",
     "P16": "an RA cannot renew for others: the certificate presented is what is renewed",
     "P25": "415: a type that is not the RFC's is refused (19)",

@@ -94,7 +94,7 @@ def openssl(assay, folder, certs, *arguments):
 
 @pytest.mark.parametrize("algorithm", ["-sha1", "-sha256"])
 @pytest.mark.parametrize("nonce", ["-nonce", "-no_nonce"])
-def test_openssl_is_content(assay, responder, tmp_path, algorithm, nonce):
+def test_99_openssl_is_content(assay, responder, tmp_path, algorithm, nonce):
     cert, _, _ = assay.enrol()
     # the digest counts for the certificates that follow it
     states, said = openssl(assay, tmp_path, [cert], algorithm, nonce)
@@ -102,14 +102,14 @@ def test_openssl_is_content(assay, responder, tmp_path, algorithm, nonce):
     assert "WARNING" not in said  # "no nonce in response"
 
 
-def test_several_certificates_in_one_request(assay, responder, tmp_path):
+def test_94_several_certificates_in_one_request(assay, responder, tmp_path):
     certs = [assay.enrol()[0] for _ in range(3)]
     assay.admin().revoke({"serial": f"{certs[1].serial_number:032x}"}, "superseded")
     states, said = openssl(assay, tmp_path, certs)
     assert states == ["good", "revoked", "good"] and "Reason: superseded" in said
 
 
-def test_the_responder_is_delegated(assay, responder):
+def test_93_the_responder_is_delegated(assay, responder):
     """RFC 6960 section 4.2.2.2: issued by the CA itself, OCSPSigning, ocsp-nocheck, and nothing else."""
     cert, _, _ = assay.enrol()
     ca = issuer_of(assay, cert)
@@ -144,7 +144,7 @@ def test_certificates_say_where(assay, responder):
 
 
 @pytest.mark.parametrize("algorithm", [hashes.SHA1, hashes.SHA256])
-def test_get(assay, responder, algorithm):
+def test_98_get(assay, responder, algorithm):
     """RFC 5019 sections 5 and 6, however the client encodes what base64 and URLs both use."""
     cert, _, _ = assay.enrol()
     der = request(cert, issuer_of(assay, cert), algorithm)
@@ -181,7 +181,14 @@ def test_curl_fetches_what_openssl_accepts(assay, responder, tmp_path):
     assert "Response verify OK" in done.stdout + done.stderr and ": good" in done.stdout
 
 
-def test_answers_without_nonce_are_kept(assay, responder):
+def test_96_an_answer_says_until_when(assay, responder):
+    cert, _, _ = assay.enrol()
+    _, answer = responder.post(request(cert, issuer_of(assay, cert)))
+    assert answer.this_update < answer.next_update
+    assert answer.next_update > datetime.datetime.utcnow()
+
+
+def test_98_answers_without_nonce_are_kept(assay, responder):
     cert, _, _ = assay.enrol()
     der = request(cert, issuer_of(assay, cert))
     _, first = responder.post(der)
@@ -193,7 +200,7 @@ def test_answers_without_nonce_are_kept(assay, responder):
 
 
 @pytest.mark.parametrize("length", [1, 32, 128])
-def test_nonce(assay, responder, length):
+def test_97_nonce(assay, responder, length):
     cert, _, _ = assay.enrol()
     nonce = bytes(range(length))
     response, answer = responder.post(request(cert, issuer_of(assay, cert), nonce=nonce))
@@ -247,7 +254,7 @@ def request_of(assay, folder, *pairs):
     return (folder / "request").read_bytes()
 
 
-def test_unknown(assay, responder, tmp_path):
+def test_95_unknown(assay, responder, tmp_path):
     """Never issued: unknown, and neither good nor kept. So is a certificate of another issuer."""
     cert, _, _ = assay.enrol()
     ca = issuer_of(assay, cert)
@@ -266,7 +273,7 @@ def test_other_issuers(assay, responder, tmp_path):
     assert responder.post(two)[1].response_status == UNAUTHORIZED
 
 
-def test_malformed(assay, responder):
+def test_94_malformed(assay, responder):
     cert, _, _ = assay.enrol()
     good = request(cert, issuer_of(assay, cert))
     for der in (b"\x30\x00", good[:-1], good + b"\0", b"x" * 300, b"\x30" * 9000):
