@@ -28,11 +28,15 @@ class Responder:
         self.assay = assay
         parts = urllib.parse.urlsplit(assay.env["ASSAY_STATUS_URL"])
         self.connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
+        self.used = time.monotonic()
 
     def ask(self, method, path, body=None, headers=None):
         """(HTTP response, OCSP response or None)"""
+        if time.monotonic() - self.used > 10:
+            self.connection.close()  # the server lets idle ones go; the request opens another
         self.connection.request(method, path, body, headers or {})
         response = self.connection.getresponse()
+        self.used = time.monotonic()
         text = response.read()
         if response.getheader("Content-Type") != "application/ocsp-response":
             return response, None

@@ -3,6 +3,7 @@
 import http.client
 import json
 import ssl
+import time
 import urllib.parse
 
 import openapi
@@ -31,14 +32,18 @@ class Admin:
         if identity:
             context.load_cert_chain(*identity)
         self.connection = http.client.HTTPSConnection(parts.hostname, parts.port, context=context, timeout=60)
+        self.used = time.monotonic()
 
     def fresh(self):
         """Another connection of the same operator."""
         return Admin(*self.arguments)
 
     def request(self, method, path, body=None, headers=None):
+        if time.monotonic() - self.used > 20:
+            self.connection.close()  # the server lets idle ones go; the request opens another
         self.connection.request(method, "/v1/" + path, body, headers or {})
         answer = Answer(self.connection.getresponse())
+        self.used = time.monotonic()
         openapi.check(method, path, answer.status, answer.headers["Content-Type"], answer.body)
         return answer
 
