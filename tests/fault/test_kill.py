@@ -186,6 +186,6 @@ def test_killed_at_random_moments_under_load(plant, request, seed, say, tmp_path
     for chip, _ in lost.received:
         assert len(plant.valid_of(chip)) == 1
     figures = plant.account()
-    say(f"{struck.total()} kills {dict(struck)} in {seconds:.0f} s; {devices} devices, {renewals.rounds * OLDER} re-enrolments, "
+    say(f"seed {seed}: {struck.total()} kills {dict(struck)} in {seconds:.0f} s; {devices} devices, {renewals.rounds * OLDER} re-enrolments, "
         f"{lost.found} lost replies found by another rig; {figures}; SoftHSM lost its token {tokens} times")  # fmt: skip
     assert struck.total() >= min(kills, 5) and renewals.rounds > 0 and lost.found > 0
