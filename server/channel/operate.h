@@ -22,7 +22,6 @@ enum operate_op {
 	OPERATE_REVOKE = 4,   /* does plan `plan` */
 	OPERATE_REGISTER = 5, /* gives a key rights, or other rights */
 	OPERATE_RETIRE = 6,   /* takes a key's rights away */
-	OPERATE_PUBLISH = 7,  /* signs the CRLs now; value: an issuer's name, or empty for all */
 	OPERATE_OPS
 };
 
@@ -61,7 +60,7 @@ struct operate {
 
 	uint8_t plan[OPERATE_PLAN_BYTES];    /* LIST, PLAN with SELECT_LIST, REVOKE; zeros: none */
 	enum select_by by;                   /* PLAN, LIST */
-	char value[OPERATE_VALUE_CHARS + 1]; /* PLAN, PUBLISH */
+	char value[OPERATE_VALUE_CHARS + 1]; /* PLAN */
 	int64_t from_s, until_s;
 	uint8_t reason;     /* PLAN: CRLReason, 6 holds, 8 releases holds */
 	struct buf serials; /* LIST: u8 length and octets, each */

@@ -179,6 +179,20 @@ static bool take_json(int *argc, char **argv)
 	return true;
 }
 
+/* What was typed, in one line; who typed nothing, or a group alone, is shown what there is. */
+static int no_verb(int argc, char **argv)
+{
+	bool group = argc > 0 && is_group(argv[0]);
+
+	if (argc > (group ? 1 : 0)) {
+		(void)fail("'%s%s%s' is no verb; assayctl --help lists them", argv[0], group ? " " : "",
+			   group ? argv[1] : "");
+		return 2;
+	}
+	usage(stderr, group ? argv[0] : NULL);
+	return 2;
+}
+
 int main(int argc, char **argv)
 {
 	struct ctl ctl = { .colour = isatty(STDOUT_FILENO) == 1 && getenv("NO_COLOR") == NULL };
@@ -196,10 +210,8 @@ int main(int argc, char **argv)
 		usage(stdout, argv[at]);
 		return 0;
 	}
-	if (verb == NULL) {
-		usage(stderr, at < argc && is_group(argv[at]) ? argv[at] : NULL);
-		return 2;
-	}
+	if (verb == NULL)
+		return no_verb(argc - at, argv + at);
 	skip = verb->name == NULL ? at : at + 1;
 	argv[skip] = argv[0]; /* what getopt_long() names itself */
 	return run(&ctl, verb, argc - skip, argv + skip);

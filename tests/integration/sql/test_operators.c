@@ -1,0 +1,130 @@
+/* test_operators.c - operators.h: who may do a plan, until when, and that doing it again changes nothing. */
+#include "fixture.h"
+
+#include <string.h>
+
+#include "operators.h"
+
+struct desk {
+	struct world *world;
+	struct ledger *line, *ledger; /* the line's, and the operators' */
+};
+
+static struct desk open_desk(void **state, const char *node)
+{
+	struct desk desk = { .world = *state };
+
+	desk.line = world_ledger(desk.world, node, "intend", WINDOW_S);
+	desk.ledger = world_ledger(desk.world, node, "operate", WINDOW_S);
+	return desk;
+}
+
+static void close_desk(struct desk *desk)
+{
+	ledger_close(desk->line);
+	ledger_close(desk->ledger);
+}
+
+/* One certificate, and a plan of alice's to revoke it; the plan's id is made of `mark`. */
+static struct plan planned(struct desk *desk, struct request *r, const char *element, uint8_t mark)
+{
+	struct plan plan = { .who = "operator:alice", .by = "serial", .note = "test", .reason = 1 };
+
+	request_enrol(r, element, element);
+	issue(desk->line, r);
+	memset(plan.id, mark, sizeof(plan.id));
+	plan.value = r->hex;
+	assert_ok(ledger_plan(desk->ledger, &plan, f));
+	assert_int_equal(plan.n, 1);
+	return plan;
+}
+
+static struct plan_piece piece_of(const struct plan *plan, const char *who)
+{
+	return (struct plan_piece){ .id = plan->id,
+				    .who = who,
+				    .call = "POST",
+				    .request = "test",
+				    .lifetime_s = 900,
+				    .two_above = INT64_MAX,
+				    .max = 10 };
+}
+
+static long revocations_of(struct desk *desk, const struct request *r)
+{
+	return world_count(desk->world, "select count(*) from revocation where serial = '\\x%s'", r->hex);
+}
+
+static void above_the_number_a_second_operator_is_needed(void **state)
+{
+	struct desk desk = open_desk(state, "second");
+	struct request r;
+	struct plan plan = planned(&desk, &r, "second-operator", 1);
+	struct plan_piece piece = piece_of(&plan, "operator:alice");
+
+	piece.two_above = 0;
+	assert_int_equal(ledger_plan_do(desk.ledger, &piece, NULL), REASON_SECOND_OPERATOR);
+	assert_int_equal(revocations_of(&desk, &r), 0);
+	piece.who = "operator:bob";
+	assert_ok(ledger_plan_do(desk.ledger, &piece, f));
+	assert_int_equal(revocations_of(&desk, &r), 1);
+	request_done(&r);
+	close_desk(&desk);
+}
+
+static void up_to_the_number_one_operator_is_enough(void **state)
+{
+	struct desk desk = open_desk(state, "single");
+	struct request r;
+	struct plan plan = planned(&desk, &r, "one-operator", 2);
+	struct plan_piece piece = piece_of(&plan, "operator:alice");
+
+	piece.two_above = 1;
+	assert_ok(ledger_plan_do(desk.ledger, &piece, f));
+	assert_int_equal(revocations_of(&desk, &r), 1);
+	request_done(&r);
+	close_desk(&desk);
+}
+
+static void a_plan_that_is_too_old_does_nothing(void **state)
+{
+	struct desk desk = open_desk(state, "old");
+	struct request r;
+	struct plan plan = planned(&desk, &r, "old-plan", 3);
+	struct plan_piece piece = piece_of(&plan, "operator:alice");
+
+	piece.lifetime_s = 0;
+	assert_int_equal(ledger_plan_do(desk.ledger, &piece, NULL), REASON_PLAN_EXPIRED);
+	assert_int_equal(revocations_of(&desk, &r), 0);
+	request_done(&r);
+	close_desk(&desk);
+}
+
+static void doing_it_again_repeats_the_answer(void **state)
+{
+	struct desk desk = open_desk(state, "again");
+	struct request r;
+	struct plan plan = planned(&desk, &r, "again", 4);
+	struct plan_piece first = piece_of(&plan, "operator:alice"), again = first;
+
+	assert_ok(ledger_plan_do(desk.ledger, &first, f));
+	again.lifetime_s = 0; /* what was begun does not expire */
+	assert_ok(ledger_plan_do(desk.ledger, &again, f));
+	assert_int_equal(again.action, first.action);
+	assert_int_equal(again.changed, 1);
+	assert_int_equal(revocations_of(&desk, &r), 1);
+	request_done(&r);
+	close_desk(&desk);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(above_the_number_a_second_operator_is_needed),
+		cmocka_unit_test(up_to_the_number_one_operator_is_enough),
+		cmocka_unit_test(a_plan_that_is_too_old_does_nothing),
+		cmocka_unit_test(doing_it_again_repeats_the_answer),
+	};
+
+	return cmocka_run_group_tests(tests, world_setup, world_teardown);
+}
