@@ -55,6 +55,11 @@
 #define LIMIT_OCSP_IDS 16 /* certificates in one request; RFC 5019 clients send one */
 #define LIMIT_OCSP_NONCE_BYTES 128 /* RFC 9654 section 2.1 */
 
+/* Feed of CRLs: who waits holds a suspended connection, whose end is not noticed until it is answered */
+#define LIMIT_FEED_WAITERS 256 /* a quarter of the status listener's connections: the rest stays for CRLs and OCSP */
+#define LIMIT_FEED_WAITERS_ADDRESS 64 /* of one address: a site behind one router; an agent has two for each issuer */
+#define LIMIT_FEED_BYTES (128 * 1024) /* a longer list is fetched from its own place, not given to all waiters at once */
+
 /* Between the roles */
 #define LIMIT_FRAME_BYTES (128 * 1024) /* one grant with its evidence, or 2,000 revocations */
 #define LIMIT_FRAME_OWN_BYTES (56 * 1024 * 1024) /* what the ca itself sends: a CRL of 1,000,000 entries */

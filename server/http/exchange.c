@@ -18,6 +18,11 @@ const char *exchange_header(const struct exchange *x, const char *name)
 	return MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, name);
 }
 
+const char *exchange_argument(const struct exchange *x, const char *name)
+{
+	return MHD_lookup_connection_value(x->connection, MHD_GET_ARGUMENT_KIND, name);
+}
+
 bool exchange_loopback(const struct exchange *x)
 {
 	const union MHD_ConnectionInfo *info =

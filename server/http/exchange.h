@@ -48,6 +48,8 @@ struct exchange {
 
 /* The value of a request header, or NULL; lives as long as the request. */
 const char *exchange_header(const struct exchange *x, const char *name);
+/* The same for an argument of the query, percent-encoded as it came. */
+const char *exchange_argument(const struct exchange *x, const char *name);
 bool exchange_loopback(const struct exchange *x); /* does the client sit on this machine? */
 /* The channel binding of the connection; type NULL without TLS. */
 void exchange_binding(const struct exchange *x, struct binding *ret_binding);

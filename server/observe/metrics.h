@@ -32,6 +32,7 @@ enum metric_op {
 	OP_ADMIN,
 	OP_SIGN,
 	OP_OCSP,
+	OP_FEED,
 	OP_COUNT
 };
 
@@ -57,6 +58,7 @@ enum metric_gauge {
 	GAUGE_MULTI_BUFFER,       /* 1: signatures are verified eight at once */
 	GAUGE_CRL_LEFT_S,         /* until the first nextUpdate of the CRLs that are served */
 	GAUGE_CRL_CLOSE,          /* 1: one of them is in the last quarter of its time */
+	GAUGE_FEED_WAITING,       /* relying parties that wait for the next CRL */
 	GAUGE_COUNT
 };
 

@@ -27,6 +27,7 @@ static const char *const op_names[OP_COUNT] = {
 	[OP_ADMIN] = "admin",
 	[OP_SIGN] = "sign",
 	[OP_OCSP] = "ocsp",
+	[OP_FEED] = "feed",
 };
 
 static const struct {
@@ -60,6 +61,7 @@ static const struct {
 	[GAUGE_MULTI_BUFFER] = { "assay_multi_buffer", "1 when signatures are verified eight at once.", 1 },
 	[GAUGE_CRL_LEFT_S] = { "assay_crl_left_seconds", "Until the first nextUpdate of the CRLs that are served.", 1 },
 	[GAUGE_CRL_CLOSE] = { "assay_crl_close", "1 when a CRL is in the last quarter of its time.", 1 },
+	[GAUGE_FEED_WAITING] = { "assay_feed_waiting", "Relying parties that wait for the next CRL.", 1 },
 	[GAUGE_PIN_REFUSED] = { "assay_token_pin_refused", "1 when the token refused the PIN.", 1 },
 };
 

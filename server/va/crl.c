@@ -8,6 +8,7 @@
 #include "channel/message.h"
 #include "der.h"
 #include "observe/log.h"
+#include "va/feed.h"
 #include "va/va_ocsp.h"
 
 #define AGAIN_US 2000000  /* a refusal: ask again */
@@ -226,6 +227,7 @@ void *va_ask(void *role)
 
 		set_gauges(va, now_us);
 		va_ocsp_tick(va, now_us);
+		feed_tick(va, now_us);
 		ask_due(va, now_us);
 		until = wait_until(va, now_us);
 		(void)pthread_cond_timedwait(&va->changed, &va->lock, &until);
@@ -286,6 +288,7 @@ static void keep(struct va *va, struct crl_list *list, struct buf *crl, uint64_t
 		list->next_update_s = dates->next_update_s;
 		list->close_s = dates->close_s;
 		memcpy(list->etag, dates->etag, sizeof(list->etag));
+		feed_news(va, list);
 	}
 	list->due_us = list->outdated ? earliest_us(list) : dates->due_us;
 	pthread_cond_broadcast(&va->changed);

@@ -1,6 +1,6 @@
 /*
  * status.c - what relying parties fetch over plain HTTP: /ca/<issuer>.cer, and /crl/<issuer>.crl with its delta
- * /crl/<issuer>-delta.crl and its shards /crl/<issuer>/<shard>.crl.
+ * /crl/<issuer>-delta.crl and its shards /crl/<issuer>/<shard>.crl. Each CRL may be waited for: feed.h.
  *
  * Spec: RFC 5280 sections 4.2.1.13 and 4.2.2.1, RFC 2585 section 4 (media types), RFC 9110 section 13 (conditions).
  */
@@ -12,6 +12,7 @@
 #include "base/sha.h"
 #include "base/text.h"
 #include "issuer.h"
+#include "va/feed.h"
 #include "va/va_ocsp.h"
 
 #define CRL_MAX_AGE_S 60 /* a revocation is to be seen soon, whatever caches stand between */
@@ -142,6 +143,8 @@ static bool status_run(void *role, struct exchange *x)
 
 	if (ocsp_path(x->path))
 		return ocsp_run(va, x);
+	if (feed_path(x->path))
+		return feed_run(va, x);
 	if (ca != NULL) {
 		x->op = "ca";
 		x->metric = OP_CA_ISSUERS;

@@ -11,6 +11,7 @@
 #include "issuer.h"
 #include "observe/log.h"
 #include "reload.h"
+#include "va/feed.h"
 #include "role.h"
 
 #define THREADS 2
@@ -61,6 +62,7 @@ static enum reason va_open(struct va *va, struct fault *f)
 
 	TRY(open_status(va, f));
 	TRY(va_ocsp_open(va, &va->ocsp, f));
+	TRY(feed_open(&va->feed, f));
 	TRY(open_channel(va, f));
 	TRY(listener_open(&options, NULL, &status_app, va, va->metrics, &va->listener, f));
 	return seal_role(va->config, ROLE_VA, false, f);
@@ -68,6 +70,9 @@ static enum reason va_open(struct va *va, struct fault *f)
 
 static void va_close(struct va *va)
 {
+	listener_quiesce(va->listener);
+	if (va->feed != NULL)
+		feed_stop(va);
 	listener_stop(va->listener);
 	if (va->asking) {
 		pthread_mutex_lock(&va->lock);
@@ -79,6 +84,7 @@ static void va_close(struct va *va)
 	channel_client_close(va->ca);
 	view_free(va->view);
 	va_ocsp_close(va->ocsp);
+	feed_close(va->feed);
 	for (size_t i = 0; i < va->n; i++) {
 		crl_lists_close(&va->status[i]);
 		issuer_free(va->status[i].issuer);

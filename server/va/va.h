@@ -51,6 +51,7 @@ struct status {
 };
 
 struct va_ocsp;
+struct feed;
 
 struct va {
 	const struct config *config;
@@ -59,6 +60,7 @@ struct va {
 	struct channel_client *ca;
 	struct listener *listener;
 	struct va_ocsp *ocsp; /* va/va_ocsp.h; NULL: not configured */
+	struct feed *feed;     /* va/feed.h */
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	bool closed;

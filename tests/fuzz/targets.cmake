@@ -7,6 +7,7 @@ assay_fuzz_target(base64 LIBS ca-core)
 assay_fuzz_target(csr LIBS ca-core)
 assay_fuzz_target(nonce_request LIBS server-roles)
 assay_fuzz_target(ocsp LIBS ca-core)
+assay_fuzz_target(feed LIBS server-roles)
 # Evidence and certificates
 assay_fuzz_target(bundle LIBS attestation)
 assay_fuzz_target(quote LIBS attestation)
