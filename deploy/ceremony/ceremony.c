@@ -9,27 +9,12 @@
 
 #include "base/clock.h"
 #include "home.h"
+#include "steps.h"
 #include "vendor.h"
 
 #define BACKDATE_S 3600 /* a device certificate begins an hour before it is made; its CA should not begin later */
 
-struct ca {
-	struct buf der;
-	struct cert cert; /* points into der */
-	const struct hsm_key *key;
-	char file[LIMIT_PROFILE_CHARS + 16];
-};
-
-struct ceremony {
-	const struct spec *spec;
-	const char *home, *module;
-	int64_t now_s;
-	struct transcript *transcript;
-	struct hsm *hsm;
-	struct ca ca[1 + SPEC_ISSUERS_MAX];
-};
-
-static void ceremony_done(struct ceremony *c)
+void ceremony_done(struct ceremony *c)
 {
 	for (size_t i = 0; i < sizeof(c->ca) / sizeof(c->ca[0]); i++)
 		buf_done(&c->ca[i].der);
@@ -37,20 +22,20 @@ static void ceremony_done(struct ceremony *c)
 	transcript_free(c->transcript);
 }
 
-static void ca_file(const struct spec_ca *ca, char *out, size_t out_len)
+void ceremony_ca_file(const struct spec_ca *ca, char *out, size_t out_len)
 {
 	snprintf(out, out_len, "ca/%s.pem", ca->name);
 }
 
 /* Certificates and keys of an earlier attempt: which of them is there cannot be known to belong together. */
-static enum reason check_blank(const struct ceremony *c, struct fault *f)
+enum reason ceremony_check_blank(const struct ceremony *c, struct fault *f)
 {
 	const char *const advice =
 		"the home is half made; move it away or remove it, the token folder too, and start again";
 	char file[LIMIT_PROFILE_CHARS + 16];
 
 	for (size_t i = 0; i < c->spec->n_cas; i++) {
-		ca_file(&c->spec->ca[i], file, sizeof(file));
+		ceremony_ca_file(&c->spec->ca[i], file, sizeof(file));
 		if (home_has(c->home, file))
 			return fault_set(f, REASON_CONFIG, "%s/%s is there without %s: %s", c->home, file,
 					 TRANSCRIPT_FILE, advice);
@@ -76,36 +61,34 @@ static enum reason read_pins(const struct ceremony *c, struct pins *pins, struct
 {
 	bool made;
 
-	TRY(home_pin(c->home, c->spec->so_pin_file, pins->so, &made, f));
-	printf("security officer's PIN %s %s\n", made ? "made in" : "read from", c->spec->so_pin_file);
-	TRY(home_pin(c->home, c->spec->pin_file, pins->user, &made, f));
-	printf("user PIN %s %s\n", made ? "made in" : "read from", c->spec->pin_file);
+	TRY(home_pin(c->home, c->token->so_pin_file, pins->so, &made, f));
+	printf("security officer's PIN %s %s\n", made ? "made in" : "read from", c->token->so_pin_file);
+	TRY(home_pin(c->home, c->token->pin_file, pins->user, &made, f));
+	printf("user PIN %s %s\n", made ? "made in" : "read from", c->token->pin_file);
 	return REASON_OK;
 }
 
 static enum reason make_ocsp_key(const struct ceremony *c, struct token *token, struct fault *f)
 {
-	if (c->spec->ocsp_key == NULL)
+	if (c->spec->ocsp_key == NULL || c->end == 1)
 		return REASON_OK;
 	TRY(token_generate(token, c->spec->ocsp_key, (uint8_t)(c->spec->n_cas + 1), KEY_EC_P256, 0, f));
-	printf("key %s (%s) generated in token '%s'\n", c->spec->ocsp_key, key_type_name(KEY_EC_P256),
-	       c->spec->token_label);
+	printf("key %s (%s) generated in token '%s'\n", c->spec->ocsp_key, key_type_name(KEY_EC_P256), c->token->label);
 	return REASON_OK;
 }
 
 static enum reason make_keys(const struct ceremony *c, struct token *token, struct fault *f)
 {
-	for (size_t i = 0; i < c->spec->n_cas; i++) {
+	for (size_t i = c->first; i < c->end; i++) {
 		const struct spec_ca *ca = &c->spec->ca[i];
 
 		TRY(token_generate(token, ca->name, (uint8_t)(i + 1), ca->type, ca->rsa_bits, f));
-		printf("key %s (%s) generated in token '%s'\n", ca->name, key_type_name(ca->type),
-		       c->spec->token_label);
+		printf("key %s (%s) generated in token '%s'\n", ca->name, key_type_name(ca->type), c->token->label);
 	}
 	return make_ocsp_key(c, token, f);
 }
 
-static enum reason fill_token(struct ceremony *c, struct fault *f)
+enum reason ceremony_fill_token(struct ceremony *c, struct fault *f)
 {
 	AUTO(token_closep) struct token *token = NULL;
 	AUTO(pins_wipe) struct pins pins;
@@ -113,14 +96,14 @@ static enum reason fill_token(struct ceremony *c, struct fault *f)
 	bool found;
 
 	TRY(token_open(c->module, &token, f));
-	TRY(token_find(token, c->spec->token_label, &found, f));
+	TRY(token_find(token, c->token->label, &found, f));
 	if (found)
 		return fault_set(f, REASON_CONFIG,
 				 "token '%s' is there already, but %s/%s is not: remove the token, or bring back the "
 				 "home it belongs to",
-				 c->spec->token_label, c->home, TRANSCRIPT_FILE);
+				 c->token->label, c->home, TRANSCRIPT_FILE);
 	TRY(read_pins(c, &pins, f));
-	TRY(token_init(token, c->spec->token_label, pins.so, pins.user, f));
+	TRY(token_init(token, c->token->label, pins.so, pins.user, f));
 	TRY(token_describe(token, &info, f));
 	printf("token '%s' initialised: %s %s, serial %s\n", info.label, info.manufacturer, info.model, info.serial);
 	TRY(transcript_token(c->transcript, &info, f));
@@ -132,7 +115,7 @@ static enum reason note_ocsp_key(struct ceremony *c, struct fault *f)
 {
 	const struct hsm_key *key;
 
-	if (c->spec->ocsp_key == NULL)
+	if (c->spec->ocsp_key == NULL || c->end == 1)
 		return REASON_OK;
 	TRY(hsm_key(c->hsm, c->spec->ocsp_key, &key, f));
 	return transcript_key(c->transcript, c->spec->ocsp_key, "token", hsm_key_public(key), f);
@@ -142,17 +125,17 @@ static enum reason open_token(struct ceremony *c, struct fault *f)
 {
 	char pin_file[HOME_PATH_BYTES];
 
-	TRY(home_path(c->home, c->spec->pin_file, pin_file, f));
+	TRY(home_path(c->home, c->token->pin_file, pin_file, f));
 	return hsm_open(
 		&(struct hsm_options){
-			.module = c->module, .token_label = c->spec->token_label, .pin_file = pin_file, .sessions = 1 },
+			.module = c->module, .token_label = c->token->label, .pin_file = pin_file, .sessions = 1 },
 		&c->hsm, f);
 }
 
-static enum reason open_keys(struct ceremony *c, struct fault *f)
+enum reason ceremony_open_keys(struct ceremony *c, struct fault *f)
 {
 	TRY(open_token(c, f));
-	for (size_t i = 0; i < c->spec->n_cas; i++) {
+	for (size_t i = c->first; i < c->end; i++) {
 		TRY(hsm_key(c->hsm, c->spec->ca[i].name, &c->ca[i].key, f));
 		TRY(transcript_key(c->transcript, c->spec->ca[i].name, "token", hsm_key_public(c->ca[i].key), f));
 	}
@@ -173,27 +156,39 @@ static void subject_of(struct ca_cert_ask *ask, const char *organization, const 
 	snprintf(ask->subject[1].value, sizeof(ask->subject[1].value), "%s", cn);
 }
 
-static enum reason make_ca(struct ceremony *c, size_t i, struct fault *f)
+void ceremony_ask(const struct ceremony *c, size_t i, const struct pubkey *key, struct ca_cert_ask *ret_ask)
 {
-	const struct spec_ca *spec = &c->spec->ca[i];
-	struct ca *ca = &c->ca[i], *root = &c->ca[0];
-	struct ca_signer signer = { .token = root->key, .name = i == 0 ? (struct blob){ 0 } : root->cert.subject };
-	struct ca_cert_ask ask = {
-		.key = hsm_key_public(ca->key),
+	*ret_ask = (struct ca_cert_ask){
+		.key = key,
 		.ca = true,
 		.path_len = i == 0 ? 1 : 0,
 		.key_usage = KU_KEY_CERT_SIGN | KU_CRL_SIGN,
 		.not_before_s = c->now_s - BACKDATE_S,
-		.not_after_s = end_of(c->now_s, spec->validity_s),
+		.not_after_s = end_of(c->now_s, c->spec->ca[i].validity_s),
 	};
+	subject_of(ret_ask, c->spec->organization, c->spec->ca[i].cn);
+}
 
-	subject_of(&ask, c->spec->organization, spec->cn);
-	TRY(ca_cert_issue(&signer, &ask, &ca->der, f));
+enum reason ceremony_keep_ca(struct ceremony *c, size_t i, struct fault *f)
+{
+	struct ca *ca = &c->ca[i];
+
 	TRY(cert_parse(buf_blob(&ca->der), &ca->cert, f));
-	ca_file(spec, ca->file, sizeof(ca->file));
+	ceremony_ca_file(&c->spec->ca[i], ca->file, sizeof(ca->file));
 	TRY(home_write_certs(c->home, ca->file, &(struct blob){ ca->der.ptr, ca->der.len }, 1, f));
-	printf("certificate %s: CA %s\n", ca->file, spec->cn);
+	printf("certificate %s: CA %s\n", ca->file, c->spec->ca[i].cn);
 	return transcript_cert(c->transcript, ca->file, buf_blob(&ca->der), f);
+}
+
+enum reason ceremony_make_ca(struct ceremony *c, size_t i, const struct pubkey *key, struct fault *f)
+{
+	const struct ca *root = &c->ca[0];
+	struct ca_signer signer = { .token = root->key, .name = i == 0 ? (struct blob){ 0 } : root->cert.subject };
+	struct ca_cert_ask ask;
+
+	ceremony_ask(c, i, key, &ask);
+	TRY(ca_cert_issue(&signer, &ask, &c->ca[i].der, f));
+	return ceremony_keep_ca(c, i, f);
 }
 
 static enum reason make_end(struct ceremony *c, const struct spec_end *spec, struct fault *f)
@@ -262,9 +257,9 @@ static enum reason add_ocsp_key(struct ceremony *c, struct fault *f)
 	bool found;
 
 	TRY(token_open(c->module, &token, f));
-	TRY(token_find(token, c->spec->token_label, &found, f));
+	TRY(token_find(token, c->token->label, &found, f));
 	if (!found)
-		return fault_set(f, REASON_CONFIG, "ocsp_key: token '%s' is not there", c->spec->token_label);
+		return fault_set(f, REASON_CONFIG, "ocsp_key: token '%s' is not there", c->token->label);
 	TRY(read_pins(c, &pins, f));
 	TRY(token_login(token, pins.user, f));
 	TRY(token_count_keys(token, c->spec->ocsp_key, &n, f));
@@ -291,29 +286,46 @@ static enum reason supplement(struct ceremony *c, struct fault *f)
 	return REASON_OK;
 }
 
+enum reason ceremony_finish(struct ceremony *c, struct fault *f)
+{
+	for (size_t i = 0; i < c->spec->n_ends; i++)
+		TRY(make_end(c, &c->spec->end[i], f));
+	for (size_t i = 0; i < c->spec->n_trust; i++)
+		TRY(make_trust(c, &c->spec->trust[i], f));
+	TRY(make_nonce_key(c, f));
+	if (c->spec->software_vendor)
+		TRY(vendor_make(c->transcript, c->home, c->now_s, f));
+	TRY(transcript_write(c->transcript, c->home, TRANSCRIPT_FILE, f));
+	printf("transcript %s/%s: the ceremony is complete\n", c->home, TRANSCRIPT_FILE);
+	if (c->spec->quorum > 0)
+		printf("next: %u of %zu custodians sign it (assay-ceremony sign), then assay-ceremony seal\n",
+		       c->spec->quorum, json_array_size(c->spec->custodians));
+	return REASON_OK;
+}
+
 enum reason ceremony_hold(const struct spec *spec, const char *home, const char *module, struct fault *f)
 {
 	AUTO(ceremony_done)
 	struct ceremony c = {
-		.spec = spec, .home = home, .module = module != NULL ? module : spec->module, .now_s = clock_wall_s()
+		.spec = spec,
+		.token = &spec->token,
+		.end = spec->n_cas,
+		.home = home,
+		.module = module != NULL ? module : spec->token.module,
+		.now_s = clock_wall_s(),
 	};
 
+	if (spec->root_token.module != NULL)
+		return fault_set(f, REASON_CONFIG,
+				 "the spec has a root_token: hold the ceremony in parts (request, certify, accept), or "
+				 "remove it");
 	if (home_has(home, TRANSCRIPT_FILE))
 		return supplement(&c, f);
-	TRY(check_blank(&c, f));
+	TRY(ceremony_check_blank(&c, f));
 	TRY(transcript_new(spec, &c.transcript, f));
-	TRY(fill_token(&c, f));
-	TRY(open_keys(&c, f));
+	TRY(ceremony_fill_token(&c, f));
+	TRY(ceremony_open_keys(&c, f));
 	for (size_t i = 0; i < spec->n_cas; i++)
-		TRY(make_ca(&c, i, f));
-	for (size_t i = 0; i < spec->n_ends; i++)
-		TRY(make_end(&c, &spec->end[i], f));
-	for (size_t i = 0; i < spec->n_trust; i++)
-		TRY(make_trust(&c, &spec->trust[i], f));
-	TRY(make_nonce_key(&c, f));
-	if (spec->software_vendor)
-		TRY(vendor_make(c.transcript, home, c.now_s, f));
-	TRY(transcript_write(c.transcript, home, TRANSCRIPT_FILE, f));
-	printf("transcript %s/%s: the ceremony is complete\n", home, TRANSCRIPT_FILE);
-	return REASON_OK;
+		TRY(ceremony_make_ca(&c, i, hsm_key_public(c.ca[i].key), f));
+	return ceremony_finish(&c, f);
 }

@@ -16,6 +16,8 @@
 #define HOME_PATH_BYTES 4096
 #define HOME_PIN_BYTES 128
 
+AUTO_FREE(EVP_PKEY, evp_pkey_freep, EVP_PKEY_free)
+
 /* <home>/<file>; REASON_CONFIG when too long. */
 MUST_CHECK enum reason home_path(const char *home, const char *file, char out[HOME_PATH_BYTES], struct fault *f);
 MUST_CHECK bool home_has(const char *home, const char *file);

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "quorum.h"
+
 #define YEAR_S (365 * 86400)
 
 void spec_free(struct spec *spec)
@@ -232,27 +234,75 @@ static enum reason each(const char *what, json_t *array, size_t cap, struct spec
 	return REASON_OK;
 }
 
+static enum reason read_token(const char *what, json_t *object, struct spec_token *token, struct fault *f)
+{
+	json_error_t error;
+
+	if (json_unpack_ex(object, &error, JSON_STRICT, "{s:s, s:s, s:s, s:s}", "module", &token->module, "label",
+			   &token->label, "pin_file", &token->pin_file, "so_pin_file", &token->so_pin_file) != 0)
+		return fault_set(f, REASON_CONFIG, "%s: %s", what, error.text);
+	TRY(check_path(token->pin_file, f));
+	return check_path(token->so_pin_file, f);
+}
+
+static enum reason read_custodian(json_t *custodian, bool with_key, struct fault *f)
+{
+	const char *name, *key;
+
+	if (!with_key)
+		return json_is_string(custodian)
+			       ? REASON_OK
+			       : fault_set(f, REASON_CONFIG, "custodians: names, where there is no quorum");
+	if (json_unpack_ex(custodian, NULL, JSON_STRICT, "{s:s, s:s}", "name", &name, "key", &key) != 0)
+		return fault_set(f, REASON_CONFIG, "custodians: with a quorum each is an object of name and key");
+	return quorum_check_custodian(name, key, f);
+}
+
+static enum reason read_custodians(struct spec *spec, int quorum, struct fault *f)
+{
+	size_t n = json_array_size(spec->custodians), i, k;
+	json_t *one, *other;
+
+	if (n == 0 || n > QUORUM_CUSTODIANS_MAX)
+		return fault_set(f, REASON_CONFIG, "custodians: an array of 1 to %d", QUORUM_CUSTODIANS_MAX);
+	if (quorum < 0 || (size_t)quorum > n)
+		return fault_set(f, REASON_CONFIG, "quorum %d; allowed: 1 to %zu, as many as there are custodians",
+				 quorum, n);
+	spec->quorum = (unsigned)quorum;
+	json_array_foreach(spec->custodians, i, one)
+	{
+		TRY(read_custodian(one, quorum > 0, f));
+		json_array_foreach(spec->custodians, k, other)
+		{
+			if (k < i && quorum > 0 &&
+			    (json_equal(json_object_get(one, "name"), json_object_get(other, "name")) ||
+			     json_equal(json_object_get(one, "key"), json_object_get(other, "key"))))
+				return fault_set(f, REASON_CONFIG, "custodians: two with the same name or key");
+		}
+	}
+	return REASON_OK;
+}
+
 static enum reason read_spec(struct spec *spec, struct fault *f)
 {
-	json_t *root, *issuers, *ends, *trust;
+	json_t *root, *issuers, *ends, *trust, *token, *root_token = NULL;
 	json_error_t error;
-	int version, vendor = 0;
+	int version, vendor = 0, quorum = 0;
 
 	if (json_unpack_ex(spec->json, &error, JSON_STRICT,
-			   "{s:i, s:s, s:o, s:{s:s, s:s, s:s, s:s}, s:s, s?s, s:o, s:o, s:o, s:o, s?b}", "version",
-			   &version, "organization", &spec->organization, "custodians", &spec->custodians, "token",
-			   "module", &spec->module, "label", &spec->token_label, "pin_file", &spec->pin_file,
-			   "so_pin_file", &spec->so_pin_file, "nonce_key", &spec->nonce_key, "ocsp_key",
+			   "{s:i, s:s, s:o, s?i, s:o, s?o, s:s, s?s, s:o, s:o, s:o, s:o, s?b}", "version", &version,
+			   "organization", &spec->organization, "custodians", &spec->custodians, "quorum", &quorum,
+			   "token", &token, "root_token", &root_token, "nonce_key", &spec->nonce_key, "ocsp_key",
 			   &spec->ocsp_key, "root", &root, "issuers", &issuers, "certificates", &ends, "trust", &trust,
 			   "software_vendor", &vendor) != 0)
 		return fault_set(f, REASON_CONFIG, "%s", error.text);
 	if (version != 1)
 		return fault_set(f, REASON_CONFIG, "version %d; allowed: 1", version);
-	if (!json_is_array(spec->custodians) || json_array_size(spec->custodians) == 0)
-		return fault_set(f, REASON_CONFIG, "custodians: an array with at least one name");
+	TRY(read_custodians(spec, quorum, f));
 	TRY(check_cn(spec->organization, f));
-	TRY(check_path(spec->pin_file, f));
-	TRY(check_path(spec->so_pin_file, f));
+	TRY(read_token("token", token, &spec->token, f));
+	if (root_token != NULL)
+		TRY(read_token("root_token", root_token, &spec->root_token, f));
 	TRY(check_path(spec->nonce_key, f));
 	if (spec->ocsp_key != NULL)
 		TRY(check_name(spec->ocsp_key, f));

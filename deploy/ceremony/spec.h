@@ -7,9 +7,12 @@
  *   certificates[]    cn, issuer (the name of one), file, key_file, chain (append the issuer's), eku[] (names or OIDs),
  *                     san[] ("dns:NAME", "ip:ADDRESS"), validity; their keys are P-256, made in software
  *   trust[]           file, issuers[]: a list of trust anchors
- *   ocsp_key          the label of a P-256 key for OCSP answers; the ca issues its certificates itself. A home whose ceremony
- *                     was held without it gets it added, with a transcript of its own
- *   software_vendor   true: also a vendor of software secure elements, for trying things out
+ *   custodians[]      names; or, with quorum, objects of name and key (public, PEM: openssl pkey -pubout)
+ *   quorum            how many custodians have to sign the transcript (quorum.h)
+ *   root_token        like token, where the root's key is: a ceremony in parts (ceremony.h); absent: in token
+ *   ocsp_key          the label of a P-256 key for OCSP answers; the ca issues its certificates itself. A home whose
+ * ceremony was held without it gets it added, with a transcript of its own software_vendor   true: also a vendor of
+ * software secure elements, for trying things out
  *
  * Owns:    everything it points to; spec_free() frees it.
  * Threads: one.
@@ -50,13 +53,19 @@ struct spec_trust {
 	size_t issuer[SPEC_ISSUERS_MAX]; /* in ca[] */
 };
 
+struct spec_token {
+	const char *module, *label, *pin_file, *so_pin_file;
+};
+
 struct spec {
 	json_t *json;       /* owns the strings */
 	uint8_t sha256[32]; /* of the file */
 	const char *organization;
-	json_t *custodians; /* array of names, borrowed from json */
-	const char *module, *token_label, *pin_file, *so_pin_file, *nonce_key, *ocsp_key; /* ocsp_key may be NULL */
-	size_t n_cas; /* ca[0] is the root */
+	json_t *custodians;                  /* array as in the file, borrowed from json */
+	unsigned quorum;                     /* 0: none */
+	struct spec_token token, root_token; /* root_token.module NULL: the root is in token */
+	const char *nonce_key, *ocsp_key;    /* ocsp_key may be NULL */
+	size_t n_cas;                        /* ca[0] is the root */
 	struct spec_ca ca[1 + SPEC_ISSUERS_MAX];
 	size_t n_ends;
 	struct spec_end end[SPEC_ENDS_MAX];

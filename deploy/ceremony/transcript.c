@@ -60,6 +60,9 @@ enum reason transcript_new(const struct spec *spec, struct transcript **ret_tran
 				     "organization", spec->organization, "spec_sha256", hash, "keys", "certificates");
 	if (transcript->json == NULL)
 		return fault_set(f, REASON_NO_MEMORY, "transcript");
+	if (spec->quorum > 0 &&
+	    json_object_set_new(transcript->json, "quorum", json_integer((json_int_t)spec->quorum)) != 0)
+		return fault_set(f, REASON_NO_MEMORY, "transcript");
 	transcript->keys = json_object_get(transcript->json, "keys");
 	transcript->certificates = json_object_get(transcript->json, "certificates");
 	*ret_transcript = TAKE(transcript);
@@ -122,6 +125,22 @@ enum reason transcript_cert(struct transcript *transcript, const char *file, str
 		      json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "file", file, "subject", subject, "issuer",
 				issuer, "serial", serial, "not_before", from, "not_after", until, "sha256", hex),
 		      f);
+}
+
+enum reason transcript_root(struct transcript *transcript, const char *text, struct fault *f)
+{
+	json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+	uint8_t hash[32];
+	char hex[65];
+
+	if (root == NULL)
+		return fault_set(f, REASON_CONFIG, "the root's transcript is no JSON");
+	SHA256((const unsigned char *)text, strlen(text), hash);
+	text_hex(BLOB_OF(hash), hex, sizeof(hex));
+	return json_object_set_new(transcript->json, "root_ceremony", root) == 0 &&
+			       json_object_set_new(transcript->json, "root_ceremony_sha256", json_string(hex)) == 0
+		       ? REASON_OK
+		       : fault_set(f, REASON_NO_MEMORY, "transcript");
 }
 
 enum reason transcript_write(const struct transcript *transcript, const char *home, const char *file, struct fault *f)

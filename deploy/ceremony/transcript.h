@@ -13,6 +13,7 @@
 #include "token.h"
 
 #define TRANSCRIPT_FILE "ceremony.json"
+#define SEALED_FILE "ceremony-sealed.json"   /* with the custodians' signatures: quorum.h */
 #define SUPPLEMENT_FILE "ceremony-ocsp.json" /* of a key that was added later */
 
 struct transcript;
@@ -28,6 +29,8 @@ MUST_CHECK enum reason transcript_key(struct transcript *transcript, const char 
 				      const struct pubkey *key, struct fault *f);
 MUST_CHECK enum reason transcript_cert(struct transcript *transcript, const char *file, struct blob der,
 				       struct fault *f);
+/* The text of the transcript of the ceremony at which the root certified: kept inside, beside its hash. */
+MUST_CHECK enum reason transcript_root(struct transcript *transcript, const char *text, struct fault *f);
 /* Into the home, as the last file of all: its presence says that the ceremony is complete. */
 MUST_CHECK enum reason transcript_write(const struct transcript *transcript, const char *home, const char *file,
 					struct fault *f);

@@ -13,7 +13,6 @@
 
 #include "transcript.h"
 
-AUTO_FREE(EVP_PKEY, evp_pkey_freep, EVP_PKEY_free)
 
 /* Writes vendor/root.pem, vendor/batch-ca.pem (pathLen 0) and vendor/batch-ca.key; the root's key is forgotten. */
 MUST_CHECK enum reason vendor_make(struct transcript *transcript, const char *home, int64_t now_s, struct fault *f);

@@ -14,6 +14,7 @@
 
 #include "audit.h"
 #include "base/text.h"
+#include "ceremony/quorum.h"
 #include "cert.h"
 #include "ctl.h"
 #include "evidence.h"
@@ -124,44 +125,60 @@ static bool transcript_has(const json_t *transcript, const char *hash)
 	return false;
 }
 
-static void custodians(const json_t *transcript, char *out, size_t out_len)
+/* Who stands for a ceremony: the quorum that the transcript asks for has to have signed it. */
+static void walk_quorum(struct walk *w, const struct quorum *q, const char *what, const char *hash)
 {
-	const json_t *list = json_object_get(transcript, "custodians");
-	size_t len = 0;
+	const char *date = text_at(q->transcript, "date");
 
-	out[0] = '\0';
-	for (size_t i = 0; i < json_array_size(list) && len < out_len; i++) {
-		const char *name = json_string_value(json_array_get(list, i));
-
-		len += (size_t)snprintf(out + len, out_len - len, "%s%s", i == 0 ? "" : ", ",
-					name == NULL ? "?" : name);
-	}
+	if (q->needed == 0)
+		step(w, HOLDS, "ceremony",
+		     "the %s was made in the ceremony of %s by %s; no custodians' signatures; transcript %s", what,
+		     date, q->names, hash);
+	else if (q->signed_by < q->needed)
+		step(w, WRONG, "ceremony",
+		     "the %s was made in the ceremony of %s, signed by %u of %u custodians; its quorum is %u", what,
+		     date, q->signed_by, q->of, q->needed);
+	else
+		step(w, HOLDS, "ceremony",
+		     "the %s was made in the ceremony of %s, signed by %s (%u of %u custodians, quorum %u); transcript "
+		     "%s",
+		     what, date, q->names, q->signed_by, q->of, q->needed, hash);
 }
 
+/* The ceremony that made a certificate: signed before unsigned, if a transcript is on record both ways. */
 static void walk_ceremony(struct walk *w, X509 *ca, const char *what)
 {
-	char hash[2 * AUDIT_HASH + 1] = "", names[256];
+	char hash[2 * AUDIT_HASH + 1] = "", ledger_hash[2 * AUDIT_HASH + 1] = "";
 	uint8_t digest[AUDIT_HASH];
-	json_t *row, *transcript = NULL;
+	struct quorum best = { 0 };
+	json_t *row;
 
 	if (X509_digest(ca, EVP_sha256(), digest, NULL) == 1)
 		text_hex(BLOB_OF(digest), hash, sizeof(hash));
 	for (unsigned n = 0; (row = audit_find(w->export, "ceremony", NULL, NULL, n)) != NULL; n++) {
-		transcript = json_loads(text_of(row, "transcript"), 0, NULL);
-		if (transcript_has(transcript, hash))
-			break;
-		json_decref(transcript);
-		transcript = NULL;
+		struct fault f = { 0 };
+		struct quorum q = { 0 };
+		const char *text = text_of(row, "transcript");
+
+		if (strstr(text, hash) == NULL)
+			; /* speaks of other things */
+		else if (quorum_read(text, &q, &f) != REASON_OK)
+			step(w, WRONG, "ceremony", "transcript %s: %s", text_of(row, "hash"), f.detail);
+		else if (transcript_has(q.transcript, hash) &&
+			 (best.transcript == NULL || q.signed_by > best.signed_by)) {
+			quorum_done(&best);
+			best = q;
+			q.transcript = NULL;
+			(void)snprintf(ledger_hash, sizeof(ledger_hash), "%s", text_of(row, "hash"));
+		}
+		quorum_done(&q);
 		json_decref(row);
 	}
-	custodians(transcript, names, sizeof(names));
-	if (row == NULL)
+	if (best.transcript == NULL)
 		step(w, WRONG, "ceremony", "no ceremony on record made the %s (SHA-256 %s)", what, hash);
 	else
-		step(w, HOLDS, "ceremony", "the %s was made in the ceremony of %s by %s; transcript %s", what,
-		     text_at(transcript, "date"), names, text_of(row, "hash"));
-	json_decref(transcript);
-	json_decref(row);
+		walk_quorum(w, &best, what, ledger_hash);
+	quorum_done(&best);
 }
 
 /* From the certificate up to a root that was brought, and each CA to its ceremony. */

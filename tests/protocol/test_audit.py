@@ -4,6 +4,7 @@ Each test tampers with a copy of one export as a keeper of the ledger could, and
 computes every hash anew, whom only heads kept elsewhere betray.
 """
 
+import base64
 import copy
 import hashlib
 import json
@@ -15,6 +16,8 @@ import sys
 import check_proof
 import element
 import pytest
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from instance import TOP
 
 sys.path.insert(0, str(TOP / "tests" / "integration" / "sql"))
@@ -364,6 +367,50 @@ def test_a_walk_through_a_forged_ledger_does_not_hold(walked, tampered):
     assert wrong_links(serial, {**options, "--export": tampered.file}) == {"ledger", "ceremony"}
     unseen = {k: v for k, v in options.items() if k != "--heads"}
     assert wrong_links(serial, {**unseen, "--export": tampered.file}) == {"ceremony"}
+
+
+def seal(transcript, signers, keys, quorum=2):
+    """A transcript that asks for custodians, with some of their signatures."""
+    pem = lambda key: key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()  # noqa: E731, E501
+    text = json.dumps({**json.loads(transcript), "quorum": quorum, "custodians": [{"name": n, "key": pem(k)} for n, k in keys.items()]})
+    sign = lambda who: base64.b64encode(keys[who].sign(text.encode(), ec.ECDSA(hashes.SHA256()))).decode()  # noqa: E731
+    return json.dumps({
+        "what": "assay key ceremony, sealed", "version": 1, "transcript": text,
+        "signatures": [{"custodian": as_whom, "signature": sign(who)} for as_whom, who in signers]})  # fmt: skip
+
+
+SEALS = {
+    "two of three": ([("alice", "alice"), ("bob", "bob")], True),
+    "one of three": ([("alice", "alice")], False),
+    "one, twice": ([("alice", "alice"), ("alice", "alice")], False),
+    "one in another's name": ([("alice", "alice"), ("bob", "alice")], False),
+    "a stranger": ([("alice", "alice"), ("mallory", "alice")], False),
+}
+
+
+@pytest.mark.parametrize("what", SEALS)
+def test_a_ceremony_stands_with_its_quorum_and_not_without(assay, walked, tampered, tmp_path, what):
+    serial, options = walked
+    signers, holds = SEALS[what]
+    keys = {name: ec.generate_private_key(ec.SECP256R1()) for name in ("alice", "bob", "carol")}
+    row = tampered.of("ceremony")[0]
+    row[-1] = seal(row[-1], signers, keys)
+    row[1] = hashlib.sha256(row[-1].encode()).hexdigest()
+    tampered.rehash()
+    tampered.passes()
+    unseen = {k: v for k, v in options.items() if k != "--heads"} | {"--export": tampered.file}
+    assert walk(serial, unseen)["ok"] == holds
+    if holds:
+        step = next(s for s in walk(serial, unseen)["walk"] if s["link"] == "ceremony")
+        assert "signed by alice, bob (2 of 3 custodians, quorum 2)" in step["detail"]
+    else:
+        assert wrong_links(serial, unseen) == {"ceremony"}
+    out = tmp_path / "proof.json"
+    assert assayctl("audit", "proof", serial, "--export", tampered.file, "--cas", options["--cas"], "--out", out).returncode == 0
+    command = ["/usr/bin/python3", TOP / "tests" / "support" / "check_proof.py", out, "--root", assay.home / "ca" / "root.pem"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert (done.returncode == 0) == holds, done.stdout + done.stderr
+    assert not holds or "of a ceremony on record signed by alice, bob" in done.stdout
 
 
 @pytest.fixture(scope="module")

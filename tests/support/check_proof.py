@@ -10,6 +10,7 @@ them must be at or behind each commit. Prints the walk and exits 0, or what does
 """
 
 import argparse
+import base64
 import hashlib
 import json
 import pathlib
@@ -20,7 +21,7 @@ from asn1crypto import parser
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, utils
+from cryptography.hazmat.primitives.asymmetric import ec, padding, utils
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration" / "sql"))
 import verify_chain  # noqa: E402
@@ -123,6 +124,31 @@ def path_to(cert, between, root):
     return path
 
 
+def unseal(transcript):
+    """A transcript, after its custodians' signatures: (transcript, who signed). Unsealed ones name who was there."""
+    outer = json.loads(transcript)
+    if outer.get("what") != "assay key ceremony, sealed":
+        return outer, []
+    inner, signers = json.loads(outer["transcript"]), []
+    keys = {custodian["name"]: custodian["key"] for custodian in inner["custodians"]}
+    for entry in outer["signatures"]:
+        key = serialization.load_pem_public_key(keys[entry["custodian"]].encode())
+        kind = (ec.ECDSA(hashes.SHA256()),) if isinstance(key, ec.EllipticCurvePublicKey) else (padding.PKCS1v15(), hashes.SHA256())
+        key.verify(base64.b64decode(entry["signature"]), outer["transcript"].encode(), *kind)
+        signers.append(entry["custodian"])
+    return inner, sorted(set(signers))
+
+
+def ceremony_of(ca, transcripts):
+    """Who stands for a CA: the transcript that names its certificate, signed by the quorum that it asks for."""
+    made = ca.fingerprint(hashes.SHA256()).hex()
+    found = [(t, signers) for t, signers in transcripts if any(c["sha256"] == made for c in t.get("certificates", []))]
+    need(found, f"no ceremony made {ca.subject.rfc4514_string()}")
+    transcript, signers = max(found, key=lambda one: len(one[1]))
+    need(len(signers) >= transcript.get("quorum", 0), f"the ceremony of {ca.subject.rfc4514_string()} lacks its quorum")
+    return f"signed by {', '.join(signers)}" if signers else "without custodians' signatures"
+
+
 def der_length(n):
     return bytes([n]) if n < 128 else (lambda b: bytes([128 | len(b)]) + b)(n.to_bytes((n.bit_length() + 7) // 8, "big"))
 
@@ -134,10 +160,7 @@ def check_certificate(intent, signature, cas, root, transcripts):
     spki = cert.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     need(hashlib.sha256(spki).digest() == intent["key_hash"], "the certificate has another key than its intent")
     path = path_to(cert, cas, root)
-    for ca in path:
-        made = ca.fingerprint(hashes.SHA256()).hex()
-        need(any(c["sha256"] == made for t in transcripts for c in t["certificates"]), f"no ceremony made {ca.subject.rfc4514_string()}")
-    return cert, path
+    return cert, [(ca, ceremony_of(ca, transcripts)) for ca in path]
 
 
 # Evidence: an AttestationBundle with an EAT, signed by the element (COSE_Sign1)
@@ -209,7 +232,7 @@ def check(proof, root, vendor_root, outside):
     for table, row in rows:
         if table == "ceremony":
             need(hashlib.sha256(row["transcript"]).digest() == row["hash"], "a ceremony is not the hash of its transcript")
-            transcripts.append(json.loads(row["transcript"]))
+            transcripts.append(unseal(row["transcript"]))
     intents = {row["serial"]: row for table, row in rows if table == "issuance"}
     signatures = {row["serial"]: row for table, row in rows if table == "signature"}
     cas = pem_certs(proof["cas"])
@@ -221,7 +244,7 @@ def check(proof, root, vendor_root, outside):
         need(intent["device"] == device, "the previous certificate belongs to another device")
         cert, path = check_certificate(intent, signatures[serial], cas, root, transcripts)
         walk.append(f"certificate {serial.hex()} {cert.subject.rfc4514_string()}")
-        walk += [f"CA {ca.subject.rfc4514_string()}, of a ceremony on record" for ca in path]
+        walk += [f"CA {ca.subject.rfc4514_string()}, of a ceremony on record {signed}" for ca, signed in path]
         if intent["evidence"] or not intent["previous"]:
             break
         serial = intent["previous"]
