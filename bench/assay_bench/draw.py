@@ -67,6 +67,13 @@ class Chart:
             if labels:
                 self.shapes.append(text(self.x(x), self.y(y) - 8, f"{y:.0f}", 11, colour=colour))
 
+    def strip(self, share, values, colour):
+        """Each value a dot, and the largest in figures."""
+        for i, value in enumerate(values):
+            x = self.x(share) + (i % 7 - 3) * 3  # beside each other, so that many of one size can be seen
+            self.shapes.append(f"<circle cx='{x:.1f}' cy='{self.y(value):.1f}' r='2' fill='{colour}' fill-opacity='0.5'/>")
+        self.shapes.append(text(self.x(share), self.y(max(values)) - 8, f"{max(values):.0f}", 11))
+
     def stack(self, share, parts, width=46):
         """Parts from below: (value, colour); the sum on top."""
         base, x = 0.0, self.x(share) - width / 2
@@ -129,6 +136,12 @@ def cost(series):
     return page(chart)
 
 
+def rows_axis(chart, most):
+    _, step = nice(most)
+    for i in range(int(most / step) + 1):
+        chart.mark(i * step / most, short(i * step))
+
+
 def growth(series):
     points = series["growth"]
     most = max(p["rows"] for p in points) * 1.03
@@ -137,9 +150,33 @@ def growth(series):
     chart.legend([("assayd and PostgreSQL", COLOURS[0]), ("PostgreSQL", COLOURS[1])])
     for value, colour in ((lambda p: p["total_us"], COLOURS[0]), (lambda p: p["cpu_us"]["postgres"], COLOURS[1])):
         chart.line([(p["rows"] / most, value(p)) for p in points], colour)
-    _, step = nice(most)
-    for i in range(int(most / step) + 1):
-        chart.mark(i * step / most, short(i * step))
+    rows_axis(chart, most)
+    return page(chart)
+
+
+def bite(series):
+    strips = series["bite"]
+    chart = Chart("From the API's answer to a revocation's effects", f"{len(strips[0]['ms'])} revocations, the slowest in figures",
+                  "ms", max(max(s["ms"]) for s in strips) * 1.1)
+    colours = dict(zip(("told", "other"), COLOURS))
+    chart.legend([("the node that took the call", colours["told"]), ("another node", colours["other"])])
+    names = {"ocsp": "OCSP: revoked", "reenrol": "re-enrolment refused", "crl": "CRL"}
+    strips = sorted(strips, key=lambda s: list(names).index(s["effect"]))
+    for x, s in zip(spread(len(strips)), strips):
+        chart.strip(x, s["ms"], colours[s["where"]])
+    for x, name in zip(spread(len(names)), names.values()):
+        chart.mark(x, name)
+    return page(chart)
+
+
+def crl(series):
+    points = series["crl"]
+    most = max(p["revoked"] for p in points) * 1.03
+    chart = Chart("Signing a list: from question to signature", "revoked", "ms", max(p["complete"]["ms"] for p in points) * 1.1)
+    chart.legend([("complete list", COLOURS[0]), ("one shard of 64", COLOURS[1])])
+    for kind, colour in (("complete", COLOURS[0]), ("shard", COLOURS[1])):
+        chart.line([(p["revoked"] / most, p[kind]["ms"]) for p in points], colour)
+    rows_axis(chart, most)
     return page(chart)
 
 
@@ -147,6 +184,8 @@ PICTURES = (  # file, the series it needs, drawing
     ("throughput.svg", "line", throughput),
     ("cost.svg", "line", cost),
     ("growth.svg", "growth", growth),
+    ("bite.svg", "bite", bite),
+    ("crl.svg", "crl", crl),
 )
 
 

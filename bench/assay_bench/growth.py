@@ -3,55 +3,23 @@
 import contextlib
 import os
 import pathlib
-import subprocess
 import time
 
-from . import table
+from . import ledger, table
 from .driver import enrol
 from .instance import Instance
-from .machine import Trouble
 
 BATCH = 64  # rows in a commit, as at 64 stations
 LOADERS = 2
 PROCEDURE = pathlib.Path(__file__).with_name("growth.sql")
 
 
-def psql(instance, role, sql):
-    url = instance.env["ASSAY_DATABASE_URL"].replace("assay_read", role)
-    return subprocess.Popen(
-        ["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", url], env=instance.env, text=True,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    ), sql
-
-
-def run_all(processes):
-    for process, sql in processes:
-        process.stdin.write(sql)
-        process.stdin.close()
-    output = ""
-    for process, _ in processes:
-        output, error = process.stdout.read(), process.stderr.read()
-        if process.wait() != 0:
-            raise Trouble(f"psql: {error.strip()}")
-    return output
-
-
-def count(instance):
-    return int(run_all([psql(instance, "assay_owner", "select count(*) from issuance")]))
-
-
 def grow(instance, rows):
     batches = rows // BATCH // LOADERS
-    run_all([
-        psql(instance, "assay_owner", f"{PROCEDURE.read_text()}\ncall pg_temp.grow('bench-{i}', {batches}, {BATCH});")
-        for i in range(LOADERS)
+    ledger.run_all(instance, "assay_owner", [
+        f"{PROCEDURE.read_text()}\ncall pg_temp.grow('bench-{i}', {batches}, {BATCH});" for i in range(LOADERS)
     ])
-    # So that neither autovacuum nor a checkpoint of the load falls into what is measured.
-    settle(instance)
-
-
-def settle(instance):
-    run_all([psql(instance, "postgres", "vacuum (freeze, analyze); checkpoint;")])
+    ledger.settle(instance)
 
 
 @contextlib.contextmanager
@@ -73,7 +41,7 @@ def growth(bench):
     bench.series["growth"] = points = []
 
     def point(instance):
-        before = count(instance)
+        before = ledger.issuances(instance)
         # The first change of a page after a checkpoint writes the whole page: a cycle of 15 minutes spreads that thin,
         # a measurement of seconds right after one would see little else.
         enrol(instance, bench.scale(600, max(2000, min(30000, before // 20))), 64)
@@ -82,7 +50,7 @@ def growth(bench):
         points.append({"rows": before, **result})
 
     with small_ledger(bench) as instance:
-        settle(instance)
+        ledger.settle(instance)
         point(instance)
         loaded = 0
         for step in steps:

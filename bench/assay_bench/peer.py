@@ -2,39 +2,18 @@
 
 import contextlib
 import json
-import os
 import pathlib
-import selectors
-import shutil
 import socket
 import subprocess
 import tempfile
 import time
 
-from . import table
-from .machine import Trouble, family_cpu_us, free_ports, say
+from . import packages, plain_http, table
+from .machine import Trouble, family_cpu_us, free_ports
 
 CSRS = 32
 CONNECTIONS = 16
 SUBJECT = "/CN=device-{}"
-
-
-def install():
-    """As quickstart installs what is missing; a mirror without it is no fault of ours."""
-    if shutil.which("cfssl"):
-        return
-    say("installing golang-cfssl")
-    sudo = [] if os.getuid() == 0 else ["sudo", "-n"]
-    environ = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for command in (["apt-get", "-q", "update"],
-                    ["apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=120", "install", "--no-install-recommends", "golang-cfssl"]):
-        try:
-            done = subprocess.run([*sudo, *command], env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-        except OSError as error:
-            raise Trouble(f"golang-cfssl cannot be installed: {error}") from error
-    if done.returncode != 0 or not shutil.which("cfssl"):
-        why = (done.stderr.strip() or done.stdout.strip() or "no word from apt-get").splitlines()[-1]
-        raise Trouble(f"golang-cfssl cannot be installed: {why}")
 
 
 def openssl(*arguments):
@@ -84,52 +63,18 @@ def server(folder, port):
         process.wait()
 
 
-def whole(reply):
-    """The length of the reply once it is all there, else 0."""
-    head, found, _ = reply.partition(b"\r\n\r\n")
-    if not found:
-        return 0
-    if not head.startswith(b"HTTP/1.1 200 "):
-        raise Trouble(f"cfssl answered {reply[:200]!r}")
-    length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
-    return len(reply) >= len(head) + 4 + length
-
-
 def sign(port, requests, count):
-    """Kept-alive connections, closed loop; returns the last reply."""
-    selector, sent, done, last = selectors.DefaultSelector(), 0, 0, b""
-    for _ in range(CONNECTIONS):
-        s = socket.create_connection(("127.0.0.1", port))
-        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        selector.register(s, selectors.EVENT_READ, bytearray())
-        s.sendall(requests[sent % CSRS])
-        sent += 1
-    while done < count:
-        for key, _ in selector.select():
-            got = key.fileobj.recv(65536)
-            if not got:
-                raise Trouble("cfssl closed a connection")
-            key.data.extend(got)
-            if not whole(bytes(key.data)):
-                continue
-            done, last = done + 1, bytes(key.data)
-            key.data.clear()
-            if sent < count:
-                key.fileobj.sendall(requests[sent % CSRS])
-                sent += 1
-    for key in list(selector.get_map().values()):
-        key.fileobj.close()
-    return last
+    return plain_http.drive(port, (requests[i % CSRS] for i in range(count)), CONNECTIONS)
 
 
 def check(reply):
-    result = json.loads(reply.partition(b"\r\n\r\n")[2])
+    result = json.loads(reply)
     if not result["success"] or "BEGIN CERTIFICATE" not in result["result"]["certificate"]:
         raise Trouble("cfssl did not issue a certificate")
 
 
 def peer(bench):
-    install()
+    packages.install("peer")
     count = bench.scale(2000, 15000)
     port = free_ports(1)
     with tempfile.TemporaryDirectory() as name:

@@ -25,6 +25,21 @@ ROWS = (
     ("growth_cpu_ratio", "growth: CPU then / empty", "1.15", "{:.2f}"),
     ("hsm5ms_32_efficiency", "5 ms token: the sign station's rate / (32 / 5 ms)", "at least 0.8", "{:.2f}"),
     ("idle_conn_kib", "memory of an idle TLS connection", "64 KiB", "{:.1f} KiB"),
+    ("ocsp_get_per_s_core", "OCSP answers from the cache (GET), per second of a core of the `va`", "", "{:,.0f}/s"),
+    ("ocsp_nonce_per_s_core", "OCSP answers with nonce through the token (POST), per second of a core", "", "{:,.0f}/s"),
+    ("crl_complete_1k_ms", "complete CRL, 1,000 revoked: from question to signed list", "", "{:.1f} ms"),
+    ("crl_complete_1k_cpu_ms", "the same, CPU", "", "{:.1f} ms"),
+    ("crl_complete_10k_ms", "complete CRL, 10,000 revoked", "", "{:.0f} ms"),
+    ("crl_complete_10k_cpu_ms", "the same, CPU", "", "{:.0f} ms"),
+    ("crl_complete_100k_ms", "complete CRL, 100,000 revoked", "", "{:.0f} ms"),
+    ("crl_complete_100k_cpu_ms", "the same, CPU", "", "{:.0f} ms"),
+    ("crl_shard_1m_ms", "one CRL shard of 64, 1,000,000 revoked", "", "{:.0f} ms"),
+    ("crl_shard_1m_cpu_ms", "the same, CPU", "", "{:.0f} ms"),
+    *((f"revoked_{effect}_{where}_{name}_ms", f"from the API's answer to {what}, {node}: {name}", aim, "{:.0f} ms")
+      for effect, what in (("ocsp", "`revoked` in OCSP"), ("reenrol", "a refused re-enrolment on an open connection"),
+                           ("crl", "the new CRL"))
+      for where, node in (("told", "node that took the call"), ("other", "another node"))
+      for name, aim in (("p50", ""), ("p99", "1,000 ms"))),
     ("overload_growth_kib", "four times what fits: memory, second half against first", "none", "{:+} KiB"),
 )
 

@@ -33,6 +33,14 @@ MAY_BE_ABSENT = {
     "growth_rows": (1000, 10_000_000),
     "hsm5ms_32_efficiency": (0.001, 1.05),
     "idle_conn_kib": (-10, 1000),
+    "ocsp_get_per_s_core": (100, 1_000_000),
+    "ocsp_nonce_per_s_core": (10, 100_000),
+    "crl_complete_1k_ms": (0.1, 60_000),
+    "crl_complete_10k_cpu_ms": (0.1, 60_000),
+    "crl_shard_10k_ms": (0.1, 60_000),
+    "revoked_ocsp_told_p99_ms": (0, 60_000),
+    "revoked_reenrol_other_p99_ms": (0, 60_000),
+    "revoked_crl_other_p50_ms": (0, 60_000),
 }
 
 

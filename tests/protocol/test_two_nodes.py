@@ -5,14 +5,12 @@ BITES=100 measures a hundred times.
 
 import os
 import subprocess
-import time
 
-import element
+import bites
 import pytest
 from second_node import SecondNode
 
-BITES = int(os.environ.get("BITES", 20))
-REFUSED = ("client_revoked", "claim_revoked")
+BITES = int(os.environ.get("BITES", 12))
 
 
 def serial_of(cert):
@@ -26,42 +24,16 @@ def second(assay):
     node.stop()
 
 
-def until_refused(client, request, told):
-    """Seconds from the API's answer until an open connection is refused."""
-    while (answer := client.reenrol(request)).status == 200:
-        assert time.monotonic() < told + 30, "still taken"
-    assert answer.status == 403 and answer.reason in REFUSED, answer.text
-    return time.monotonic() - told
-
-
 def test_a_revocation_bites_on_both_nodes(assay, second, capfd):
-    operators = [assay.admin("operator"), second.admin("operator")]
-    took = {"the node that was told": [], "the other node": []}
-    for i in range(BITES):
-        cert, key, _ = assay.enrol()
-        identity, request = assay.identity(cert, key), element.csr(key)
-        here = [assay.client(identity), second.client(identity)]
-        for client in here:
-            assert client.reenrol(request).status == 200  # both connections are open, and good
-        plan = operators[i % 2].plan({"serial": serial_of(cert)}).json["plan"]
-        done = operators[i % 2].post("revocations/" + plan, {})
-        told = time.monotonic()
-        assert done.status == 200 and done.json["done"]
-        took["the other node"].append(until_refused(here[1 - i % 2], request, told))
-        took["the node that was told"].append(until_refused(here[i % 2], request, told))
-        for client in here:
-            client.close()
+    """OCSP, re-enrolment on a connection that is open, and the certificate's CRL."""
+    took = bites.bites(assay, bites.nodes_of(assay, second), BITES)
     with capfd.disabled():
-        for where, seconds in took.items():
-            seconds.sort()
-            print(
-                f"\n  revoked, then refused on an open connection by {where}: median {seconds[len(seconds) // 2] * 1000:.0f} ms, "
-                f"p99 {seconds[int(len(seconds) * 0.99)] * 1000:.0f} ms of {len(seconds)}", end="",
-            )  # fmt: skip
-    for where, seconds in took.items():
+        for (where, effect), seconds in took.items():
+            median, p99 = bites.quantile(seconds, 0.5), bites.quantile(seconds, 0.99)
+            print(f"\n  revoked, then {effect} on the {where} node: median {median * 1000:.0f} ms, p99 {p99 * 1000:.0f} ms of {BITES}", end="")
+    for name, seconds in took.items():
         # few tell of the median alone: a machine that is busy with something else must not fail it
-        judged = seconds[int(len(seconds) * 0.99)] if len(seconds) >= 100 else seconds[len(seconds) // 2]
-        assert judged < 1, (where, seconds[-5:])
+        assert bites.quantile(seconds, 0.99 if BITES >= 100 else 0.5) < 1, (name, seconds[-5:])
 
 
 def test_a_commit_that_revokes_notifies_and_one_that_does_not_is_silent(assay):

@@ -124,7 +124,7 @@ class Peer:
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.connect(f"{run_dir}/ca-{role}.sock")  # without a timeout: waits for a place in the backlog
         self.socket.settimeout(30)
-        self.inside, self.last = b"", 1000
+        self.inside, self.last = bytearray(), 1000
 
     def close(self):
         self.socket.close()
@@ -159,7 +159,8 @@ class Peer:
                 raise Ended()
             self.inside += data
         length = struct.unpack(">I", self.inside[:4])[0]
-        one, self.inside = self.inside[4 : 4 + length], self.inside[4 + length :]
+        one = bytes(self.inside[4 : 4 + length])
+        del self.inside[: 4 + length]
         _, kind, number = struct.unpack(">BBQ", one[:10])
         return kind, number, one[10:]
 

@@ -53,7 +53,7 @@ class Rigs:
 
     def __init__(self, folder):
         self.folder = folder
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)  # a home that was kept
         self.key = element.new_key()
         self.ca = element.make_cert(
             element.common_name("Test rigs CA"), self.key, element.common_name("Test rigs CA"), self.key, ca=True
@@ -92,6 +92,10 @@ class Assay:
 
     def start(self):
         self.quickstart()
+        self.look()
+
+    def look(self):
+        """What the home says of itself."""
         shown = run("bash", "-c", f"set -a; . {shlex.quote(str(self.home / 'env'))}; env -0").stdout
         self.env = dict(entry.split("=", 1) for entry in shown.split("\0") if entry)
         self.vendor = element.Vendor.load(self.env["ASSAY_VENDOR_DIR"])

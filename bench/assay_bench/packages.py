@@ -1,0 +1,37 @@
+"""What only some measurements need: Debian packages, installed as quickstart installs what is missing, and the tests'
+clients."""
+
+import importlib
+import shlex
+import subprocess
+import sys
+
+from .instance import TOP
+from .machine import Trouble
+
+SCRIPT = """set -euo pipefail
+ASSAY_TOP={top}
+. "$ASSAY_TOP/deploy/lib/say.sh"
+. "$ASSAY_TOP/deploy/lib/packages.sh"
+packages_install {group}"""
+
+
+def install(group):
+    """A group of deploy/packages; a mirror that lacks one of them is no fault of ours."""
+    script = SCRIPT.format(top=shlex.quote(str(TOP)), group=group)
+    done = subprocess.run(["bash", "-c", script], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if done.returncode != 0:
+        words = (done.stderr.strip() or done.stdout.strip() or "no word why").splitlines()[-1]
+        raise Trouble(f"packages of the group {group} are missing: {words}")
+
+
+def of_the_tests(*names):
+    """Modules of tests/support."""
+    folder = str(TOP / "tests" / "support")
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    try:
+        return [importlib.import_module(name) for name in names]
+    except ImportError:
+        install("test")
+        return [importlib.import_module(name) for name in names]
