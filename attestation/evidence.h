@@ -36,7 +36,7 @@ struct verdict {
 	enum level level;
 	struct device_id device;
 	struct pubkey key; /* the key the element vouches for: equal to the CSR's when assessment succeeds */
-	uint8_t batch_ca_hash[32]; /* SHA-256 of the DER of the attestation certificate's issuer */
+	uint8_t batch_ca_hash[32]; /* SHA-256 of the SPKI of the attestation certificate's issuer */
 	bool has_freshness; /* the format carries a nonce or challenge */
 	size_t nonce_len;
 	uint8_t nonce[LIMIT_NONCE_BYTES_MAX];

@@ -78,6 +78,7 @@ struct grant {
 	enum grant_crl crl;
 	bool stamp_result; /* put assay.3.1 into the certificate */
 	char evidence_format[LIMIT_PROFILE_CHARS]; /* "assay.1.1"; empty without evidence */
+	uint8_t batch_ca[32]; /* SHA-256 of the SPKI of the CA that certified the element; zeros: none */
 
 	size_t nonce_len; /* 0: no nonce in the evidence */
 	uint8_t nonce[LIMIT_NONCE_BYTES_MAX];

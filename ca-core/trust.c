@@ -41,7 +41,8 @@ static void anchor_state(struct anchor *anchor)
 	struct ca_state *state = &anchor->state;
 
 	sha256(cert->der, state->hash);
-	pubkey_hash(&cert->key, state->root_spki_hash);
+	pubkey_hash(&cert->key, state->spki_hash);
+	memcpy(state->root_spki_hash, state->spki_hash, sizeof(state->spki_hash));
 	state->not_before_s = cert->not_before_s;
 	state->not_after_s = cert->not_after_s;
 	state->cas_below = cert->path_len < 0 ? LIMIT_CHAIN_DEPTH : cert->path_len;
@@ -234,6 +235,6 @@ enum reason trust_path(struct trust *trust, const struct cert *leaf, const struc
 		return fault_set(f, REASON_CHAIN_FUTURE, "%s: the end certificate", trust->what);
 	TRY(claim_leaf(leaf, &issuer.key, claims, f));
 	memcpy(ret_path->root_spki_hash, issuer.root_spki_hash, 32);
-	memcpy(ret_path->issuer_hash, issuer.hash, 32);
+	memcpy(ret_path->issuer_hash, issuer.spki_hash, 32);
 	return REASON_OK;
 }

@@ -29,7 +29,7 @@ AUTO_FREE(struct trust, trust_freep, trust_free)
 
 struct trust_path {
 	uint8_t root_spki_hash[32]; /* the anchor's key: "vendor root" in a device's identity */
-	uint8_t issuer_hash[32]; /* SHA-256 of the DER of the leaf's issuer */
+	uint8_t issuer_hash[32]; /* SHA-256 of the SPKI of the leaf's issuer */
 };
 
 /*

@@ -16,6 +16,7 @@
 /* A CA certificate as the head of a valid path. */
 struct ca_state {
 	uint8_t hash[32]; /* SHA-256 of its DER */
+	uint8_t spki_hash[32]; /* SHA-256 of its SPKI */
 	uint8_t root_spki_hash[32];
 	int64_t not_before_s, not_after_s; /* latest start and earliest end of all certificates up to the anchor */
 	int cas_below; /* how many further CAs may stand under it, by every pathLen up to the anchor */

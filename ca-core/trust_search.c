@@ -110,6 +110,7 @@ static bool extend(struct search *s, const struct cert *ca, const struct ca_stat
 	ret_state->cas_below = ca->path_len >= 0 && ca->path_len < below ? ca->path_len : below;
 	ret_state->depth = parent->depth + 1;
 	ret_state->key = ca->key;
+	pubkey_hash(&ca->key, ret_state->spki_hash);
 	if (ret_state->depth > CAS_MAX + 1) {
 		note(s, RANK_PATH, REASON_CHAIN_UNTRUSTED, "more than %d CAs below the anchor", CAS_MAX);
 		return false;

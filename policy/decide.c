@@ -364,6 +364,7 @@ static enum reason add_evidence(const struct profile *profile, const struct ask 
 	grant->level = verdict->level;
 	grant->device = verdict->device;
 	snprintf(grant->evidence_format, sizeof(grant->evidence_format), "%s", verdict->format);
+	memcpy(grant->batch_ca, verdict->batch_ca_hash, sizeof(grant->batch_ca));
 	if (profile->nonce_lifetime_s != 0) {
 		grant->nonce_len = verdict->nonce_len;
 		memcpy(grant->nonce, verdict->nonce, verdict->nonce_len);

@@ -38,6 +38,13 @@ static struct blob blob_or_null(const void *ptr, size_t len)
 	return len == 0 ? (struct blob){ 0 } : BLOB(ptr, len);
 }
 
+static struct blob hash_or_null(const uint8_t hash[32])
+{
+	static const uint8_t none[32];
+
+	return memcmp(hash, none, sizeof(none)) == 0 ? (struct blob){ 0 } : BLOB(hash, sizeof(none));
+}
+
 static int64_t timestamp(int64_t s)
 {
 	return s > NO_EXPIRY_S ? NO_EXPIRY_S : s;
@@ -83,6 +90,7 @@ static void encode(struct params *p, const struct row *rows, size_t n)
 	EACH(PG_TEXT, array_text, or_null(g->unit_serial));
 	EACH(PG_INT8, array_int8, timestamp(r->intent->not_before_s));
 	EACH(PG_INT8, array_int8, timestamp(r->intent->not_after_s));
+	EACH(PG_BYTEA, array_bytea, hash_or_null(g->batch_ca));
 }
 
 static enum reason decode_row(const PGresult *result, int i, struct intent *intent, struct fault *f)

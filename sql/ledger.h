@@ -60,6 +60,7 @@ struct previous {
 	struct device_id device;
 	enum level level;
 	uint8_t key_hash[32];
+	uint8_t batch_ca[32]; /* zeros: none on record */
 	struct buf tbs; /* the caller frees */
 };
 MUST_CHECK enum reason ledger_previous(struct ledger *ledger, struct previous *batch, size_t n, struct fault *f);

@@ -25,7 +25,7 @@
 	"$13::text[], $14::text[], $15::bytea[], $16::text[], $17::boolean[], $18::text[], $19::bytea[], "             \
 	"$20::bytea[], "                                                                                               \
 	"$21::smallint[], $22::text[], $23::bytea[], $24::bytea[], $25::text[], $26::bytea[], $27::text[], "           \
-	"$28::bigint[], $29::bigint[]"
+	"$28::bigint[], $29::bigint[], $30::bytea[]"
 
 static const struct {
 	const char *name, *sql;
@@ -34,7 +34,7 @@ static const struct {
 				    ", " INTEND_TYPES ")" },
 	[STMT_RECORD] = { "record", "select idx, reason, hash from record(" CHAIN_TYPES ", $5::bytea[], $6::bytea[])" },
 	[STMT_PREVIOUS] = { "previous", "select idx, revoked, profile, family, issuer, device_format, vendor_root, "
-					"element, level, key_hash, tbs from previous($1::bytea[])" },
+					"element, level, key_hash, tbs, batch_ca from previous($1::bytea[])" },
 	[STMT_VOID_UNSIGNED] = { "void_unsigned", "select n, hash from void_unsigned(" CHAIN_TYPES ")" },
 	[STMT_VOID_SERIALS] = { "void_serials",
 				"select n, hash from void_serials(" CHAIN_TYPES ", $5::bytea[], $6::text)" },

@@ -19,6 +19,7 @@ static enum reason read_previous(const PGresult *result, int i, struct previous 
 	TRY(result_bytes(result, i, 7, p.device.element, sizeof(p.device.element), &p.device.element_len, f));
 	p.level = (enum level)result_int(result, i, 8);
 	TRY(result_bytes(result, i, 9, p.key_hash, sizeof(p.key_hash), &len, f));
+	TRY(result_bytes(result, i, 11, p.batch_ca, sizeof(p.batch_ca), &len, f));
 	TRY(buf_copy(result_blob(result, i, 10), &p.tbs, f));
 	*out = p;
 	return REASON_OK;

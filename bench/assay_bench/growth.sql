@@ -43,10 +43,11 @@ begin
 		), intents as (
 			insert into issuance as x (serial, node, stream, seq, at, kind, issuer, profile, family, policy_hash, requester,
 				device, device_format, vendor_root, element, key_hash, level, nonce, evidence, evidence_format, continuity,
-				previous, unit_serial, order_id, not_before, not_after, tbs)
+				previous, unit_serial, order_id, not_before, not_after, tbs, batch_ca)
 			select serial, p_node, 'intend', v_seq + 1, now(), i.kind, i.issuer, i.profile, i.family, i.policy_hash,
 				i.requester, device, i.device_format, i.vendor_root, element, key, i.level, nonce, i.evidence,
-				i.evidence_format, i.continuity, null, null, i.order_id, i.not_before, i.not_after, i.tbs
+				i.evidence_format, i.continuity, null, null, i.order_id, i.not_before, i.not_after, i.tbs,
+				i.batch_ca
 			from fresh order by serial
 			returning leaf(x) as leaf
 		), signatures as (

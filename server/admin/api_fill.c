@@ -330,16 +330,14 @@ static enum reason take_select(struct call *call, const char *name, const json_t
 		if (strcmp(by[i].name, key) != 0)
 			continue;
 		call->ask.by = by[i].by;
-		if (by[i].by == SELECT_BATCH_CA)
-			return fault_set(
-				f, REASON_API_FIELD,
-				"batch_ca: the ledger does not record batch CAs; select by element, rig, order "
-				"or issuing time, or give a list");
 		if (by[i].by == SELECT_ISSUED)
 			return take_issued(call, json_object_get(value, key), f);
 		TRY(text_of(key, json_object_get(value, key), &text, f));
 		TRY(by[i].hex ? take_hex(key, text, call->ask.value, sizeof(call->ask.value), f)
 			      : take_plain(key, text, call->ask.value, sizeof(call->ask.value), f));
+		if (by[i].by == SELECT_BATCH_CA && strlen(call->ask.value) != 64)
+			return fault_set(f, REASON_API_FIELD,
+					 "batch_ca: must be the SHA-256 of the CA's SubjectPublicKeyInfo, 64 hex digits");
 		if (by[i].by != SELECT_LIST)
 			return REASON_OK;
 		return text_unhex(call->ask.value, strlen(call->ask.value), call->ask.plan, sizeof(call->ask.plan),
@@ -349,8 +347,8 @@ static enum reason take_select(struct call *call, const char *name, const json_t
 			       : fault_set(f, REASON_API_FIELD, "list: must be what POST lists gave");
 	}
 	return fault_set(f, REASON_API_FIELD,
-			 "%s.%.32s: select by serial, device, order, rig, profile, element, key_hash, issued "
-			 "or list",
+			 "%s.%.32s: select by serial, device, order, rig, profile, batch_ca, element, key_hash, "
+			 "issued or list",
 			 name, key);
 }
 

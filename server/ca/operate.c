@@ -161,8 +161,6 @@ static enum reason do_plan(struct operations *all, struct operation *op, struct 
 			     .until_s = op->ask.until_s,
 			     .reason = op->ask.reason };
 
-	if (op->ask.by == SELECT_BATCH_CA)
-		return fault_set(f, REASON_API_FIELD, "batch_ca: the ledger does not record batch CAs yet");
 	if (plan.by == NULL || plan.reason == 7)
 		return fault_set(f, REASON_API_FIELD, "nothing to select by, or no such reason");
 	memcpy(plan.id, op->ask.plan, sizeof(plan.id));

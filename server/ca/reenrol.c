@@ -3,7 +3,7 @@
  *
  * The same key keeps the level recorded for it. A new key must bring evidence at least as strong as that behind the
  * certificate it replaces, for the same element. Device and family are the previous certificate's in any case: a
- * renewal goes on with an identity, it never makes one.
+ * renewal goes on with an identity, it never makes one. Who certified the element stays on record with it.
  */
 #include <stdio.h>
 #include <string.h>
@@ -79,6 +79,8 @@ enum reason reenrol_complete(struct grant *grant, const struct previous *previou
 	same_key = memcmp(key_hash, previous->key_hash, sizeof(key_hash)) == 0;
 	if (!same_key)
 		TRY(check_rekey(grant, previous, f));
+	if (same_key || !has_evidence(grant) || !has_element(&previous->device))
+		memcpy(grant->batch_ca, previous->batch_ca, sizeof(grant->batch_ca));
 	grant->level = same_key ? previous->level : rekey_level(grant, previous);
 	grant->device = previous->device;
 	snprintf(grant->family, sizeof(grant->family), "%s", previous->family);

@@ -157,6 +157,7 @@ static void get_usage(struct pack_reader *r, struct grant *g)
 static enum reason put_evidence(struct buf *b, const struct grant *g, struct fault *f)
 {
 	TRY(pack_text(b, g->evidence_format, f));
+	TRY(pack_bytes(b, BLOB_OF(g->batch_ca), f));
 	TRY(pack_bytes(b, BLOB(g->nonce, g->nonce_len), f));
 	TRY(pack_text(b, reason_info(g->freshness)->name, f));
 	TRY(pack_bytes(b, BLOB(g->previous, g->previous_len), f));
@@ -179,6 +180,7 @@ static enum reason get_reason(struct pack_reader *r)
 static void get_evidence(struct pack_reader *r, struct grant *g)
 {
 	pack_get_text(r, g->evidence_format, sizeof(g->evidence_format));
+	get_exact(r, g->batch_ca, sizeof(g->batch_ca));
 	g->nonce_len = get_upto(r, g->nonce, sizeof(g->nonce));
 	g->freshness = get_reason(r);
 	g->previous_len = get_upto(r, g->previous, sizeof(g->previous));

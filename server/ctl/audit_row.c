@@ -16,7 +16,7 @@ const struct audit_table audit_tables[] = {
 	{ "issuance", "serial", { "bytea serial", COMMIT, "int2 kind", "text issuer", "text profile", "text family",
 		"bytea policy_hash", "text requester", "bytea device", "text device_format", "bytea vendor_root", "bytea element",
 		"bytea key_hash", "int2 level", "bytea nonce", "bytea evidence", "text evidence_format", "bytea continuity",
-		"bytea previous", "text unit_serial", "text order_id", "time not_before", "time not_after", "bytea tbs" } },
+		"bytea previous", "text unit_serial", "text order_id", "time not_before", "time not_after", "bytea tbs", "bytea batch_ca" } },
 	{ "signature", "serial", { "bytea serial", COMMIT, "bytea tail" } },
 	{ "void", "serial", { "bytea serial", COMMIT, "text why" } },
 	{ "revocation", "number", { "int8 number", COMMIT, "bytea serial", "text issuer", "int2 reason", "text who" } },
@@ -62,6 +62,12 @@ static size_t n_columns(const struct audit_table *table)
 	return n;
 }
 
+/* How many of the last columns came later: not hashed while NULL, and not in exports from before them. */
+static size_t n_late(const struct audit_table *table)
+{
+	return strcmp(table->name, "issuance") == 0 ? 1 : 0; /* batch_ca */
+}
+
 const struct audit_table *audit_row_table(const json_t *row)
 {
 	const char *name = json_string_value(json_array_get(row, 0));
@@ -72,7 +78,10 @@ const struct audit_table *audit_row_table(const json_t *row)
 	for (size_t i = 0; name != NULL && i < n_audit_tables; i++)
 		if (strcmp(name, audit_tables[i].name) == 0)
 			table = &audit_tables[i];
-	return table != NULL && json_array_size(row) == 1 + n_columns(table) ? table : NULL;
+	if (table == NULL || json_array_size(row) > 1 + n_columns(table) ||
+	    json_array_size(row) + n_late(table) < 1 + n_columns(table))
+		return NULL;
+	return table;
 }
 
 const json_t *audit_value(const struct audit_table *table, const json_t *row, const char *column)
@@ -202,13 +211,29 @@ static bool record_end(struct record *r, uint8_t out[AUDIT_HASH])
 	return r->ok;
 }
 
+/* Without late columns that have nothing: such a row is from before them, or might be. */
+static size_t n_hashed(const struct audit_table *table, const json_t *row)
+{
+	size_t n = n_columns(table);
+
+	for (size_t late = n_late(table); late > 0; late--) {
+		const json_t *value = json_array_get(row, n);
+
+		if (value != NULL && !json_is_null(value))
+			break;
+		n--;
+	}
+	return n;
+}
+
 bool audit_leaf(const struct audit_table *table, const json_t *row, uint8_t out[AUDIT_HASH])
 {
+	size_t n = n_hashed(table, row);
 	struct record r;
 
-	(void)record_begin(&r, n_columns(table) + 1);
+	(void)record_begin(&r, n + 1);
 	add_field(&r, "text", json_array_get(row, 0));
-	for (size_t i = 0; i < n_columns(table); i++)
+	for (size_t i = 0; i < n; i++)
 		add_field(&r, table->columns[i], json_array_get(row, i + 1));
 	return record_end(&r, out);
 }

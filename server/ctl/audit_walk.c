@@ -250,12 +250,26 @@ static bool same_hex(struct blob bytes, const char *hex)
 	return strcmp(text, hex) == 0;
 }
 
+/* Certificates from before it was recorded have it in their evidence alone. */
+static void walk_batch_ca(struct walk *w, const json_t *intent, struct blob hash)
+{
+	char text[2 * AUDIT_HASH + 1];
+
+	text_hex(hash, text, sizeof(text));
+	if (text_of(intent, "batch_ca")[0] == '\0')
+		step(w, HOLDS, "batch CA", "key SHA-256 %s, by the evidence; not on record of its own", text);
+	else if (strcmp(text, text_of(intent, "batch_ca")) == 0)
+		step(w, HOLDS, "batch CA", "key SHA-256 %s", text);
+	else
+		step(w, WRONG, "batch CA", "key SHA-256 %s by the evidence, %s on record", text,
+		     text_of(intent, "batch_ca"));
+}
+
 static void walk_evidence(struct walk *w, const json_t *intent, struct blob der)
 {
 	AUTO(buf_done) struct buf bundle = { 0 };
 	struct fault f = { 0 };
 	struct verdict v;
-	char batch[2 * AUDIT_HASH + 1];
 
 	if (text_of(intent, "evidence")[0] == '\0') {
 		step(w, audit_number(audit_row_table(intent), intent, "level") == 0 ? HOLDS : WRONG, "evidence",
@@ -273,11 +287,10 @@ static void walk_evidence(struct walk *w, const json_t *intent, struct blob der)
 		   (int64_t)v.level != audit_number(audit_row_table(intent), intent, "level")) {
 		step(w, WRONG, "evidence", "speaks of another element, root, nonce or level than the intent");
 	} else {
-		text_hex(BLOB_OF(v.batch_ca_hash), batch, sizeof(batch));
 		step(w, HOLDS, "evidence",
 		     "%s: the element's signature over this certificate's key and the nonce verifies", v.format);
 		step(w, HOLDS, "element", "%s", text_of(intent, "element"));
-		step(w, HOLDS, "batch CA", "SHA-256 %s", batch);
+		walk_batch_ca(w, intent, BLOB_OF(v.batch_ca_hash));
 		step(w, HOLDS, "vendor root", "the one that was brought, key SHA-256 %s",
 		     text_of(intent, "vendor_root"));
 	}

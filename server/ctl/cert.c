@@ -24,6 +24,7 @@ static const struct column all_fields[] = {
 	{ "element", "element" },
 	{ "format", "format" },
 	{ "vendor root", "vendor_root" },
+	{ "batch CA", "batch_ca" },
 	{ "unit serial", "unit_serial" },
 	{ "level", "level" },
 	{ "key", "key_hash" },

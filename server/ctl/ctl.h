@@ -58,6 +58,10 @@ extern const struct verb verbs[];
 extern const size_t n_verbs;
 int usage_of(const char *group, const char *name); /* prints it on standard error and is 2 */
 
+/* registry.c: SHA-256 of the SubjectPublicKeyInfo of a PEM certificate, as registry and ledger name keys; false: told.
+ */
+bool cert_spki_hash(const char *path, char hex[65]);
+
 int verb_cert_list(struct ctl *ctl, int argc, char **argv);
 int verb_cert_show(struct ctl *ctl, int argc, char **argv);
 int verb_cert_pem(struct ctl *ctl, int argc, char **argv);

@@ -11,6 +11,9 @@
 	"  --device HEX           all of a device, by its hash in the ledger\n"                                        \
 	"  --element HEX          all of a secure element, by its id\n"                                                \
 	"  --key-hash HEX         all over one key, by the SHA-256 of its SubjectPublicKeyInfo\n"                      \
+	"  --batch-ca HEX|FILE    all elements that a CA of their vendor certified: its certificate in PEM, or the\n"  \
+	"                         SHA-256 of its SubjectPublicKeyInfo; certificates from before it was on record\n"    \
+	"                         are counted, not selected\n"                                                         \
 	"  --rig NAME, --order NAME, --profile NAME\n"                                                                 \
 	"  --issued-between FROM,UNTIL    times as 2026-11-01T00:00:00Z\n"                                             \
 	"  --file FILE            serials, one a line; - is standard input\n"                                          \

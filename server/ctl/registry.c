@@ -30,8 +30,7 @@ int verb_requester_list(struct ctl *ctl, int argc, char **argv)
 	return 0;
 }
 
-/* SHA-256 of the SubjectPublicKeyInfo of a PEM certificate, as the registry names keys. */
-static bool hash_of(const char *path, char hex[65])
+bool cert_spki_hash(const char *path, char hex[65])
 {
 	FILE *file = fopen(path, "r");
 	X509 *cert = file == NULL ? NULL : PEM_read_X509(file, NULL, NULL, NULL);
@@ -61,7 +60,7 @@ int verb_requester_register(struct ctl *ctl, int argc, char **argv)
 	int c, at;
 
 	while ((c = getopt_long(argc, argv, "", options, &at)) != -1) {
-		if (c == '?' || (c == 'c' && !hash_of(optarg, hex))) {
+		if (c == '?' || (c == 'c' && !cert_spki_hash(optarg, hex))) {
 			json_decref(body);
 			return c == '?' ? usage_of("requester", "register") : 1;
 		}
@@ -92,7 +91,7 @@ int verb_requester_retire(struct ctl *ctl, int argc, char **argv)
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (c == 'n')
 			note = optarg;
-		else if (c == 'c' && hash_of(optarg, hex))
+		else if (c == 'c' && cert_spki_hash(optarg, hex))
 			hash = hex;
 		else
 			return c == 'c' ? 1 : usage_of("requester", "retire");

@@ -34,10 +34,21 @@ static json_t *issued(const char *text)
 					 comma + 1);
 }
 
+static bool is_hash(const char *text)
+{
+	return strlen(text) == 64 && strspn(text, "0123456789abcdefABCDEF") == 64;
+}
+
 static bool take_option(struct wish *wish, const char *name, const char *value)
 {
 	json_t *select = NULL;
+	char hash[65];
 
+	if (strcmp(name, "batch-ca") == 0 && !is_hash(value)) {
+		if (!cert_spki_hash(value, hash))
+			return false;
+		value = hash;
+	}
 	if (strcmp(name, "reason") == 0)
 		wish->reason = value;
 	else if (strcmp(name, "note") == 0)
@@ -145,6 +156,7 @@ static void show_plan(const struct ctl *ctl, const json_t *plan, bool done)
 	};
 	long long n = json_integer_value(json_object_get(plan, "n"));
 	long long already = json_integer_value(json_object_get(plan, "already"));
+	long long unknown = json_integer_value(json_object_get(plan, "unknown"));
 	size_t shown = json_array_size(json_object_get(plan, "sample"));
 
 	if (ctl->json) {
@@ -161,6 +173,10 @@ static void show_plan(const struct ctl *ctl, const json_t *plan, bool done)
 		(void)printf("... and %lld more\n", n - (long long)shown);
 	(void)printf("\ndry run: %lld certificates by %s, %lld of them need nothing; reason %s\n", n,
 		     text_at(plan, "what"), already, text_at(plan, "reason"));
+	if (unknown > 0)
+		(void)printf("not among them: %lld attested certificates from before batch CAs were recorded; their "
+			     "evidence names it\n",
+			     unknown);
 }
 
 /* Very many are answered before they are done, and go on by themselves: looked at until they are. */

@@ -164,9 +164,9 @@ def test_a_file_of_serials_says_which_it_did_not_know(ctl, assay):
 
 def test_selections_that_select_nothing(ctl):
     for selection in (["--rig", "nobody"], ["--profile", "none"], ["--order", "none"], ["--element", "ab"], ["--device", "ab"],
-                      ["--key-hash", "ab"], ["--issued-between", "2020-01-01T00:00:00Z,2020-01-02T00:00:00Z"]):
+                      ["--key-hash", "ab"], ["--batch-ca", "ab" * 32], ["--issued-between", "2020-01-01T00:00:00Z,2020-01-02T00:00:00Z"]):
         assert "dry run: 0 certificates" in ctl("revoke", *selection, "--reason", "superseded", "--note", "n").stdout, selection
-    assert "batch" in ctl("revoke", "--batch-ca", "ab", "--reason", "superseded", "--note", "n", status=1).stderr
+    assert "no PEM certificate" in ctl("revoke", "--batch-ca", "ab", "--reason", "superseded", "--note", "n", status=2).stderr
 
 
 # Where it is shown

@@ -12,8 +12,10 @@ import os
 import pathlib
 import subprocess
 import sys
+import uuid
 
 import check_proof
+import der
 import element
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
@@ -139,9 +141,11 @@ def exported(assay, tmp_path_factory):
     """An export with something in every table, and the heads that its auditor keeps elsewhere."""
     for _ in range(4):
         cert, key, _ = assay.enrol()
+    name = der.name((der.CN, "legacy-audit-" + uuid.uuid4().hex[:8]))
+    assert assay.legacy().enrol(element.csr(element.new_key(), subject=name), "unattested").status == 200
     assert assay.admin("operator").revoke({"serial": f"{cert.serial_number:032x}"})["done"]
     device, cert, key, _ = assay.device()
-    device.reenrol(element.csr(key)).certificate()
+    renewed = device.reenrol(element.csr(key)).certificate()
     folder = tmp_path_factory.mktemp("audit")
     env = {**os.environ, **assay.env,
            "ASSAY_OPERATOR_CERT": assay.env["ASSAY_AUDITOR_CERT"], "ASSAY_OPERATOR_KEY": assay.env["ASSAY_AUDITOR_KEY"]}  # fmt: skip
@@ -154,6 +158,7 @@ def exported(assay, tmp_path_factory):
     assert done.returncode == 0, done.stdout
     export = Export(folder / "ledger.jsonl")
     export.heads = folder / "heads"
+    export.renewed = f"{renewed.serial_number:032x}"
     return export
 
 
@@ -175,7 +180,7 @@ def test_an_export_verifies_and_says_what_is_not_proven(exported):
 
 def test_the_export_is_what_the_ledger_holds(assay, exported):
     last = exported.of("issuance")[-1]
-    assert assay.sql(f"select encode(tbs, 'hex') from issuance where serial = '\\x{last[1]}'").strip() == last[-1]
+    assert assay.sql(f"select encode(tbs, 'hex') from issuance where serial = '\\x{last[1]}'").strip() == last[1 + columns("issuance").index("tbs")]
     assert assay.issuances() >= len(exported.of("issuance"))
 
 
@@ -193,6 +198,18 @@ def test_every_altered_value_of_every_table_is_found_and_its_row_named(exported,
                 ), (table, name, found)
             row[i] = before
     tampered.passes()
+
+
+def test_a_row_without_a_batch_ca_is_hashed_as_before_there_was_one(exported, tampered):
+    batch_ca = 1 + columns("issuance").index("batch_ca")
+    bare = next(row for row in tampered.of("issuance") if row[batch_ca] is None)
+    del bare[batch_ca]  # an export from before
+    tampered.passes()
+    attested = next(row for row in tampered.of("issuance") if row[batch_ca:] not in ([], [None]))
+    attested[batch_ca] = None
+    assert any(text.startswith("altered: " + place(tampered, attested)) for text in tampered.finds())
+    del attested[batch_ca]
+    assert any(text.startswith("altered: " + place(tampered, attested)) for text in tampered.finds())
 
 
 def test_every_altered_value_of_the_chain_is_found(exported, tampered):
@@ -313,8 +330,7 @@ def walked(assay, exported):
     """The serial of a re-enrolled certificate, and the options that bring everything along."""
     cas = exported.file.with_name("cas.pem")
     cas.write_text("".join(file.read_text() for file in sorted((assay.home / "ca").glob("*.pem"))))
-    row = [r for r in exported.of("issuance") if r[1 + columns("issuance").index("previous")]][-1]
-    return row[1], {
+    return exported.renewed, {
         "--export": exported.file, "--heads": exported.heads, "--cas": cas,
         "--vendors": pathlib.Path(assay.env["ASSAY_VENDOR_DIR"]) / "root.pem"}  # fmt: skip
 
@@ -411,6 +427,15 @@ def test_a_ceremony_stands_with_its_quorum_and_not_without(assay, walked, tamper
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert (done.returncode == 0) == holds, done.stdout + done.stderr
     assert not holds or "of a ceremony on record signed by alice, bob" in done.stdout
+
+
+def test_a_walk_to_another_batch_ca_than_the_evidence_names_does_not_hold(walked, tampered):
+    serial, options = walked
+    for row in tampered.of("issuance"):
+        row[1 + columns("issuance").index("batch_ca")] = "ab" * 32
+    tampered.rehash()
+    tampered.passes()
+    assert wrong_links(serial, {**options, "--export": tampered.file}) == {"ledger", "batch CA"}
 
 
 @pytest.fixture(scope="module")

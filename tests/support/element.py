@@ -6,6 +6,7 @@ ARCHITECTURE.md defines assay.1.1; the bundle is draft-ietf-lamps-csr-attestatio
 
 import base64
 import datetime
+import hashlib
 import os
 
 from cryptography import x509
@@ -138,6 +139,21 @@ class Vendor:
         key = new_key()
         cert = make_cert(common_name("Sub-batch CA"), key, self.cert.subject, self.key, ca=True, path_len=0)
         return Vendor(cert, key, [self.cert] + self.above)
+
+    @classmethod
+    def batches(cls, n):
+        """So many batch CAs under one new root, and the root's certificate."""
+        root_key = new_key()
+        root = make_cert(common_name("Vendor root"), root_key, common_name("Vendor root"), root_key, ca=True)
+        made = []
+        for i in range(n):
+            key = new_key()
+            made.append(cls(make_cert(common_name(f"Batch CA {i}"), key, root.subject, root_key, ca=True, path_len=0), key))
+        return made, root
+
+    def batch_ca(self):
+        """As the ledger names it."""
+        return hashlib.sha256(spki(self.key)).hexdigest()
 
     def element(self, **options):
         return Element(self, **options)

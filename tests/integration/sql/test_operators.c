@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/text.h"
 #include "operators.h"
 
 struct desk {
@@ -117,6 +118,49 @@ static void doing_it_again_repeats_the_answer(void **state)
 	close_desk(&desk);
 }
 
+/* One of the element's batch CA, and one of which the ledger does not know it, as those from before it was recorded. */
+static void a_batch_ca_selects_its_own_and_counts_what_is_not_known(void **state)
+{
+	struct desk desk = open_desk(state, "batches");
+	struct request known, unknown;
+	struct plan plan = { .who = "operator:alice", .by = "batch_ca", .note = "test", .reason = 1 };
+	char hash[65];
+	long before;
+
+	memset(plan.id, 5, sizeof(plan.id));
+	request_enrol(&known, "batch-known", "batch-known");
+	memset(known.grant.batch_ca, 0xb1, sizeof(known.grant.batch_ca));
+	text_hex(BLOB_OF(known.grant.batch_ca), hash, sizeof(hash));
+	plan.value = hash;
+	before = world_count(desk.world, "select batch_ca_unknown(null, null)");
+	issue(desk.line, &known);
+	request_enrol(&unknown, "batch-unknown", "batch-unknown");
+	issue(desk.line, &unknown);
+	assert_ok(ledger_plan(desk.ledger, &plan, f));
+	assert_int_equal(plan.n, 1);
+	assert_string_equal(
+		world_sql(desk.world, "select api_plan('\\x%s')->>'unknown'", "05050505050505050505050505050505"),
+		world_sql(desk.world, "select %ld", before + 1));
+	assert_string_equal(world_sql(desk.world, "select api_plan('\\x%s')->'sample'->0->>'serial'",
+				      "05050505050505050505050505050505"),
+			    known.hex);
+	/* what is hashed is what was hashed before there was a batch CA, unless there is one */
+	assert_int_equal(
+		world_count(desk.world,
+			    "select count(*) from issuance i where i.serial = '\\x%s' and leaf(i) = "
+			    "sha256(record_send(row('issuance'::text, i.serial, i.node, i.stream, i.seq, i.at, i.kind, "
+			    "i.issuer, "
+			    "i.profile, i.family, i.policy_hash, i.requester, i.device, i.device_format, "
+			    "i.vendor_root, i.element, "
+			    "i.key_hash, i.level, i.nonce, i.evidence, i.evidence_format, i.continuity, i.previous, "
+			    "i.unit_serial, i.order_id, i.not_before, i.not_after, i.tbs)))",
+			    unknown.hex),
+		1);
+	request_done(&known);
+	request_done(&unknown);
+	close_desk(&desk);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -124,6 +168,7 @@ int main(void)
 		cmocka_unit_test(up_to_the_number_one_operator_is_enough),
 		cmocka_unit_test(a_plan_that_is_too_old_does_nothing),
 		cmocka_unit_test(doing_it_again_repeats_the_answer),
+		cmocka_unit_test(a_batch_ca_selects_its_own_and_counts_what_is_not_known),
 	};
 
 	return cmocka_run_group_tests(tests, world_setup, world_teardown);

@@ -34,7 +34,7 @@ TABLES = {
         ("requester", "text"), ("device", "bytea"), ("device_format", "text"), ("vendor_root", "bytea"), ("element", "bytea"),
         ("key_hash", "bytea"), ("level", "int2"), ("nonce", "bytea"), ("evidence", "bytea"), ("evidence_format", "text"),
         ("continuity", "bytea"), ("previous", "bytea"), ("unit_serial", "text"), ("order_id", "text"),
-        ("not_before", "time"), ("not_after", "time"), ("tbs", "bytea")],
+        ("not_before", "time"), ("not_after", "time"), ("tbs", "bytea"), ("batch_ca", "bytea")],
     "signature": [("serial", "bytea")] + COMMIT + [("tail", "bytea")],
     "void": [("serial", "bytea")] + COMMIT + [("why", "text")],
     "revocation": [("number", "int8")] + COMMIT + [("serial", "bytea"), ("issuer", "text"), ("reason", "int2"), ("who", "text")],
@@ -51,6 +51,8 @@ TABLES = {
     "status_intent": COMMIT + [("hashes", "bytea")],
     "crl_intent": [("issuer", "text"), ("number", "int8")] + COMMIT + [("tbs_hash", "bytea")],
 }
+# So many of the last columns came later: a row in which they are NULL is hashed as it was before them.
+LATE = {"issuance": 1}
 CHAIN = [("node", "text"), ("stream", "text"), ("seq", "int8"), ("prev_hash", "bytea"), ("op", "text"), ("n_rows", "int4"),
          ("root", "bytea"), ("hash", "bytea"), ("at", "time")]
 DERIVED = {
@@ -109,6 +111,9 @@ def record(values):
 
 def leaf(table, row):
     fields = [("text", table.encode())] + [(kind, row[name]) for name, kind in TABLES[table]]
+    for _ in range(LATE.get(table, 0)):
+        if fields[-1][1] is None:
+            fields.pop()
     return hashlib.sha256(record(fields)).digest()
 
 
@@ -180,6 +185,7 @@ class Verifier:
         for serial, r in issued.items():
             if (r["kind"] not in ("1", "2") or (r["previous"] is not None) != (r["kind"] == "2") or r["level"] not in "0123"
                     or any(len(r[c]) != 32 for c in ("policy_hash", "device", "vendor_root", "key_hash"))
+                    or (r["batch_ca"] is not None and (len(r["batch_ca"]) != 32 or r["device_format"] == b"name"))
                     or not r["tbs"] or not r["requester"]):
                 self.say(f"serial {serial.hex()}: no such row can follow from a grant")
         for r in self.table["signature"]:

@@ -59,6 +59,7 @@ static struct grant *full_grant(void)
 	g->stamp_result = true;
 	g->crl = GRANT_CRL_SHARD;
 	strcpy(g->evidence_format, "assay.1.1");
+	memset(g->batch_ca, 0xba, sizeof(g->batch_ca));
 	g->nonce_len = LIMIT_NONCE_BYTES_MAX;
 	memset(g->nonce, 5, sizeof(g->nonce));
 	g->freshness = REASON_NONCE_STALE;
