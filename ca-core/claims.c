@@ -2,9 +2,9 @@
  * claims.c - see claims.h.
  *
  * One verification is: a digest with an EVP_MD fetched once for the process, then the signature over that digest, so
- * that prehashed claims and plain ones go the same way. Where the engine of ecdsa_mb.h is on, P-256 claims of the whole
- * batch go through it first, eight at once; what it does not confirm is verified by OpenSSL like all the others. So are
- * claims under keys that sign often, with a table of that key.
+ * that prehashed claims and plain ones go the same way. P-256 claims of many enrolments are gathered and go through
+ * ecdsa_mb.h first, eight at once, where that engine is on, or through ecdsa_batch.h; what those do not confirm is
+ * verified by OpenSSL like all the others.
  */
 #include "claims.h"
 
@@ -17,8 +17,8 @@
 #include "der.h"
 #include "derw.h"
 #include "ecdsa.h"
+#include "ecdsa_batch.h"
 #include "ecdsa_mb.h"
-#include "ecdsa_table.h"
 
 AUTO_FREE(EVP_PKEY, pkey_freep, EVP_PKEY_free)
 AUTO_FREE(EVP_PKEY_CTX, pkey_ctx_freep, EVP_PKEY_CTX_free)
@@ -177,67 +177,92 @@ static enum verified verify(const struct claim *claim)
 	return there == VERIFIED_TRUE ? verify_digest(claim, digest) : there;
 }
 
-/* Claims on their way through the eight lanes, from however many enrolments. */
-struct lanes {
-	unsigned n;
-	unsigned otherwise_us; /* what the claims in them take one at a time */
-	struct ecdsa_lane lane[ECDSA_MB_LANES];
-	bool *holds[ECDSA_MB_LANES]; /* where the answer goes */
+/* P-256 claims of however many enrolments, and where each one's answer goes. */
+struct gathered {
+	size_t n;
+	struct ecdsa_item item[ECDSA_BATCH_MAX];
+	bool *holds[ECDSA_BATCH_MAX];
 };
 
-/* Few lanes are left to OpenSSL and its tables, which are then the quicker. */
-static void lanes_run(struct lanes *lanes)
+static unsigned otherwise_us(const struct ecdsa_item *item, size_t n)
 {
-	unsigned held = lanes->otherwise_us >= ECDSA_MB_US ? ecdsa_mb_verify(lanes->lane, lanes->n) : 0;
+	unsigned us = 0;
 
-	for (unsigned i = 0; i < lanes->n; i++)
-		*lanes->holds[i] = (held >> i & 1) != 0;
-	lanes->n = lanes->otherwise_us = 0;
+	for (size_t i = 0; i < n; i++)
+		us += item[i].often ? ECDSA_TABLE_US : ECDSA_BATCH_US;
+	return us;
 }
 
-static void lanes_add(struct lanes *lanes, const struct claim *claim, bool *holds)
+static void lanes_run(struct ecdsa_item *item, size_t n)
 {
-	uint8_t room[EVP_MAX_MD_SIZE];
-	struct blob digest, r, s;
+	struct ecdsa_lane lane[ECDSA_MB_LANES];
+	struct ecdsa_item *of[ECDSA_MB_LANES];
+	unsigned n_lanes = 0, held;
 
-	if (!is_p256_sha256(claim) || !numbers_of(claim, &r, &s) || digest_of(claim, room, &digest) != VERIFIED_TRUE ||
-	    !ecdsa_lane_fill(&lanes->lane[lanes->n], claim->key, digest.ptr, r, s))
+	for (size_t i = 0; i < n; i++) {
+		item[i].holds = false;
+		of[n_lanes] = &item[i];
+		n_lanes += ecdsa_lane_fill(&lane[n_lanes], item[i].key, item[i].digest, item[i].r, item[i].s);
+	}
+	held = n_lanes > 0 ? ecdsa_mb_verify(lane, n_lanes) : 0;
+	for (unsigned i = 0; i < n_lanes; i++)
+		of[i]->holds = (held >> i & 1) != 0;
+}
+
+/* Eight at once as long as that is the quicker; how many have been through. */
+static size_t check_in_lanes(struct ecdsa_item *item, size_t n)
+{
+	size_t done = 0, some;
+
+	while (ecdsa_mb_on() && done < n) {
+		some = n - done < ECDSA_MB_LANES ? n - done : ECDSA_MB_LANES;
+		if (otherwise_us(item + done, some) < ECDSA_MB_US)
+			break;
+		lanes_run(item + done, some);
+		done += some;
+	}
+	return done;
+}
+
+static void gathered_check(struct gathered *g)
+{
+	size_t done = check_in_lanes(g->item, g->n);
+
+	ecdsa_batch_verify(g->item + done, g->n - done);
+	for (size_t i = 0; i < g->n; i++)
+		*g->holds[i] = g->item[i].holds;
+	g->n = 0;
+}
+
+static void gather(struct gathered *g, const struct claim *claim, bool *holds)
+{
+	struct ecdsa_item *item = &g->item[g->n];
+	uint8_t room[EVP_MAX_MD_SIZE];
+	struct blob digest;
+
+	if (!is_p256_sha256(claim) || !numbers_of(claim, &item->r, &item->s) ||
+	    digest_of(claim, room, &digest) != VERIFIED_TRUE)
 		return;
-	lanes->holds[lanes->n++] = holds;
-	lanes->otherwise_us += claim->often ? ECDSA_TABLE_US : ECDSA_US;
-	if (lanes->n == ECDSA_MB_LANES)
-		lanes_run(lanes);
+	item->key = claim->key;
+	item->often = claim->often;
+	memcpy(item->digest, digest.ptr, sizeof(item->digest));
+	g->holds[g->n++] = holds;
+	if (g->n == ECDSA_BATCH_MAX)
+		gathered_check(g);
 }
 
 #define GROUP 32 /* entries looked at together */
 
-/* Which claims hold for sure, by the engine that checks eight at once; of the others it says nothing. */
+/* Which claims hold for sure; of the others it says nothing. */
 static void check_together(struct claims *const *group, size_t n, bool holds[GROUP][LIMIT_CLAIMS])
 {
-	struct lanes lanes;
+	struct gathered g;
 
-	lanes.n = lanes.otherwise_us = 0;
+	g.n = 0;
 	for (size_t i = 0; i < n; i++)
 		for (size_t j = 0; j < group[i]->n; j++)
-			lanes_add(&lanes, &group[i]->item[j], &holds[i][j]);
-	lanes_run(&lanes);
-}
-
-static bool holds_by_table(const struct claim *claim)
-{
-	uint8_t room[EVP_MAX_MD_SIZE];
-	struct blob digest, r, s;
-
-	return claim->often && is_p256_sha256(claim) && numbers_of(claim, &r, &s) &&
-	       digest_of(claim, room, &digest) == VERIFIED_TRUE && ecdsa_table_verify(claim->key, digest.ptr, r, s);
-}
-
-/* One after the other, for a table of 150 KiB is quick only while the processor's caches have it. */
-static void check_by_tables(struct claims *const *group, size_t n, bool holds[GROUP][LIMIT_CLAIMS])
-{
-	for (size_t i = 0; i < n; i++)
-		for (size_t j = 0; j < group[i]->n; j++)
-			holds[i][j] = holds[i][j] || holds_by_table(&group[i]->item[j]);
+			gather(&g, &group[i]->item[j], &holds[i][j]);
+	gathered_check(&g);
 }
 
 static enum reason check_one(const struct claims *claims, const bool holds[LIMIT_CLAIMS], struct fault *verdict)
@@ -274,9 +299,7 @@ static void check_group(struct claims *const *group, size_t n, struct fault *ver
 {
 	bool holds[GROUP][LIMIT_CLAIMS] = { { false } };
 
-	if (ecdsa_mb_on())
-		check_together(group, n, holds);
-	check_by_tables(group, n, holds);
+	check_together(group, n, holds);
 	for (size_t i = 0; i < n; i++)
 		if (check_one(group[i], holds[i], &verdict[i]) != REASON_OK)
 			ERR_clear_error(); /* what OpenSSL noted about a false signature is of no more use */

@@ -12,8 +12,6 @@
 
 #include "pubkey.h"
 
-#define ECDSA_US 44 /* a verification of P-256 */
-
 enum verified { VERIFIED_TRUE, VERIFIED_FALSE, VERIFIED_NO_MEMORY };
 
 /* signature: DER SEQUENCE { r, s }, strictly. key: an EC key that pubkey_check() has accepted. */

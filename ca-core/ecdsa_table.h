@@ -1,17 +1,15 @@
 /*
- * ecdsa_table.h - P-256 verification under a key that signs often, with multiples of that key made beforehand.
+ * ecdsa_table.h - multiples of P-256 keys that sign often, made beforehand.
  *
- * Of a verification's 44 us OpenSSL spends 30 on multiplying the signer's key. For the curve's own generator it has a
- * table of multiples and takes 5; it makes such a table for any point that a group calls its generator, in 16 ms and
- * 150 KiB. That pays after 750 verifications: a batch CA signs every chip that is enrolled in a month, an issuer every
+ * Of a verification OpenSSL spends 32 us on multiplying the signer's key. For the curve's own generator it has a table
+ * of multiples and takes 6; it makes such a table for any point that a group calls its generator, in 16 ms and 150 KiB.
+ * That pays after 600 verifications: a batch CA signs every chip that is enrolled in a month, an issuer every
  * certificate. So a key that claims call often (claims.h) gets a table at its ECDSA_TABLE_USES-th use, and the
- * ECDSA_TABLES keys used last keep theirs. A verification then takes 22 us.
+ * ECDSA_TABLES keys used last keep theirs.
  *
- * Its word counts only where it says yes, as that of ecdsa_mb.h: what it does not confirm, ECDSA_verify() decides.
- *
- * Owns:     the tables, to the end of the process.
+ * Owns:     the tables, to the end of the process or of their last use.
  * Threads:  any; a lock for the search alone. Who makes a table waits for it, the others go on without.
- * Does not: hide timing: keys and signatures are public. Nor judge keys: strangers' keys are to be kept away from it.
+ * Does not: judge keys: strangers' keys are to be kept away from it.
  */
 #ifndef ASSAY_ECDSA_TABLE_H
 #define ASSAY_ECDSA_TABLE_H
@@ -20,9 +18,15 @@
 
 #define ECDSA_TABLES 16
 #define ECDSA_TABLE_USES 512
-#define ECDSA_TABLE_US 22 /* a verification */
 
-/* True: this signature holds. False says nothing. key: of P-256, accepted by pubkey_check(); r, s: big endian. */
-MUST_CHECK bool ecdsa_table_verify(const struct pubkey *key, const uint8_t digest[32], struct blob r, struct blob s);
+struct ecdsa_table;
+
+/* Counts a use of this key, of P-256 and accepted by pubkey_check(). NULL: it has no table. */
+struct ecdsa_table *ecdsa_table_get(const struct pubkey *key);
+void ecdsa_table_unref(struct ecdsa_table *table); /* accepts NULL */
+AUTO_FREE(struct ecdsa_table, ecdsa_table_unrefp, ecdsa_table_unref)
+
+/* The curve once more, with that key as its generator. */
+const EC_GROUP *ecdsa_table_group(const struct ecdsa_table *table);
 
 #endif

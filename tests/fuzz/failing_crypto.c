@@ -25,6 +25,11 @@ FAILS(X509_CRL *, NULL, d2i_X509_CRL, (X509_CRL **crl, const unsigned char **in,
 FAILS(int, -1, i2d_PUBKEY, (const EVP_PKEY *key, unsigned char **out), (key, out))
 
 FAILS(BIGNUM *, NULL, BN_bin2bn, (const unsigned char *bytes, int len, BIGNUM *n), (bytes, len, n))
+FAILS(BN_CTX *, NULL, BN_CTX_new, (void), ())
+FAILS(BIGNUM *, NULL, BN_mod_inverse, (BIGNUM *inverse, const BIGNUM *a, const BIGNUM *n, BN_CTX *ctx), (inverse, a, n, ctx))
+FAILS(int, 0, BN_mod_mul, (BIGNUM *product, const BIGNUM *a, const BIGNUM *b, const BIGNUM *n, BN_CTX *ctx), (product, a, b, n, ctx))
+FAILS(int, 0, BN_mod_sqr, (BIGNUM *square, const BIGNUM *a, const BIGNUM *n, BN_CTX *ctx), (square, a, n, ctx))
+FAILS(int, 0, EC_POINT_mul, (const EC_GROUP *group, EC_POINT *sum, const BIGNUM *n, const EC_POINT *q, const BIGNUM *m, BN_CTX *ctx), (group, sum, n, q, m, ctx))
 FAILS(EC_GROUP *, NULL, EC_GROUP_new_by_curve_name, (int nid), (nid))
 FAILS(EC_POINT *, NULL, EC_POINT_new, (const EC_GROUP *group), (group))
 FAILS(EC_KEY *, NULL, EC_KEY_new, (void), ())

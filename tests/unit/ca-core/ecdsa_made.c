@@ -103,34 +103,60 @@ void made_exceptional(struct made made[8])
 	}
 }
 
-/* The key is made to fit: Q = (s R - e G) / r. */
-void made_beyond(struct made made[8])
+/* The key is made to fit: Q = (s R - e G) / r, so that the sum is R, whatever r is. */
+static void made_fitting(const EC_POINT *sum, const BIGNUM *r, struct made *made)
 {
 	EC_POINT *point = EC_POINT_new(ec.group), *shift = EC_POINT_new(ec.group);
+	BIGNUM *s = random_scalar(), *e = random_scalar(), *inverse = bn();
+
+	put(e, made->digest);
+	put(r, made->signature);
+	put(s, made->signature + 32);
+	assert_non_null(BN_mod_inverse(inverse, r, ec.n, ec.ctx));
+	assert_int_equal(EC_POINT_mul(ec.group, shift, e, NULL, NULL, ec.ctx), 1);
+	assert_int_equal(EC_POINT_invert(ec.group, shift, ec.ctx), 1);
+	assert_int_equal(EC_POINT_mul(ec.group, point, NULL, sum, s, ec.ctx), 1);
+	assert_int_equal(EC_POINT_add(ec.group, point, point, shift, ec.ctx), 1);
+	assert_int_equal(EC_POINT_mul(ec.group, point, NULL, point, inverse, ec.ctx), 1);
+	put_point(point, &made->key);
+	EC_POINT_free(point), EC_POINT_free(shift);
+	BN_free(s), BN_free(e), BN_free(inverse);
+}
+
+static void next_on_curve(BIGNUM *x, EC_POINT *point)
+{
+	do
+		assert_int_equal(BN_add_word(x, 1), 1);
+	while (EC_POINT_set_compressed_coordinates(ec.group, point, x, 0, ec.ctx) != 1);
+}
+
+void made_beyond(struct made made[8])
+{
+	EC_POINT *sum = EC_POINT_new(ec.group);
 	BIGNUM *x = BN_dup(ec.n), *r = bn();
 
 	for (unsigned i = 0; i < 8; i++) {
-		BIGNUM *s = random_scalar(), *e = random_scalar(), *inverse = bn();
-
-		do
-			assert_int_equal(BN_add_word(x, 1), 1);
-		while (EC_POINT_set_compressed_coordinates(ec.group, point, x, 0, ec.ctx) != 1);
+		next_on_curve(x, sum);
 		assert_int_equal(BN_sub(r, x, ec.n), 1);
-		put(e, made[i].digest);
-		put(r, made[i].signature);
-		put(s, made[i].signature + 32);
-		assert_non_null(BN_mod_inverse(inverse, r, ec.n, ec.ctx));
-		assert_int_equal(EC_POINT_mul(ec.group, shift, e, NULL, NULL, ec.ctx), 1);
-		assert_int_equal(EC_POINT_invert(ec.group, shift, ec.ctx), 1);
-		assert_int_equal(EC_POINT_mul(ec.group, point, NULL, point, s, ec.ctx), 1);
-		assert_int_equal(EC_POINT_add(ec.group, point, point, shift, ec.ctx), 1);
-		assert_int_equal(EC_POINT_mul(ec.group, point, NULL, point, inverse, ec.ctx), 1);
-		put_point(point, &made[i].key);
+		made_fitting(sum, r, &made[i]);
 		if (i % 3 == 2)
 			made[i].digest[0] ^= 1;
-		BN_free(s), BN_free(e), BN_free(inverse);
 	}
-	EC_POINT_free(point), EC_POINT_free(shift), BN_free(x), BN_free(r);
+	EC_POINT_free(sum), BN_free(x), BN_free(r);
+}
+
+void made_wrapped(struct made made[8])
+{
+	EC_POINT *sum = EC_POINT_new(ec.group);
+	BIGNUM *x = bn(), *r = bn();
+
+	for (unsigned i = 0; i < 8; i++) {
+		next_on_curve(x, sum);
+		assert_int_equal(BN_add(r, x, EC_GROUP_get0_field(ec.group)), 1);
+		assert_int_equal(BN_sub(r, r, ec.n), 1);
+		made_fitting(sum, r, &made[i]);
+	}
+	EC_POINT_free(sum), BN_free(x), BN_free(r);
 }
 
 struct claim claim_of(const struct made *made)

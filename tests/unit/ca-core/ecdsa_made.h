@@ -36,9 +36,11 @@ void random_made(struct made *made);
 /*
  * What is hard for an engine; each fills 8, some of them false.
  * exceptional: additions meet equal or opposite points (e = r d, e = -r d). beyond: x(R) from n up, r is x - n.
+ * wrapped: r is x(R) - n modulo the field, never true.
  */
 void made_exceptional(struct made made[8]);
 void made_beyond(struct made made[8]);
+void made_wrapped(struct made made[8]);
 
 struct claim claim_of(const struct made *made);
 

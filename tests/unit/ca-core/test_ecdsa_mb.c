@@ -184,6 +184,8 @@ static void an_x_beyond_the_order_agrees(void **state)
 	NEEDS_ENGINE();
 	made_beyond(made);
 	assert_agrees(made, LANES);
+	made_wrapped(made);
+	assert_agrees(made, LANES);
 }
 
 static void flip(struct made *made, unsigned bit)
