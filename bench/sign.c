@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "ca/ca.h"
+#include "ca/keys.h"
 #include "oid.h"
 
 #define TBS_BYTES 700
@@ -115,11 +116,12 @@ int main(int argc, char **argv)
 	oid_init();
 	if (config_load(argv[1], &config, &fault) != REASON_OK ||
 	    metrics_open(config->state_dir, "sign", &ca.metrics, &fault) != REASON_OK ||
-	    hsm_open(&config->token, &ca.hsm, &fault) != REASON_OK ||
-	    issuer_open(&config->issuer[0], ca.hsm, &ca.issuer[0], &fault) != REASON_OK)
+	    issuer_open(&config->issuer[0], NULL, &ca.issuer[0], &fault) != REASON_OK)
 		die("cannot start", &fault);
 	ca.config = config;
 	ca.n_issuers = 1;
+	if (keys_open(&ca, &ca.keys, &fault) != REASON_OK)
+		die("token", &fault);
 	proving_init(&ca.proving);
 	open_line(&ca);
 	began_us = clock_mono_us();
@@ -128,7 +130,7 @@ int main(int argc, char **argv)
 	printf("{\"done\":%zu,\"failed\":%zu,\"seconds\":%.6f,\"cpu_us\":%.1f}\n", count.done, count.failed,
 	       (double)(clock_mono_us() - began_us) / 1e6, (double)(cpu_us() - began_cpu_us) / (double)n);
 	line_close(ca.line);
+	keys_close(ca.keys);
 	issuer_free(ca.issuer[0]);
-	hsm_close(ca.hsm);
 	return count.failed == 0 ? 0 : 1;
 }

@@ -63,16 +63,21 @@ static enum reason check_ca(const struct issuer *issuer, const char *path, struc
 	return REASON_OK;
 }
 
-static enum reason open_key(struct issuer *issuer, const struct issuer_options *options, struct hsm *hsm,
-			    struct fault *f)
+enum reason issuer_attach(struct issuer *issuer, const struct issuer_options *options, struct hsm *hsm, struct fault *f)
 {
-	if (hsm == NULL)
-		return REASON_OK;
-	TRY(hsm_key(hsm, options->key_label, &issuer->key, f));
-	if (!pubkey_equal(hsm_key_public(issuer->key), &issuer->cert.key))
+	const struct hsm_key *key;
+
+	TRY(hsm_key(hsm, options->key_label, &key, f));
+	if (!pubkey_equal(hsm_key_public(key), &issuer->cert.key))
 		return fault_set(f, REASON_CONFIG, "issuer %s: key '%s' in the token is not the key of %s",
 				 issuer->name, options->key_label, options->certificate);
+	issuer->key = key;
 	return REASON_OK;
+}
+
+void issuer_detach(struct issuer *issuer)
+{
+	issuer->key = NULL;
 }
 
 static enum reason encode_pointers(const struct issuer *issuer, const char *ca_issuers_url, const char *ocsp_url,
@@ -167,7 +172,8 @@ enum reason issuer_open(const struct issuer_options *options, struct hsm *hsm, s
 	TRY(cert_parse(buf_blob(&issuer->der), &issuer->cert, f));
 	issuer->alg = tbs_alg_of(&issuer->cert.key);
 	TRY(check_ca(issuer, options->certificate, f));
-	TRY(open_key(issuer, options, hsm, f));
+	if (hsm != NULL)
+		TRY(issuer_attach(issuer, options, hsm, f));
 	TRY(encode_fixed(issuer, options, f));
 	TRY(encode_crl_urls(issuer, options, f));
 	*ret_issuer = TAKE(issuer);

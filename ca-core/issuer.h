@@ -34,9 +34,13 @@ struct issuer_options {
 	const char *ocsp_url; /* AIA; may be NULL */
 };
 
-/* The token may be away: then key is NULL in hsm and only verification, names and CRL reading work (va, ra). */
+/* hsm NULL: no key yet, or none ever (va, ra): verification, names and CRL reading work. */
 MUST_CHECK enum reason issuer_open(const struct issuer_options *options, struct hsm *hsm, struct issuer **ret_issuer,
                                    struct fault *f);
+/* Gives an open issuer its key, and takes it away again, while nobody signs. REASON_CONFIG: the token's is another key. */
+MUST_CHECK enum reason issuer_attach(struct issuer *issuer, const struct issuer_options *options, struct hsm *hsm,
+				     struct fault *f);
+void issuer_detach(struct issuer *issuer);
 void issuer_free(struct issuer *issuer); /* accepts NULL */
 const char *issuer_name(const struct issuer *issuer);
 struct blob issuer_der(const struct issuer *issuer); /* the CA certificate */

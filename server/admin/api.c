@@ -230,6 +230,7 @@ void call_operated(struct call *call, const struct operated *operated)
 		finish(call);
 	} else {
 		call->recorded = records(call->ask.op);
+		plain(operated->detail, call->notice, sizeof(call->notice));
 		if (call->route->inspection != INSPECTIONS) {
 			text_hex(BLOB_OF(operated->plan), call->arg[0], sizeof(call->arg[0]));
 			call->has_arg[0] = true;
@@ -242,6 +243,17 @@ void call_operated(struct call *call, const struct operated *operated)
 			note(call);
 		}
 	}
+}
+
+/* Behind the last member of the object that the ledger gave; texts of the ca's hold no quotes. */
+static enum reason add_notice(const struct call *call, struct buf *text, struct fault *f)
+{
+	if (call->notice[0] == '\0' || text->len == 0 || text->ptr[text->len - 1] != '}')
+		return REASON_OK;
+	text->len--;
+	TRY(buf_append(text, BLOB_STR(",\"notice\":\""), f));
+	TRY(buf_append(text, BLOB_STR(call->notice), f));
+	return buf_append(text, BLOB_STR("\"}"), f);
 }
 
 static enum reason read_one(struct call *call, struct inspector *inspector, struct fault *f)
@@ -259,6 +271,7 @@ static enum reason read_one(struct call *call, struct inspector *inspector, stru
 				 call->recorded ? "it was done and is recorded; reading the ledger failed"
 						: "nothing was changed: reading the ledger failed");
 	}
+	TRY(add_notice(call, &text, f));
 	if (text.len == 0)
 		return fault_set(f, REASON_NOT_FOUND, "%.128s", call->segment);
 	call->reply = (struct reply){ .type = call->route->type, .body = text };

@@ -61,7 +61,8 @@ struct call {
 	char arg[API_ARGS][API_ARG_CHARS + 1];
 	struct operate ask;
 	struct reply reply;
-	bool recorded; /* the ca has recorded it with what it did */
+	char notice[sizeof(((struct operated *)0)->detail)]; /* what the ca adds to a plan that it did */
+	bool recorded;                                       /* the ca has recorded it with what it did */
 };
 
 struct api {

@@ -4,6 +4,7 @@
  * Read ca_line[] first: it is what happens to a grant.
  */
 #include "ca/ca.h"
+#include "ca/keys.h"
 #include "ca/ocsp.h"
 #include "ca/operate.h"
 
@@ -69,22 +70,10 @@ static void close_room(struct ca *ca)
 	proving_done(&ca->proving);
 }
 
-static enum reason open_token(struct ca *ca, struct fault *f)
-{
-	TRY(hsm_open(&ca->config->token, &ca->hsm, f));
-	metrics_gauge(ca->metrics, GAUGE_TOKEN_UP, 1);
-	return REASON_OK;
-}
-
-static void close_token(struct ca *ca)
-{
-	hsm_close(ca->hsm);
-}
-
 static enum reason open_issuers(struct ca *ca, struct fault *f)
 {
 	for (size_t i = 0; i < ca->config->n_issuers; i++) {
-		TRY(issuer_open(&ca->config->issuer[i], ca->hsm, &ca->issuer[i], f));
+		TRY(issuer_open(&ca->config->issuer[i], NULL, &ca->issuer[i], f));
 		ca->n_issuers++;
 	}
 	return REASON_OK;
@@ -125,6 +114,16 @@ static enum reason open_ocsp(struct ca *ca, struct fault *f)
 static void close_ocsp(struct ca *ca)
 {
 	ocsp_close(ca->ocsp);
+}
+
+static enum reason open_keys(struct ca *ca, struct fault *f)
+{
+	return keys_open(ca, &ca->keys, f);
+}
+
+static void close_keys(struct ca *ca)
+{
+	keys_close(ca->keys);
 }
 
 static enum reason open_line(struct ca *ca, struct fault *f)
@@ -192,10 +191,10 @@ static const struct part {
 } parts[] = {
 	/* clang-format off */
 	{ open_room, close_room },
-	{ open_token, close_token },
 	{ open_issuers, close_issuers },
 	{ open_ledgers, close_ledgers },
 	{ open_ocsp, close_ocsp },
+	{ open_keys, close_keys },
 	{ open_line, close_line },
 	{ open_watch, close_watch },
 	{ open_news, close_news },

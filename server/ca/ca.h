@@ -164,6 +164,7 @@ struct crl_base {
 	size_t delta_entries; /* of the last delta upon it */
 };
 
+struct keys;
 struct newsroom;
 struct ocsp_desk;
 struct ocsp_job;
@@ -173,7 +174,9 @@ struct watch;
 struct ca {
 	const struct config *config;
 	struct metrics *metrics;
-	struct hsm *hsm;
+	struct hsm *hsm; /* keys.c's; NULL: away */
+	struct keys *keys;
+	pthread_rwlock_t token_use; /* read by who signs, written by who takes the keys away: keys.h */
 	size_t n_issuers;
 	struct issuer *issuer[LIMIT_ISSUERS];    /* in the order of the configuration */
 	struct ledger *ledger, *status, *complete; /* each its station's own connection */
@@ -190,9 +193,10 @@ struct ca {
 	struct watch *watch;
 	struct channel_server *server[ROLE_COUNT];
 	atomic_uint in_hand[LANES];
-	atomic_bool token_lost, ledger_ready, preparing, stopping;
+	atomic_bool token_away, ledger_ready, preparing, stopping;
 	atomic_uint_fast64_t signatures;
 	_Atomic int64_t signing_since_us[64]; /* per session; 0: idle */
+	_Atomic int64_t opening_since_us; /* the token; 0: not now */
 	_Atomic int64_t sign_us; /* how long the token takes for a signature, as it was lately */
 };
 

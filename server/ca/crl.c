@@ -109,7 +109,9 @@ static void build_all(struct ca *ca, struct ledger *ledger, struct job **batch, 
 		struct issue *issue = (struct issue *)batch[i];
 		struct fault fault = { 0 };
 
-		if (build(ca, ledger, issue, &fault) == REASON_OK)
+		if (atomic_load(&ca->token_away)) /* before it takes a number */
+			fault_set(&fault, REASON_TOKEN_AWAY, "CRLs follow when the token is back");
+		if (fault.reason == REASON_OK && build(ca, ledger, issue, &fault) == REASON_OK)
 			issue_pass(ca, CA_SIGN, issue);
 		else
 			issue_refused(ca, issue, &fault);

@@ -149,7 +149,7 @@ static void nudge(struct ca *ca)
 static void tell(struct newsroom *news, bool up)
 {
 	struct ca *ca = news->ca;
-	bool token = !atomic_load(&ca->token_lost);
+	bool token = !atomic_load(&ca->token_away);
 
 	metrics_gauge(ca->metrics, GAUGE_LEDGER_UP, up);
 	metrics_gauge(ca->metrics, GAUGE_READY, up && token && atomic_load(&ca->ledger_ready));

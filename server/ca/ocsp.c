@@ -58,6 +58,8 @@ static enum reason new_job(struct ca *ca, const struct message_ocsp_ask *ask, st
 static enum reason admit(struct ca *ca, struct channel *channel, uint64_t id, const struct message_ocsp_ask *ask,
 			 struct issue **ret_issue, struct fault *f)
 {
+	if (atomic_load(&ca->token_away)) /* before anything is on record for it */
+		return fault_set(f, REASON_TOKEN_AWAY, "the token is away");
 	if (!ration(ca, ask->nonce_len > 0))
 		return fault_set(f, REASON_OVERLOADED, "%u OCSP signatures a second", ca->config->status.ocsp_s);
 	return issue_new(ca, ISSUE_OCSP, LANE_OCSP, channel, id, ret_issue, f);
@@ -134,8 +136,7 @@ static enum reason build(struct ca *ca, struct issue *issue, const struct status
 						  .next_s = job->next_s };
 		memcpy(single[i].serial, ask->item[i].serial, ask->item[i].serial_len);
 	}
-	return ocsp_build(hsm_key_public(ca->ocsp->key), single, ask->n, BLOB(ask->nonce, ask->nonce_len), now_s,
-			  &issue->tbs, f);
+	return ocsp_build(&ca->ocsp->public, single, ask->n, BLOB(ask->nonce, ask->nonce_len), now_s, &issue->tbs, f);
 }
 
 /* Builds what can be built, refuses the rest: how many are left, and the hashes of what will be signed. */

@@ -40,7 +40,9 @@ struct responder {
 
 struct ocsp_desk {
 	struct ledger *ledger;     /* the station's */
-	const struct hsm_key *key; /* read only */
+	const struct hsm_key *key; /* between keys_use() and keys_used(); NULL: away */
+	bool key_known;            /* the token has been there: these two stay as they are */
+	struct pubkey public;
 	uint8_t key_hash[32];
 	struct responder responder[LIMIT_ISSUERS]; /* the station's, but for id: read only */
 	struct status_row row[OCSP_BATCH * LIMIT_OCSP_IDS];
@@ -64,6 +66,9 @@ void ocsp_job_free(struct ocsp_job *job); /* accepts NULL */
 /* Nothing is opened, and *ret_desk stays NULL, when the configuration names no responder. */
 MUST_CHECK enum reason ocsp_open(struct ca *ca, struct ocsp_desk **ret_desk, struct fault *f);
 void ocsp_close(struct ocsp_desk *desk); /* accepts NULL */
+/* keys.c's: the key comes with the token, and goes with it, while nobody signs. */
+MUST_CHECK enum reason ocsp_attach(struct ca *ca, struct fault *f);
+void ocsp_detach(struct ocsp_desk *desk); /* accepts NULL */
 /* A frame of the va's. A reason other than OK ends the connection. */
 MUST_CHECK enum reason ocsp_take(struct ca *ca, struct channel *channel, const struct frame *frame, struct fault *f);
 /* From time to time: looks after the certificates, whether anybody asks or not. */

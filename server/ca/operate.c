@@ -253,6 +253,15 @@ static void tell_completed(const struct operation *op, const struct plan_piece *
 		  (int64_t)piece->action, "changed", LOG_INT, (int64_t)piece->changed, NULL);
 }
 
+/* What is recorded is in force where nothing has to be signed for it; the rest is said. */
+static void tell_what_follows(const struct ca *ca, struct operated *done)
+{
+	if (atomic_load(&ca->token_away))
+		snprintf(done->detail, sizeof(done->detail), "%s",
+			 "recorded, and in force now in enrolment, TLS and the admin API; the token is away: CRL and "
+			 "OCSP follow when it is back");
+}
+
 /* A piece is in the ledger: on to the next, or the end. */
 static void piece_done(struct operations *all, struct operation *op, const struct plan_piece *piece)
 {
@@ -261,6 +270,7 @@ static void piece_done(struct operations *all, struct operation *op, const struc
 
 	memcpy(done.plan, op->ask.plan, sizeof(done.plan));
 	done.already = piece->n - piece->changed;
+	tell_what_follows(all->ca, &done);
 	if (!piece->more && op->asker == NULL)
 		tell_completed(op, piece);
 	if (!piece->more || clock_mono_us() - op->came_us > PATIENCE_US)

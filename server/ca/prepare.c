@@ -135,11 +135,11 @@ static enum reason count_on(struct ca *ca, struct fault *f)
 
 static enum reason prepare(struct ca *ca, struct fault *f)
 {
-	if (atomic_load(&ca->token_lost))
-		return fault_set(f, REASON_TOKEN_AWAY, "the token failed; the role is being started again");
 	TRY(ledger_ready(ca->ledger, f));
 	TRY(void_leftovers(ca, f));
 	TRY(void_orphans(ca, f));
+	if (atomic_load(&ca->token_away))
+		return fault_set(f, REASON_TOKEN_AWAY, "nothing is issued without the token");
 	TRY(check_clock(ca, f));
 	TRY(count_on(ca, f));
 	ca->room->checked = true;

@@ -65,7 +65,7 @@ static enum reason intend(struct ca *ca, struct issue *issue, struct fault *f)
 	issue->not_after_s = end_of(issue->issuer, now_s);
 	issue->serial_len = SERIAL_BYTES;
 	TRY(serial_new(now_s, issue->serial, f));
-	TRY(ocsp_build_responder(issue->issuer, hsm_key_public(ca->ocsp->key), BLOB(issue->serial, SERIAL_BYTES),
+	TRY(ocsp_build_responder(issue->issuer, &ca->ocsp->public, BLOB(issue->serial, SERIAL_BYTES),
 				 issue->not_before_s, issue->not_after_s, &issue->tbs, f));
 	return ledger_responder_intend(ca->ocsp->ledger,
 				       &(struct responder_intent){ .issuer = issuer_name(issue->issuer),
@@ -158,7 +158,7 @@ void ocsp_nudge(struct ca *ca)
 	int64_t now_us = clock_mono_us();
 	struct issue *issue;
 
-	if (ca->ocsp == NULL || !atomic_load(&ca->ledger_ready) || atomic_load(&ca->token_lost) ||
+	if (ca->ocsp == NULL || !atomic_load(&ca->ledger_ready) || atomic_load(&ca->token_away) ||
 	    atomic_load(&ca->stopping) || now_us < atomic_load(&ca->ocsp->look_at_us))
 		return;
 	atomic_store(&ca->ocsp->look_at_us, now_us + LOOK_US);
@@ -171,19 +171,42 @@ void ocsp_nudge(struct ca *ca)
 	}
 }
 
-static enum reason open_key(struct ca *ca, struct ocsp_desk *desk, struct fault *f)
+/* What is known of the key stays when the token goes; another one in its place is refused. */
+static enum reason learn(struct ocsp_desk *desk, const struct hsm_key *key, const char *label, struct fault *f)
+{
+	if (!desk->key_known) {
+		desk->public = *hsm_key_public(key);
+		pubkey_hash(&desk->public, desk->key_hash);
+		desk->key_known = true;
+	}
+	if (!pubkey_equal(hsm_key_public(key), &desk->public))
+		return fault_set(f, REASON_CONFIG, "status.responder: key '%s' is not the one it was: restart assayd",
+				 label);
+	return REASON_OK;
+}
+
+enum reason ocsp_attach(struct ca *ca, struct fault *f)
 {
 	const char *label = ca->config->status.responder;
+	const struct hsm_key *key;
 	struct fault none = { 0 };
 
-	if (hsm_key(ca->hsm, label, &desk->key, &none) == REASON_OK) {
-		pubkey_hash(hsm_key_public(desk->key), desk->key_hash);
+	if (ca->ocsp == NULL)
 		return REASON_OK;
-	}
-	return fault_set(f, none.reason,
-			 "status.responder: key '%s' for OCSP: %.60s; make it with assay-ceremony (\"ocsp_key\" of its "
-			 "spec), or leave status.responder out",
-			 label, none.detail);
+	if (hsm_key(ca->hsm, label, &key, &none) != REASON_OK)
+		return fault_set(f, none.reason,
+				 "status.responder: key '%s' for OCSP: %.60s; make it with assay-ceremony "
+				 "(\"ocsp_key\" of its spec), or leave status.responder out",
+				 label, none.detail);
+	TRY(learn(ca->ocsp, key, label, f));
+	ca->ocsp->key = key;
+	return REASON_OK;
+}
+
+void ocsp_detach(struct ocsp_desk *desk)
+{
+	if (desk != NULL)
+		desk->key = NULL;
 }
 
 enum reason ocsp_open(struct ca *ca, struct ocsp_desk **ret_desk, struct fault *f)
@@ -201,7 +224,6 @@ enum reason ocsp_open(struct ca *ca, struct ocsp_desk **ret_desk, struct fault *
 	*ret_desk = desk;
 	for (size_t i = 0; i < ca->n_issuers; i++)
 		ocsp_issuer_of(issuer_cert(ca->issuer[i]), &desk->responder[i].id);
-	TRY(open_key(ca, desk, f));
 	return ca_ledger(ca->config, "ocsp", &desk->ledger, f);
 }
 

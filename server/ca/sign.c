@@ -5,26 +5,15 @@
  * does it for all sessions, batch by batch, until none are left; the others are back at the token meanwhile. So a slow
  * token is never kept waiting, and the faster the token, the larger the batches. Nothing leaves unverified.
  *
- * A token that fails does not come back in this process (PKCS#11 modules do not recover in place): the first failure
- * marks it lost, what is in hand is voided and answered by the ledger station, and the role ends to be started again.
+ * The first failure of a token marks it away, what is in hand is voided and answered by the ledger station, and keys.c
+ * opens it again.
  */
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "ca/ca.h"
+#include "ca/keys.h"
 #include "ca/ocsp.h"
-#include "observe/log.h"
-#include "role.h"
-
-static void token_failed(struct ca *ca, const struct fault *fault)
-{
-	if (atomic_exchange(&ca->token_lost, true))
-		return;
-	log_fault(LOG_ERROR, "token_lost", fault);
-	metrics_gauge(ca->metrics, GAUGE_TOKEN_UP, 0);
-	metrics_gauge(ca->metrics, GAUGE_READY, 0);
-	role_stop(EXIT_FAILURE);
-}
 
 /* How long signatures take, one after the other: a mean that forgets. */
 static void learn(struct ca *ca, int64_t took_us)
@@ -52,15 +41,15 @@ static enum reason sign(struct ca *ca, struct issue *issue, unsigned slot, struc
 	int64_t began_us = clock_mono_us();
 	enum reason reason;
 
-	if (atomic_load(&ca->token_lost))
-		return fault_set(f, REASON_TOKEN_AWAY, "the token failed; the role is being started again");
+	TRY(keys_use(ca, f));
 	atomic_store(&ca->signing_since_us[slot], began_us);
 	reason = issue->kind == ISSUE_OCSP ? ocsp_sign_answer(ca, issue, slot, f)
 					   : issuer_make(issue->issuer, slot, buf_blob(&issue->tbs), &issue->made, f);
 	atomic_store(&ca->signing_since_us[slot], 0);
+	keys_used(ca);
 	learn(ca, clock_mono_us() - began_us);
 	if (reason == REASON_TOKEN_AWAY || reason == REASON_TOKEN_PIN)
-		token_failed(ca, f);
+		keys_lost(ca->keys, f);
 	return reason;
 }
 
@@ -96,7 +85,7 @@ static void prove(struct ca *ca, struct issue *const *issue, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		good += issue[i]->fault.reason == REASON_OK;
 		if (issue[i]->fault.reason == REASON_TOKEN_AWAY)
-			token_failed(ca, &issue[i]->fault);
+			keys_lost(ca->keys, &issue[i]->fault);
 	}
 	count_made(ca, good);
 	for (size_t i = 0; i < n; i++)

@@ -2,7 +2,8 @@
  * watch.c - ends the process when a signature does not come back.
  *
  * A PKCS#11 module that hangs cannot be called back: its thread is lost, and an orderly stop would wait for it for
- * ever. Intents are durable and unsigned ones are voided by the next start, so ending at once loses nothing.
+ * ever. Intents are durable and unsigned ones are voided by the next start, so ending at once loses nothing. One that
+ * hangs while it is opened holds up nothing but itself, so it is given longer.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include "observe/log.h"
 
 #define TICK_MS 500
+#define OPENING_US (60 * 1000000LL)
 
 struct watch {
 	struct ca *ca;
@@ -23,18 +25,25 @@ struct watch {
 	bool stop;
 };
 
+static void end(int64_t session, int64_t took_us)
+{
+	log_event(LOG_ERROR, "token_hangs", "session", LOG_INT, session, "ms", LOG_INT, took_us / 1000, NULL);
+	_exit(EXIT_FAILURE);
+}
+
 static void look(struct ca *ca)
 {
 	int64_t now_us = clock_mono_us(), timeout_us = ca->config->sign_timeout_ms * 1000LL;
+	int64_t opening_us = atomic_load(&ca->opening_since_us);
+
+	if (opening_us != 0 && now_us - opening_us > OPENING_US)
+		end(-1, now_us - opening_us);
 
 	for (unsigned i = 0; i < ca->config->token.sessions; i++) {
 		int64_t since_us = atomic_load(&ca->signing_since_us[i]);
 
-		if (since_us == 0 || now_us - since_us < timeout_us)
-			continue;
-		log_event(LOG_ERROR, "token_hangs", "session", LOG_INT, (int64_t)i, "ms", LOG_INT,
-			  (now_us - since_us) / 1000, NULL);
-		_exit(EXIT_FAILURE);
+		if (since_us != 0 && now_us - since_us >= timeout_us)
+			end(i, now_us - since_us);
 	}
 }
 

@@ -166,6 +166,8 @@ static void show_plan(const struct ctl *ctl, const json_t *plan, bool done)
 	if (done) {
 		(void)printf("done: %s changed of %lld certificates by %s, reason %s\n", text_at(plan, "changed"), n,
 			     text_at(plan, "what"), text_at(plan, "reason"));
+		if (json_object_get(plan, "notice") != NULL)
+			(void)printf("%s\n", text_at(plan, "notice"));
 		return;
 	}
 	show_table(ctl, json_object_get(plan, "sample"), columns, sizeof(columns) / sizeof(columns[0]));
@@ -184,6 +186,7 @@ static json_t *do_plan(struct ctl *ctl, const char *path)
 {
 	const struct timespec second = { .tv_sec = 1 };
 	json_t *plan = api_post(ctl, path, json_object());
+	json_t *notice = json_incref(json_object_get(plan, "notice"));
 
 	while (plan != NULL && !json_is_true(json_object_get(plan, "done"))) {
 		progress("revoking", (uint64_t)json_integer_value(json_object_get(plan, "changed")),
@@ -193,6 +196,9 @@ static json_t *do_plan(struct ctl *ctl, const char *path)
 		plan = api_get(ctl, path);
 	}
 	progress_end();
+	if (plan != NULL && notice != NULL)
+		(void)json_object_set(plan, "notice", notice);
+	json_decref(notice);
 	return plan;
 }
 

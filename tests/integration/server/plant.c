@@ -465,7 +465,8 @@ static bool is_passing(const struct answer *answer)
 {
 	return answer->type == FRAME_REFUSED &&
 	       (strcmp(refusal_of(answer), "ledger_away") == 0 || strcmp(refusal_of(answer), "claim_pending") == 0 ||
-		strcmp(refusal_of(answer), "stopping") == 0 || strcmp(refusal_of(answer), "overloaded") == 0);
+		strcmp(refusal_of(answer), "stopping") == 0 || strcmp(refusal_of(answer), "overloaded") == 0 ||
+		strcmp(refusal_of(answer), "token_away") == 0);
 }
 
 /* What a rig does: the same again while the answer says "later", or while nobody answers. */

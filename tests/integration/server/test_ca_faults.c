@@ -1,6 +1,7 @@
 /* test_ca_faults.c - what if the ca, the ledger or the token dies here? Nothing is lost, nothing is issued twice. */
 #include "plant.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -153,21 +154,43 @@ static void move_token(struct plant *plant, const char *from, const char *to)
 	assert_int_equal(rename(a, b), 0);
 }
 
-static void without_its_token_it_says_so_ends_and_comes_back_whole(void **state)
+/* 0: it runs. */
+static bool runs(const struct plant *plant)
+{
+	return plant->ca != 0 && kill(plant->ca, 0) == 0;
+}
+
+static void without_its_token_it_says_so_stays_and_comes_back_whole(void **state)
 {
 	struct plant *plant = *state;
 	struct grant *grant = grant_for(3);
+	pid_t before = plant->ca;
 
 	move_token(plant, "token", "token.away");
 	assert_true(peer_enrol(&ra, 1, grant));
 	assert_refusal(&ra, 1, REASON_TOKEN_AWAY);
-	assert_int_equal(plant_wait(plant), EXIT_FAILURE); /* for the supervisor to start it again */
-	assert_int_equal(unaccounted(plant), 0);           /* the intent is void already */
-	plant_start(plant);
-	assert_int_equal(plant_wait(plant), EXIT_FAILURE); /* still away */
+	assert_int_equal(unaccounted(plant), 0); /* the intent is void already */
 	move_token(plant, "token.away", "token");
-	plant_start(plant);
 	(void)enrol_patiently(plant, &ra, 2, grant);
+	assert_int_equal(plant->ca, before);
+	assert_true(runs(plant));
+	grant_free(grant);
+}
+
+static void a_start_without_its_token_waits_for_it(void **state)
+{
+	struct plant *plant = *state;
+	struct grant *grant = grant_for(4);
+
+	assert_int_equal(plant_stop(plant), 0);
+	move_token(plant, "token", "token.away");
+	plant_start(plant);
+	while (!peer_enrol(&ra, 3, grant))
+		sched_yield();
+	assert_refusal(&ra, 3, REASON_TOKEN_AWAY);
+	assert_true(runs(plant));
+	move_token(plant, "token.away", "token");
+	(void)enrol_patiently(plant, &ra, 4, grant);
 	grant_free(grant);
 }
 
@@ -198,7 +221,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(without_postgresql_it_refuses_and_recovers_by_itself, start, stop),
 		cmocka_unit_test_setup_teardown(postgresql_may_come_after_the_ca, start, stop),
 		cmocka_unit_test_setup_teardown(a_crash_of_postgresql_under_load_loses_nothing, start, stop),
-		cmocka_unit_test_setup_teardown(without_its_token_it_says_so_ends_and_comes_back_whole, start, stop),
+		cmocka_unit_test_setup_teardown(without_its_token_it_says_so_stays_and_comes_back_whole, start, stop),
+		cmocka_unit_test_setup_teardown(a_start_without_its_token_waits_for_it, start, stop),
 		cmocka_unit_test_setup_teardown(a_wrong_pin_is_tried_once_and_told_apart, start, stop),
 	};
 
