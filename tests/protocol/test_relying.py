@@ -1,0 +1,375 @@
+"""To the relying party: assay-agent, a real mosquitto and a real nginx with the configurations of deploy/relying. A device
+that is revoked loses its open connection within a second, and what is not signed, or older, changes nothing."""
+
+import http.server
+import statistics
+import subprocess
+import threading
+import time
+import urllib.request
+
+import pytest
+from cryptography import x509
+
+from instance import run
+from relying import AGENT, MOSQUITTO, NGINX, PLUGIN, Program, Relying, https_status, wait_for
+
+REVOCATIONS = 20
+A_SECOND = 1.0
+
+pytestmark = [
+    pytest.mark.skipif(not (MOSQUITTO and NGINX), reason="no mosquitto or no nginx here (deploy/packages lists them)"),
+    pytest.mark.skipif(not PLUGIN.exists(), reason="assay_mosquitto.so was not built: mosquitto's headers are missing"),
+]
+
+
+@pytest.fixture(scope="module")
+def relying(assay, tmp_path_factory):
+    party = Relying(assay, tmp_path_factory.mktemp("relying"))
+    try:
+        party.start_agent()
+        party.start_mosquitto()
+        party.start_nginx()
+        yield party
+    finally:
+        party.stop()
+
+
+@pytest.fixture(scope="module")
+def operator(assay):
+    return assay.admin()
+
+
+@pytest.fixture
+def device(assay):
+    def make():
+        cert, key, _ = assay.enrol()
+        return f"{cert.serial_number:032x}", assay.identity(cert, key)
+
+    return make
+
+
+def percentile(times, p):
+    return sorted(times)[min(len(times) - 1, int(len(times) * p / 100))]
+
+
+def test_devices_are_put_out_within_a_second(relying, operator, device, capsys):
+    bystanders = [relying.mqtt(device()[1], f"bystander-{i}") for i in range(3)]
+    devices = [device() for _ in range(REVOCATIONS)]
+    clients = [relying.mqtt(identity, f"device-{i}") for i, (_, identity) in enumerate(devices)]
+    assert [c.code for c in bystanders + clients] == [0] * (REVOCATIONS + 3)
+    times = []
+    for (serial, _), client in zip(devices, clients):
+        operator = operator.fresh()
+        assert operator.revoke({"serial": serial})["done"]
+        answered = time.monotonic()
+        times.append(max(0.0, client.ended_at() - answered))
+    with capsys.disabled():
+        print(f"\nput out after the API's answer, {REVOCATIONS} revocations: p50 {statistics.median(times) * 1000:.0f} ms, "
+              f"p99 {percentile(times, 99) * 1000:.0f} ms")  # fmt: skip
+    assert statistics.median(times) < A_SECOND, times
+    assert max(times) < 10 * A_SECOND, times
+    assert all(c.alive() for c in bystanders), "another device was put out too"
+    again = [relying.mqtt(identity, f"device-{i}") for i, (_, identity) in enumerate(devices)]
+    assert [c.code for c in again] == [5] * REVOCATIONS, "not authorised (MQTT 3.1.1, table 3.1)"
+    for client in bystanders + clients + again:
+        client.close()
+
+
+def test_mosquitto_sub_is_put_out_and_does_not_come_back(assay, relying, operator, device):
+    serial, (cert, key) = device()
+    sub = Program(relying.folder / "sub.log", "stdbuf", "-oL", "mosquitto_sub", "-d", "-h", "localhost", "-p", relying.port,
+                  "--cafile", assay.cacert, "--cert", cert, "--key", key, "-i", "a-device", "-t", "all")  # fmt: skip
+    sub.says("received SUBACK")
+    assert operator.fresh().revoke({"serial": serial})["done"]
+    wait_for("mosquitto_sub ends", lambda: sub.process.poll() is not None)
+    assert "CONNACK (5)" in sub.text() or "not authorised" in sub.text().lower(), sub.text()
+    assert "a-device" in relying.programs["mosquitto"].text() and "its certificate is revoked" in relying.programs["mosquitto"].text()
+
+
+def test_the_user_name_is_the_certificates(assay, relying, device):
+    serial, identity = device()
+    client = relying.mqtt(identity, "named")
+    cert = x509.load_pem_x509_certificate(open(identity[0], "rb").read())
+    name = cert.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value
+    relying.programs["mosquitto"].says(f"u'{name}'")
+    client.close()
+
+
+def test_nginx_refuses_the_device_on_new_kept_and_resumed_connections(relying, operator, device):
+    serial, identity = device()
+    _, other = device()
+    kept, bystander = relying.https(identity), relying.https(other)
+    assert kept.get()[0] == 200 and bystander.get()[0] == 200
+    session = kept.session()
+    assert relying.https(identity, session).resumed, "what is to be shown below would show nothing"
+    assert operator.fresh().revoke({"serial": serial})["done"]
+    began = time.monotonic()
+    wait_for("nginx refuses a new connection", lambda: https_status(relying, identity) != 200)
+    took = time.monotonic() - began
+    print(f"refused by nginx after {took * 1000:.0f} ms")
+    wait_for("the kept connection is of no use", lambda: (kept.get() or (None,))[0] != 200)
+    assert https_status(relying, identity, session) != 200, "a resumed session"
+    assert https_status(relying, other) == 200
+    wait_for("it is in ssl_crl too", lambda: listed(relying.state / "crl.pem", serial))
+
+
+def listed(file, serial):
+    blocks = file.read_bytes().split(b"-----BEGIN X509 CRL-----")[1:]
+    crls = [x509.load_pem_x509_crl(b"-----BEGIN X509 CRL-----" + b) for b in blocks]
+    assert len(crls) == 3  # two issuers, and the root
+    return any(c.get_revoked_certificate_by_serial_number(int(serial, 16)) for c in crls)
+
+
+def test_half_a_request_does_not_hold_the_old_worker_for_long(relying, operator, device):
+    """Its connection is not idle, and worker_shutdown_timeout does not end the reading of headers: client_header_timeout
+    does."""
+    serial, identity = device()
+    client = relying.https(identity)
+    assert client.get()[0] == 200
+    client.connection.sock.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n")
+    assert operator.fresh().revoke({"serial": serial})["done"]
+    began = time.monotonic()
+    while client.connection.sock.recv(100):
+        pass
+    assert time.monotonic() - began < 40, "nginx's own default is a minute"
+    client.close()
+
+
+def test_on_hold_and_released(relying, operator, device):
+    serial, identity = device()
+    client = relying.mqtt(identity, "held")
+    assert client.code == 0
+    assert operator.fresh().revoke({"serial": serial}, reason="certificateHold")["done"]
+    client.ended_at()
+    assert relying.mqtt(identity, "held").code == 5
+    wait_for("nginx refuses it", lambda: https_status(relying, identity) != 200)
+    assert operator.fresh().revoke({"serial": serial}, reason="removeFromCRL")["done"]
+    wait_for("let in again", lambda: relying.mqtt(identity, "held").code == 0)
+    wait_for("served again", lambda: https_status(relying, identity) == 200)
+
+
+def test_without_its_list_mosquitto_lets_nobody_new_in(relying, device):
+    _, identity = device()
+    client = relying.mqtt(identity, "before")
+    assert client.code == 0
+    (relying.state / "revoked").rename(relying.state / "away")
+    try:
+        assert relying.mqtt(identity, "without").code == 5
+        relying.programs["mosquitto"].says("is missing or past its time")
+        assert client.alive()
+    finally:
+        (relying.state / "away").rename(relying.state / "revoked")
+    wait_for("let in again", lambda: relying.mqtt(identity, "with").code == 0)
+    client.close()
+
+
+def test_a_certificate_of_another_ca_under_the_root_is_refused(assay, relying):
+    """The broker trusts the rigs' CA as little as its agent watches it."""
+    with open(relying.folder / "cas.pem") as f:
+        assert f.read().count("BEGIN") == 4
+    assert relying.mqtt(assay.rig_identity, "rig").code != 0
+
+
+class Between(http.server.ThreadingHTTPServer):
+    """Somebody on the path: passes on, is away, or says something else. `say` takes a list's name and the true answer."""
+
+    daemon_threads = True
+
+    def __init__(self, va):
+        super().__init__(("127.0.0.1", 0), BetweenHandler)
+        self.va, self.away, self.say, self.asked = va, False, None, 0
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class BetweenHandler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        server = self.server
+        server.asked += 1
+        path = self.path
+        if server.away:
+            self.close_connection = True
+            return
+        own = server.say(path) if server.say else None
+        if own is not None:
+            self.answer(200, own)
+            return
+        if "after=" in path:  # whoever is between does not wait for long, so that what it says next is heard soon
+            path = path.split("?")[0]
+            have = int(self.path.split("after=")[1])
+            deadline = time.monotonic() + 0.5
+            while time.monotonic() < deadline and server.say is None and not server.away:
+                body = urllib.request.urlopen(server.va + path, timeout=60).read()
+                if number(body) > have:
+                    self.answer(200, body)
+                    return
+                time.sleep(0.05)
+            self.answer(204, b"")
+            return
+        self.answer(200, urllib.request.urlopen(server.va + path, timeout=60).read())
+
+    def answer(self, status, body):
+        self.send_response(status)
+        if status != 204:
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def number(der):
+    return x509.load_der_x509_crl(der).extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+
+
+@pytest.fixture
+def between(assay):
+    server = Between(assay.env["ASSAY_STATUS_URL"])
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def agent(relying, between, tmp_path):
+    """An agent of its own behind somebody on the path: (program, how to start it again, its state)."""
+    state = tmp_path / "state"
+    state.mkdir()
+    programs = []
+
+    def start():
+        command = relying.agent_command(state=state, va=between.url, nginx=False, issuers=("attested",))
+        programs.append(Program(tmp_path / "agent.log", *command))
+        return programs[-1]
+
+    yield start, state
+    for program in programs:
+        program.stop()
+
+
+def fetch(assay, name):
+    return urllib.request.urlopen(f"{assay.env['ASSAY_STATUS_URL']}/crl/{name}.crl", timeout=60).read()
+
+
+def has(state, serial):
+    return bytes.fromhex(serial).rjust(20, b"\0") in (state / "revoked").read_bytes()
+
+
+def test_forged_older_and_unsigned_deltas_are_refused_and_said(assay, operator, agent, between, device):
+    start, state = agent
+    old = fetch(assay, "attested-delta")
+    serial, _ = device()
+    assert operator.fresh().revoke({"serial": serial})["done"]
+    program = start()
+    wait_for("the revocation", lambda: (state / "revoked").exists() and has(state, serial))
+    forged = bytearray(fetch(assay, "attested-delta"))
+    forged[-1] ^= 1
+    inner = bytearray(fetch(assay, "attested-delta"))  # its own signature, another serial
+    inner[inner.index(bytes.fromhex(serial)) + 15] ^= 1
+    cases = [
+        ("its signature is not the issuer's", bytes(forged)),
+        ("older than", old),
+        ("its signature is not the issuer's", bytes(inner)),
+        ("it is no delta", fetch(assay, "attested")),
+        ("it is no CRL", b"\x30\x03\x02\x01\x05"),
+        ("it is of another issuer", fetch(assay, "unattested-delta")),
+    ]
+    before = (state / "revoked").read_bytes()
+    for said, body in cases:
+        at = len(program.text())
+        between.say = lambda path, body=body: body if "attested-delta" in path else None
+        wait_for(said, lambda: said in program.text()[at:] or program.process.poll() is not None)
+        assert (state / "revoked").read_bytes() == before, said
+    program.stop()
+    program = start()  # what has been seen is not forgotten
+    between.say = lambda path: old if "attested-delta" in path else None
+    wait_for("older after a restart too", lambda: program.text().count("older than") >= 2)
+    assert has(state, serial)
+    between.say = None
+    another, _ = device()
+    assert operator.fresh().revoke({"serial": another})["done"]
+    wait_for("true deltas again", lambda: has(state, another))
+
+
+def test_the_complete_list_is_not_a_shard_nor_older(assay, operator, agent, between, device):
+    """A shard is signed by the issuer too, and holds a quarter of what is revoked."""
+    start, state = agent
+    between.say = lambda path: fetch(assay, "attested/1") if "/feed/attested.crl" in path else None
+    program = start()
+    program.says("it is not for every certificate of the issuer")
+    assert not (state / "attested.crl").exists()
+    between.say = None
+    wait_for("the true one", lambda: (state / "attested.crl").exists())
+
+
+def test_a_va_that_is_away_is_said_and_found_again(assay, operator, agent, between, device):
+    start, state = agent
+    program = start()
+    program.says("delta")
+    between.away = True
+    program.says("va away")
+    status = run(AGENT, "--status", "--state", state).stdout
+    assert "AWAY" in status
+    serial, _ = device()
+    assert operator.fresh().revoke({"serial": serial})["done"]
+    assert not has(state, serial)
+    between.away = False
+    program.says("va is back")
+    wait_for("what came meanwhile", lambda: has(state, serial))
+    wait_for("status", lambda: "AWAY" not in run(AGENT, "--status", "--state", state).stdout)
+
+
+def test_another_root_is_not_believed(assay, relying, between, tmp_path):
+    (tmp_path / "root.pem").write_text(assay.rigs.pem())
+    command = relying.agent_command(state=tmp_path, nginx=False)
+    command[command.index("--root") + 1] = tmp_path / "root.pem"
+    done = subprocess.run([str(c) for c in command] + ["--once"], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1 and "not under the root" in done.stderr, done.stderr
+    assert not (tmp_path / "attested.cer").exists()
+
+
+def test_once(relying, tmp_path):
+    state = tmp_path / "state"
+    state.mkdir()
+    done = run(*relying.agent_command(state=state, nginx=False), "--once")
+    assert "complete list" in done.stderr and "delta" in done.stderr
+    assert (state / "revoked").read_bytes()[:8] == b"ASSAYRL1"
+    shown = run(AGENT, "--status", "--state", state).stdout
+    assert "here" in shown and "attested" in shown and "good until" in shown
+    again = run(*relying.agent_command(state=state, nginx=False), "--once")
+    assert "refused" not in again.stderr
+
+
+@pytest.mark.parametrize("options, says", [
+    ([], "--state is missing"), (["--state", "/nowhere"], "is no folder"), (["--state", "{}"], "--va is"),
+    (["--state", "{}", "--va", "ftp://x"], "allowed: http://"), (["--state", "{}", "--va", "http://x"], "--root is missing"),
+    (["--state", "{}", "--va", "http://x", "--root", "/none"], "--issuer is missing"),
+    (["--issuer", "../x"], "allowed: up to 32"), (["--state", "{}", "--va", "http://x", "--root", "/none", "--issuer", "a"], "/none: cannot be read"),
+    (["what"], "only options"), (["--nonsense"], "--help"),
+])  # fmt: skip
+def test_wrong_options_are_named(options, says, tmp_path):
+    done = subprocess.run([str(AGENT), *(o.replace("{}", str(tmp_path)) for o in options)], capture_output=True, text=True, timeout=60)
+    assert done.returncode != 0 and says in done.stderr, done.stderr
+
+
+def test_help():
+    text = run(AGENT, "--help").stdout
+    assert "examples:" in text and "--nginx-pid" in text
+
+
+@pytest.mark.parametrize("line, says", [
+    ("plugin_opt_stale maybe", "allowed: refuse, kick, allow"), ("plugin_opt_lists x", "is unknown"), (None, "plugin_opt_list is missing"),
+])  # fmt: skip
+def test_wrong_options_of_the_plugin_are_named(line, says, tmp_path):
+    file = tmp_path / "mosquitto.conf"
+    lines = [f"plugin {PLUGIN}"] + ([f"plugin_opt_list {tmp_path}/x", line] if line else []) + ["listener 0 127.0.0.1"]
+    file.write_text("\n".join(lines) + "\n")
+    done = subprocess.run([MOSQUITTO, "-c", str(file)], capture_output=True, text=True, timeout=60)
+    assert done.returncode != 0 and says in done.stdout + done.stderr, done.stdout + done.stderr

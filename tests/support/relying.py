@@ -1,0 +1,255 @@
+"""A relying party on this machine: assay-agent, a real mosquitto and a real nginx, configured as deploy/relying says."""
+
+import hashlib
+import http.client
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import ssl
+import struct
+import subprocess
+import time
+
+from asn1crypto import crl as asn1_crl
+from asn1crypto import pem
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from instance import TOP, free_ports, run
+
+FOLDER = TOP / "deploy" / "relying"
+BUILD = pathlib.Path(os.environ.get("ASSAY_BUILD", TOP / "build"))
+AGENT = BUILD / "deploy" / "relying" / "assay-agent"
+PLUGIN = BUILD / "deploy" / "relying" / "assay_mosquitto.so"
+MOSQUITTO = shutil.which("mosquitto", path=os.environ["PATH"] + ":/usr/sbin")
+NGINX = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
+ISSUERS = ("attested", "unattested")
+
+
+def wait_for(what, condition, limit_s=60):
+    deadline = time.monotonic() + limit_s
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"not within {limit_s} s: {what}"
+        time.sleep(0.01)
+    return value
+
+
+def root_crl(assay, file, days=30):
+    """An empty CRL of the root, signed by its key in the token, as a ceremony would."""
+    root = x509.load_pem_x509_certificate((assay.home / "ca" / "root.pem").read_bytes())
+    now = int(time.time())
+    algorithm = {"algorithm": "sha384_ecdsa"}
+    tbs = asn1_crl.TbsCertList({
+        "version": "v2", "signature": algorithm, "issuer": asn1_crl.Name.load(root.subject.public_bytes()),
+        "this_update": {"utc_time": utc(now - 60)}, "next_update": {"utc_time": utc(now + days * 86400)},
+        "crl_extensions": [{"extn_id": "crl_number", "extn_value": 1}],
+    })  # fmt: skip
+    digest, signature = file.with_suffix(".digest"), file.with_suffix(".sig")
+    digest.write_bytes(hashlib.sha384(tbs.dump()).digest())
+    run("pkcs11-tool", "--module", assay.env["PKCS11_MODULE"], "--token-label", "assay", "--login", "--pin",
+        (assay.home / "secrets" / "pin").read_text().strip(), "--sign", "--mechanism", "ECDSA", "--id", "01",
+        "--signature-format", "openssl", "--input-file", digest, "--output-file", signature,
+        env={**os.environ, "SOFTHSM2_CONF": assay.env["SOFTHSM2_CONF"]})  # fmt: skip
+    whole = asn1_crl.CertificateList({"tbs_cert_list": tbs, "signature_algorithm": algorithm, "signature": signature.read_bytes()})
+    file.write_bytes(pem.armor("X509 CRL", whole.dump()))
+
+
+def utc(at_s):
+    import datetime
+
+    return datetime.datetime.fromtimestamp(at_s, datetime.timezone.utc)
+
+
+class Program:
+    """One program in the foreground, its output in a file."""
+
+    def __init__(self, log, *command):
+        self.log = log
+        with open(log, "ab") as out:
+            self.process = subprocess.Popen([str(c) for c in command], stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+
+    def text(self):
+        return self.log.read_text(errors="replace")
+
+    def says(self, text, limit_s=60):
+        wait_for(f"{text!r} in {self.text()}", lambda: text in self.text() or self.process.poll() is not None, limit_s)
+        assert text in self.text(), f"ended without {text!r}: {self.text()}"
+
+    def stop(self, how=signal.SIGTERM):
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(30)
+
+
+class Relying:
+    def __init__(self, assay, folder):
+        self.assay, self.folder = assay, folder
+        self.state = folder / "state"
+        self.state.mkdir(exist_ok=True)
+        folder.chmod(0o755)
+        self.port = free_ports()
+        self.programs = {}
+        self.material()
+
+    def material(self):
+        home = self.assay.home
+        names = ("root", "attested", "unattested", "idevid")
+        (self.folder / "cas.pem").write_text("".join((home / "ca" / f"{n}.pem").read_text() for n in names))
+        shutil.copy(home / "tls" / "est.pem", self.folder / "server.pem")
+        shutil.copy(home / "tls" / "est.key", self.folder / "server.key")
+        root_crl(self.assay, self.folder / "root-crl.pem")
+
+    def agent_command(self, state=None, va=None, nginx=True, issuers=ISSUERS):
+        command = [AGENT, "--va", va or self.assay.env["ASSAY_STATUS_URL"], "--root", self.assay.cacert, "--state", state or self.state]
+        for issuer in issuers:
+            command += ["--issuer", issuer]
+        if nginx:
+            command += ["--root-crl", self.folder / "root-crl.pem", "--nginx-pid", self.folder / "nginx.pid"]
+        return command
+
+    def start_agent(self):
+        self.programs["agent"] = agent = Program(self.folder / "agent.log", *self.agent_command())
+        wait_for("crl.pem", lambda: (self.state / "crl.pem").exists())
+        return agent
+
+    def configuration(self, name, changes):
+        """The shipped file with this machine's places in it."""
+        text = (FOLDER / name).read_text()
+        for old, new in {"/var/lib/assay-agent": self.state, "/etc/assay-agent": self.folder, **changes}.items():
+            assert str(old) in text, f"{name} has no {old}"
+            text = text.replace(str(old), str(new))
+        file = self.folder / name
+        file.write_text(text)
+        return file
+
+    def start_mosquitto(self):
+        file = self.configuration("mosquitto.conf", {"/usr/lib/assay/assay_mosquitto.so": PLUGIN, "listener 8883": f"listener {self.port} 127.0.0.1"})
+        with open(file, "a") as f:  # started by root it would become another user, who may not enter the test's folders
+            f.write("\nuser root\n" if os.geteuid() == 0 else "")
+        self.programs["mosquitto"] = program = Program(self.folder / "mosquitto.log", MOSQUITTO, "-c", file)
+        wait_for("mosquitto", lambda: listening(self.port))
+        return program
+
+    def start_nginx(self):
+        file = self.configuration("nginx.conf", {"listen 443 ssl": f"listen 127.0.0.1:{self.port + 1} ssl"})
+        paths = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        text = "".join(f"{path}_temp_path {self.folder}/{path};" for path in paths) + f"access_log {self.folder}/access.log;"
+        file.write_text(file.read_text().replace("http {", "http {" + text, 1))
+        pid = f"daemon off; pid {self.folder}/nginx.pid; error_log stderr;"
+        self.programs["nginx"] = program = Program(self.folder / "nginx.log", NGINX, "-p", self.folder, "-e", "stderr", "-c", file, "-g", pid)
+        wait_for("nginx", lambda: listening(self.port + 1))
+        return program
+
+    def stop(self):
+        for program in self.programs.values():
+            program.stop()
+
+    def mqtt(self, identity, name):
+        return Mqtt(self.assay.cacert, self.port, identity, name)
+
+    def https(self, identity, session=None):
+        return Https(self.assay.cacert, self.port + 1, identity, session)
+
+    def status(self):
+        import json
+
+        return json.loads(run(AGENT, "--status", "--json", "--state", self.state).stdout)
+
+
+def listening(port):
+    with socket.socket() as s:
+        return s.connect_ex(("127.0.0.1", port)) == 0
+
+
+def tls_context(cacert, identity):
+    context = ssl.create_default_context(cafile=cacert)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2  # a refused certificate shows in the handshake; sessions can be taken up
+    context.load_cert_chain(*identity)
+    return context
+
+
+def connect(context, port, session=None):
+    raw = socket.create_connection(("127.0.0.1", port), timeout=120)
+    return context.wrap_socket(raw, server_hostname="localhost", session=session)
+
+
+class Mqtt:
+    """MQTT 3.1.1, as much as it takes to stay connected. `code`: what CONNACK says; None: the connection was ended."""
+
+    def __init__(self, cacert, port, identity, name):
+        self.sock, self.code = None, None
+        try:
+            self.sock = connect(tls_context(cacert, identity), port)
+            body = b"\0\4MQTT\4\2\0\0" + struct.pack(">H", len(name)) + name.encode()
+            self.sock.sendall(bytes([0x10, len(body)]) + body)
+            answer = self.sock.recv(4)
+            self.code = answer[3] if len(answer) == 4 else None
+        except (ssl.SSLError, OSError):
+            pass
+
+    def alive(self):
+        try:
+            self.sock.sendall(b"\xc0\0")  # PINGREQ
+            return self.sock.recv(2) == b"\xd0\0"
+        except OSError:
+            return False
+
+    def ended_at(self):
+        """Waits for the end of the connection."""
+        try:
+            while self.sock.recv(64):
+                pass
+        except OSError:
+            pass
+        return time.monotonic()
+
+    def close(self):
+        if self.sock is not None:
+            self.sock.close()
+
+
+class Https:
+    """A kept-alive connection. `session`: what another one's session() gave."""
+
+    def __init__(self, cacert, port, identity, session=None):
+        self.context, ticket = session or (tls_context(cacert, identity), None)
+        self.connection = http.client.HTTPConnection("localhost", port)
+        self.connection.sock = connect(self.context, port, ticket)
+        self.resumed = self.connection.sock.session_reused
+
+    def session(self):
+        return self.context, self.connection.sock.session
+
+    def get(self):
+        """Status and body; None: the connection was ended."""
+        try:
+            self.connection.auto_open = 0
+            self.connection.request("GET", "/")
+            response = self.connection.getresponse()
+            return response.status, response.read().decode()
+        except (OSError, http.client.HTTPException):
+            return None
+
+    def close(self):
+        self.connection.close()
+
+
+def https_status(relying, identity, session=None):
+    """What a new connection gets."""
+    try:
+        client = relying.https(identity, session)
+    except OSError:
+        return None
+    answer = client.get()
+    client.close()
+    return answer and answer[0]
+
+
+def der(crl):
+    return crl.public_bytes(serialization.Encoding.DER)
