@@ -28,6 +28,8 @@ assay_fuzz_target(message LIBS server-core)
 assay_fuzz_target(config LIBS server-core)
 assay_fuzz_target(profile LIBS policy)
 assay_fuzz_target(users LIBS policy)
+# What one program of a relying party writes for another
+assay_fuzz_target(revoked_list LIBS relying)
 # What servers send the reference rig
 assay_fuzz_target(est_reply LIBS rig)
 

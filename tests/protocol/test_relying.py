@@ -12,7 +12,7 @@ import pytest
 from cryptography import x509
 
 from instance import run
-from relying import AGENT, MOSQUITTO, NGINX, PLUGIN, Program, Relying, https_status, wait_for
+from relying import AGENT, MOSQUITTO, NGINX, PLUGIN, Program, Relying, https_status, plugin_environ, wait_for
 
 REVOCATIONS = 20
 A_SECOND = 1.0
@@ -33,6 +33,8 @@ def relying(assay, tmp_path_factory):
         yield party
     finally:
         party.stop()
+    complaints = [line for p in party.programs.values() for line in p.text().splitlines() if "Sanitizer" in line or "runtime error:" in line]
+    assert not complaints, complaints
 
 
 @pytest.fixture(scope="module")
@@ -371,5 +373,5 @@ def test_wrong_options_of_the_plugin_are_named(line, says, tmp_path):
     file = tmp_path / "mosquitto.conf"
     lines = [f"plugin {PLUGIN}"] + ([f"plugin_opt_list {tmp_path}/x", line] if line else []) + ["listener 0 127.0.0.1"]
     file.write_text("\n".join(lines) + "\n")
-    done = subprocess.run([MOSQUITTO, "-c", str(file)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([MOSQUITTO, "-c", str(file)], capture_output=True, text=True, timeout=60, env=plugin_environ())
     assert done.returncode != 0 and says in done.stdout + done.stderr, done.stdout + done.stderr
