@@ -599,6 +599,41 @@ static void tells_what_a_presented_certificate_was(void **state)
 	close_pair(&p);
 }
 
+/* Rows of issuances and signatures that this connection has read. */
+static long rows_read(struct pair *p)
+{
+	return world_count(p->world, "select sum(idx_tup_fetch + seq_tup_read) from pg_stat_xact_user_tables "
+				     "where relname ~ '^(issuance|signature)_'");
+}
+
+/* With the planner's settings of the ca's session. A renewal that reads what lies between would cost more with every
+ * certificate issued. */
+static void looks_up_a_presented_certificate_by_its_serial_alone(void **state)
+{
+	enum { N = 64 };
+	struct pair p = open_pair(state);
+	static struct request r[N];
+	long before;
+
+	for (int i = 0; i < N; i++) {
+		char device[32], key[32];
+
+		snprintf(device, sizeof(device), "dev-look-%d", i);
+		snprintf(key, sizeof(key), "key-look-%d", i);
+		request_enrol(&r[i], device, key);
+		issue(p.now, &r[i]);
+	}
+	world_sql(p.world, "begin; set local plan_cache_mode = force_generic_plan; set local enable_seqscan = off; "
+			   "set local enable_hashjoin = off; set local enable_mergejoin = off");
+	before = rows_read(&p);
+	assert_int_equal(world_count(p.world, "select count(*) from previous(array['\\x%s'::bytea, '\\x%s', '\\x%s'])",
+				     r[0].hex, r[1].hex, r[2].hex),
+			 3);
+	assert_in_range(rows_read(&p) - before, 3, 6); /* of each table a row a serial */
+	world_sql(p.world, "commit");
+	close_pair(&p);
+}
+
 /* Signatures and void intents */
 
 static void the_first_recorded_signature_is_the_only_one(void **state)
@@ -958,6 +993,7 @@ int main(void)
 		cmocka_unit_test(a_certificate_that_does_not_count_renews_nothing),
 		cmocka_unit_test(a_revoked_successor_is_not_given_again),
 		cmocka_unit_test(tells_what_a_presented_certificate_was),
+		cmocka_unit_test(looks_up_a_presented_certificate_by_its_serial_alone),
 		cmocka_unit_test(the_first_recorded_signature_is_the_only_one),
 		cmocka_unit_test(a_serial_is_void_or_signed_but_never_both),
 		cmocka_unit_test(a_starting_node_voids_its_own_unsigned_intents_only),
