@@ -395,6 +395,17 @@ enum reason issuer_sign(const struct issuer *issuer, unsigned slot, struct blob 
 	return verdict.reason == REASON_OK ? REASON_OK : fault_set(f, verdict.reason, "%s", verdict.detail);
 }
 
+enum reason signed_make(const struct hsm_key *key, unsigned slot, struct blob message, struct buf *ret_signature,
+			struct fault *f)
+{
+	uint8_t signature[LIMIT_SIGNATURE_BYTES];
+	size_t len;
+
+	TRY(hsm_sign(key, slot, message, signature, &len, f));
+	TRY(signed_verify(hsm_key_public(key), hsm_key_alg(key), message, BLOB(signature, len), f));
+	return buf_copy(BLOB(signature, len), ret_signature, f);
+}
+
 enum reason signed_assemble(struct blob tbs, struct blob tail, struct buf *ret_der, struct fault *f)
 {
 	AUTO(buf_done) struct buf room = { 0 };

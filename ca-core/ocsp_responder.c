@@ -53,13 +53,12 @@ enum reason ocsp_build_responder(const struct issuer *issuer, const struct pubke
 
 enum reason ocsp_sign(const struct hsm_key *key, unsigned slot, struct blob tbs, struct buf *ret_tail, struct fault *f)
 {
-	uint8_t signature[LIMIT_SIGNATURE_BYTES], room[LIMIT_SIGNATURE_BYTES + 64];
+	AUTO(buf_done) struct buf signature = { 0 };
+	uint8_t room[LIMIT_SIGNATURE_BYTES + 64];
 	struct derw w = derw_over(room, sizeof(room));
-	size_t len;
 
-	TRY(hsm_sign(key, slot, tbs, signature, &len, f));
-	TRY(signed_verify(hsm_key_public(key), hsm_key_alg(key), tbs, BLOB(signature, len), f));
-	tbs_tail(&w, hsm_key_alg(key), BLOB(signature, len));
+	TRY(signed_make(key, slot, tbs, &signature, f));
+	tbs_tail(&w, hsm_key_alg(key), buf_blob(&signature));
 	assert(!w.full);
 	return buf_copy(derw_blob(&w), ret_tail, f);
 }

@@ -40,6 +40,7 @@ static const struct key top_keys[] = {
 	{ .name = "est", .kind = KEY_SECTION, .required = true },
 	{ .name = "admin", .kind = KEY_SECTION, .required = true },
 	{ .name = "status", .kind = KEY_SECTION, .required = true },
+	{ .name = "heads", .kind = KEY_SECTION },
 	{ .name = "trust", .kind = KEY_SECTION, .required = true },
 	{ .name = "evidence", .kind = KEY_SECTION },
 	{ "profiles", KEY_PATH, offsetof(struct config, profiles), .required = true },
@@ -78,7 +79,8 @@ static const struct key listener_keys[] = {
 	{ "connections", KEY_UNSIGNED, offsetof(struct listener_options, connections), .fallback = "2000", .min = 1,
 	  .max = 100000 },
 	{ "idle_s", KEY_UNSIGNED, offsetof(struct listener_options, idle_s), .fallback = "60", .min = 1, .max = 86400 },
-	{ "clients", KEY_CHOICE, offsetof(struct listener_options, clients), .fallback = "any", .choices = clients_choices },
+	{ "clients", KEY_CHOICE, offsetof(struct listener_options, clients), .fallback = "any",
+	  .choices = clients_choices },
 	{ "per_address", KEY_UNSIGNED, offsetof(struct listener_options, per_address), .fallback = "500", .min = 0,
 	  .max = 100000 },
 	{ "handshakes_s", KEY_UNSIGNED, offsetof(struct listener_options, handshakes_s), .fallback = "100", .min = 0,
@@ -95,8 +97,8 @@ static const struct key admin_keys[] = {
 	{ "certificate", KEY_PATH, offsetof(struct config, admin.certificate), .required = true },
 	{ "key", KEY_PATH, offsetof(struct config, admin.key), .required = true },
 	{ "clients", KEY_PATH, offsetof(struct config, admin.clients), .required = true },
-	{ "two_operators_above", KEY_UNSIGNED, offsetof(struct config, admin.two_operators_above), .fallback = "0", .min = 0,
-	  .max = 1000000000 },
+	{ "two_operators_above", KEY_UNSIGNED, offsetof(struct config, admin.two_operators_above), .fallback = "0",
+	  .min = 0, .max = 1000000000 },
 };
 
 static const struct key status_keys[] = {
@@ -107,6 +109,14 @@ static const struct key status_keys[] = {
 	  .max = 30 * UINT64_C(86400) },
 	{ "responder", KEY_TEXT, offsetof(struct config, status.responder), .required = false },
 	{ "ocsp_s", KEY_UNSIGNED, offsetof(struct config, status.ocsp_s), .fallback = "500", .min = 1, .max = 1000000 },
+};
+
+static const struct key heads_keys[] = {
+	{ "key", KEY_TEXT, offsetof(struct config, heads.key), .required = true },
+	{ "interval", KEY_DURATION_S, offsetof(struct config, heads.interval_s), .fallback = "60s", .min = 1,
+	  .max = 3600 },
+	{ "file", KEY_PATH, offsetof(struct config, heads.file), .required = false },
+	{ "syslog", KEY_BOOL, offsetof(struct config, heads.syslog), .required = false },
 };
 
 static const struct key trust_keys[] = {
@@ -372,6 +382,8 @@ static enum reason read_all(const json_t *root, const struct place *top, struct 
 	TRY(read_section(root, "est", est_keys, COUNT(est_keys), top, config, f));
 	TRY(read_section(root, "admin", admin_keys, COUNT(admin_keys), top, config, f));
 	TRY(read_section(root, "status", status_keys, COUNT(status_keys), top, config, f));
+	if (json_object_get(root, "heads") != NULL)
+		TRY(read_section(root, "heads", heads_keys, COUNT(heads_keys), top, config, f));
 	TRY(read_section(root, "trust", trust_keys, COUNT(trust_keys), top, config, f));
 	TRY(read_section(root, "token", token_keys, COUNT(token_keys), top, config, f));
 	TRY(read_section(root, "confinement", confinement_keys, COUNT(confinement_keys), top, config, f));
@@ -394,10 +406,11 @@ enum reason config_crl_fits(const struct config *config, const char *label, cons
 {
 	for (size_t i = 0; crl == GRANT_CRL_SHARD && i < config->n_issuers; i++)
 		if (strcmp(config->issuer[i].name, issuer) == 0 && config->issuer[i].crl_shards == 0)
-			return fault_set(f, REASON_CONFIG,
-					 "%s.json: crl is \"shard\", but issuers[%zu] \"%s\" has no crl_shards in %.120s; "
-					 "set them, or take \"complete\"",
-					 label, i, issuer, config->path);
+			return fault_set(
+				f, REASON_CONFIG,
+				"%s.json: crl is \"shard\", but issuers[%zu] \"%s\" has no crl_shards in %.120s; "
+				"set them, or take \"complete\"",
+				label, i, issuer, config->path);
 	return REASON_OK;
 }
 
@@ -477,31 +490,15 @@ void config_free(struct config *config)
 	if (config == NULL)
 		return;
 	char *const texts[] = {
-		config->path,
-		config->node,
-		config->multi_buffer,
-		config->state_dir,
-		config->run_dir,
-		config->est.certificate,
-		config->est.key,
-		config->est.realm,
-		config->est.default_label,
-		config->est.nonce_key,
-		config->est.ticket_key,
-		config->admin.address,
-		config->admin.key,
-		config->admin.clients,
-		config->admin.certificate,
-		config->status.address,
-		config->status.url,
-		config->status.responder,
-		config->ledger.reader_passfile,
-		config->trust.rigs,
-		config->trust.vendors,
-		config->profiles,
-		config->users,
-		config->root,
-		config->ledger.writer,
+		config->path,           config->node,           config->multi_buffer,
+		config->state_dir,      config->run_dir,        config->est.certificate,
+		config->est.key,        config->est.realm,      config->est.default_label,
+		config->est.nonce_key,  config->est.ticket_key, config->admin.address,
+		config->admin.key,      config->admin.clients,  config->admin.certificate,
+		config->status.address, config->status.url,     config->status.responder,
+		config->heads.key,      config->heads.file,     config->ledger.reader_passfile,
+		config->trust.rigs,     config->trust.vendors,  config->profiles,
+		config->users,          config->root,           config->ledger.writer,
 		config->ledger.reader,
 	};
 	for (size_t i = 0; i < COUNT(texts); i++)

@@ -8,10 +8,9 @@
  *   "node": "n1",                                   required: this node's name in the ledger's chains
  *   "state_dir": "state", "run_dir": "run",         required: anchors; sockets, metrics
  *   "log_level": "info",                            debug, info, warn, error
- *   "multi_buffer": "libcrypto_mb.so.11",           verifies eight signatures at once where library and CPU are there: its
- *                                                   name or absolute path; off: never
- *   "home": "quickstart",                           only quickstart homes have it: admits a software vendor
- *   "est": { "listeners": [ { "name": "est", "address": "127.0.0.1", "port": 8443, "threads": 2,
+ *   "multi_buffer": "libcrypto_mb.so.11",           verifies eight signatures at once where library and CPU are there:
+ * its name or absolute path; off: never "home": "quickstart",                           only quickstart homes have it:
+ * admits a software vendor "est": { "listeners": [ { "name": "est", "address": "127.0.0.1", "port": 8443, "threads": 2,
  *                             "connections": 2000, "idle_s": 60,
  *                             "per_address": 500, "handshakes_s": 100,       of one address; 0: no limit
  *                             "reserve": 200,   of `connections`, for addresses that rigs have shown themselves from
@@ -26,12 +25,16 @@
  * "trust/operators.pem" }, "status": { "address": "127.0.0.1", "port": 8445, "url": "http://127.0.0.1:8445",
  *   "responder": "ocsp",        label of the OCSP responder's key in the token; left out: no OCSP
  *   "ocsp_s": 500 },            signatures of that key a second, at most: the rest of the token is the line's
- *   "trust": { "rigs": "trust/rigs.pem", "vendors": "trust/vendors.pem" },    PEM; vendors may be left out "evidence": [ {
- * "format": "assay.1.1", "name": "acme", "roots": "vendors/acme.pem", "software": false } ], "profiles": "profiles",
- * "users": "users.json", "root": "ca/root.pem", "issuers": [ { "name": "attested", "certificate": "ca/attested.pem",
- * "key": "attested", "level_min": "vouched", "level_max": "native", "validity_max": "10y", "hourly_max": 100000,
- * "crl_shards": 0 } ],   lists that its revocations are split into for profiles with "crl": "shard": 0 (none) or a power of two
- *                         up to 256, for ever: certificates name their list, and a change would leave them on the wrong one
+ *   "heads": { "key": "heads",  label of the key that signs where the ledger's chains stand (ca/heads.h); without
+ * "heads": nobody "interval": "60s",                      does. How often, if anything moved "file":
+ * "state/heads.jsonl",            written there, a line each; better on another machine's disk "syslog": false }, and
+ * to syslog, facility authpriv "trust": { "rigs": "trust/rigs.pem", "vendors": "trust/vendors.pem" },    PEM; vendors
+ * may be left out "evidence": [ { "format": "assay.1.1", "name": "acme", "roots": "vendors/acme.pem", "software": false
+ * } ], "profiles": "profiles", "users": "users.json", "root": "ca/root.pem", "issuers": [ { "name": "attested",
+ * "certificate": "ca/attested.pem", "key": "attested", "level_min": "vouched", "level_max": "native", "validity_max":
+ * "10y", "hourly_max": 100000, "crl_shards": 0 } ],   lists that its revocations are split into for profiles with
+ * "crl": "shard": 0 (none) or a power of two up to 256, for ever: certificates name their list, and a change would
+ * leave them on the wrong one
  *
  *   "token": { "module": "/usr/lib/softhsm/libsofthsm2.so", "label": "assay", "pin_file": "secrets/pin", "sessions": 4,
  *              "sign_timeout_ms": 20000,                 a signature that takes longer never comes: the ca starts anew
@@ -47,8 +50,8 @@
  * profiles, users, root, the admin's certificate, key and clients; issuers' certificates by the ra. All else is read at
  * the start alone; that this file, or an issuer's certificate, has changed and needs a restart is said in the log.
  * nonce_key: one to three secrets of 32 bytes one after the other, nonce.h says how they are changed; of ticket_key the
- * first counts. Beside the PIN they are changed by writing into the file, for the ra may open that one alone. root: up to
- * four certificates while the root changes, the old and the new one with each other (RFC 4210 section 4.4).
+ * first counts. Beside the PIN they are changed by writing into the file, for the ra may open that one alone. root: up
+ * to four certificates while the root changes, the old and the new one with each other (RFC 4210 section 4.4).
  *
  * Owns:    every string; config_free() frees all.
  * Threads: read-only after load.
@@ -80,7 +83,7 @@ enum seccomp_mode { SECCOMP_REQUIRED, SECCOMP_WANTED, SECCOMP_OFF };
 
 struct config {
 	char *path, *node, *state_dir, *run_dir;
-	int log_level; /* enum log_level */
+	int log_level;      /* enum log_level */
 	char *multi_buffer; /* library, or "off" */
 	bool quickstart;
 	struct {
@@ -97,11 +100,17 @@ struct config {
 	} admin;
 	struct {
 		char *address, *url;
-		char *responder;     /* label of the OCSP responder's key; NULL: no OCSP */
-		unsigned ocsp_s;     /* signatures for OCSP a second, at most */
+		char *responder; /* label of the OCSP responder's key; NULL: no OCSP */
+		unsigned ocsp_s; /* signatures for OCSP a second, at most */
 		uint16_t port;
 		uint64_t crl_validity_s; /* a CRL is good for so long; the next one comes at half of it */
 	} status;
+	struct {
+		char *key; /* NULL: no heads */
+		uint64_t interval_s;
+		char *file; /* may be NULL */
+		bool syslog;
+	} heads;
 	struct {
 		char *rigs, *vendors; /* vendors may be NULL */
 	} trust;
@@ -113,13 +122,14 @@ struct config {
 	size_t n_issuers;
 	struct hsm_options token;
 	unsigned sign_timeout_ms; /* token.sign_timeout_ms */
-	bool token_network; /* the module reaches its token over the network */
+	bool token_network;       /* the module reaches its token over the network */
 	struct {
 		int seccomp; /* enum seccomp_mode */
 	} confinement;
 	struct {
 		char *writer, *reader;
-		char *reader_passfile; /* what reader names, for those who confine its user; NULL: none; main.c sets it */
+		char *reader_passfile; /* what reader names, for those who confine its user; NULL: none; main.c sets it
+					*/
 		unsigned retry_window_s;
 	} ledger;
 	char *user[ROLE_COUNT]; /* NULL: stay */
@@ -127,8 +137,8 @@ struct config {
 
 #define CONFIG_BYTES_MAX (256 * 1024) /* a file larger than this is no configuration */
 
-/* The issuers' URLs come from status.url: <url>/ca/<issuer>.cer, <url>/crl/<issuer>.crl, <url>/crl/<issuer>-delta.crl and
- * <url>/crl/<issuer>/<shard>.crl. */
+/* The issuers' URLs come from status.url: <url>/ca/<issuer>.cer, <url>/crl/<issuer>.crl, <url>/crl/<issuer>-delta.crl
+ * and <url>/crl/<issuer>/<shard>.crl. */
 /* Do the issuers have what profiles ask of them? REASON_CONFIG if a profile wants shards and its issuer has none. */
 MUST_CHECK enum reason config_crl_fits(const struct config *config, const char *label, const char *issuer,
 				       enum grant_crl crl, struct fault *f);

@@ -25,7 +25,7 @@ struct job {
 	int64_t entered_us; /* clock_mono_us() when it was put */
 };
 
-#define LINE_LANES_MAX 4
+#define LINE_LANES_MAX 5
 
 /* A lane of a station's queue. Taking turns by weight: a lane never starves, a busy one never starves another. */
 struct lane {

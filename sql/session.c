@@ -66,13 +66,16 @@ static const struct {
 				    "$7::bytea, $8::bigint, $9::bigint, $10::bytea)" },
 	[STMT_RESPONDER_RECORD] = { "responder_record",
 				    "select hash from responder_record(" CHAIN_TYPES ", $5::bytea, $6::bytea)" },
+	[STMT_HEAD_INTEND] = { "head_intend", "select number, text, hash from head_intend(" CHAIN_TYPES
+					      ", $5::bigint, $6::bigint, $7::bigint)" },
+	[STMT_HEAD_RECORD] = { "head_record", "select hash from head_record(" CHAIN_TYPES ", $5::bigint, $6::bytea)" },
+	[STMT_HEAD_NEWEST] = { "head_newest", "select head_newest($1::text)" },
 	[STMT_NOTE] = { "operate_note", "select number, hash from operate_note(" CHAIN_TYPES
 					", $5::text[], $6::text[], $7::text[], $8::text[], $9::text[])" },
 	[STMT_PLAN_LIST] = { "plan_list", "select plan_list($1::bytea, $2::text, $3::bytea[], $4::bigint <> 0)" },
-	[STMT_PLAN_MAKE] = { "plan_make",
-			     "select n, already from plan_make($1::bytea, $2::text, $3::text, $4::text, "
-			     "to_timestamp(nullif($5::bigint, 0)), to_timestamp(nullif($6::bigint, 0)), "
-			     "$7::bigint::smallint, $8::text)" },
+	[STMT_PLAN_MAKE] = { "plan_make", "select n, already from plan_make($1::bytea, $2::text, $3::text, $4::text, "
+					  "to_timestamp(nullif($5::bigint, 0)), to_timestamp(nullif($6::bigint, 0)), "
+					  "$7::bigint::smallint, $8::text)" },
 	[STMT_PLAN_DO] = { "plan_do", "select fault, detail, action, n, changed, more, hash from plan_do(" CHAIN_TYPES
 				      ", $5::bytea, $6::text, $7::text, $8::text, $9::bigint, $10::bigint, "
 				      "$11::bigint::integer)" },
@@ -177,8 +180,9 @@ static enum error_class classify(const PGresult *result)
 		const char *prefix;
 		enum error_class class;
 	} classes[] = {
-		{ "22", ERROR_ROW },      { "23", ERROR_ROW },      { "54", ERROR_ROW },       { "P0001", ERROR_ROW }, { "ASP", ERROR_ROW },
-		{ "40P01", ERROR_AGAIN }, { "40001", ERROR_AGAIN }, { "ASB01", ERROR_BEHIND }, { "42", ERROR_SCHEMA },
+		{ "22", ERROR_ROW },      { "23", ERROR_ROW },       { "54", ERROR_ROW },
+		{ "P0001", ERROR_ROW },   { "ASP", ERROR_ROW },      { "40P01", ERROR_AGAIN },
+		{ "40001", ERROR_AGAIN }, { "ASB01", ERROR_BEHIND }, { "42", ERROR_SCHEMA },
 	};
 	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 
@@ -537,8 +541,7 @@ static enum reason listen_to_news(struct ledger *ledger, struct fault *f)
 	result = PQexec(ledger->conn, "listen assay_news");
 	return PQresultStatus(result) == PGRES_COMMAND_OK
 		       ? REASON_OK
-		       : fault_set(f, REASON_LEDGER_AWAY, "listen: %s",
-				   first_line(PQerrorMessage(ledger->conn), line));
+		       : fault_set(f, REASON_LEDGER_AWAY, "listen: %s", first_line(PQerrorMessage(ledger->conn), line));
 }
 
 static enum reason set_up(struct ledger *ledger, bool several, struct fault *f)

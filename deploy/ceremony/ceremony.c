@@ -41,7 +41,9 @@ enum reason ceremony_check_blank(const struct ceremony *c, struct fault *f)
 					 TRANSCRIPT_FILE, advice);
 	}
 	for (size_t i = 0; i < c->spec->n_ends; i++) {
-		if (home_has(c->home, c->spec->end[i].key_file) || home_has(c->home, c->spec->end[i].file))
+		const char *key_file = c->spec->end[i].key_file;
+
+		if ((key_file != NULL && home_has(c->home, key_file)) || home_has(c->home, c->spec->end[i].file))
 			return fault_set(f, REASON_CONFIG, "%s/%s is there without %s: %s", c->home,
 					 c->spec->end[i].file, TRANSCRIPT_FILE, advice);
 	}
@@ -68,12 +70,22 @@ static enum reason read_pins(const struct ceremony *c, struct pins *pins, struct
 	return REASON_OK;
 }
 
-static enum reason make_ocsp_key(const struct ceremony *c, struct token *token, struct fault *f)
+/* Keys in the token that are no CA's, by their place: OCSP's, then those of the certificates with token_key. */
+static const char *extra_key(const struct spec *spec, size_t i)
 {
-	if (c->spec->ocsp_key == NULL || c->end == 1)
+	if (i == 0)
+		return spec->ocsp_key;
+	return i <= spec->n_ends ? spec->end[i - 1].token_key : NULL;
+}
+
+static enum reason make_extra_key(const struct ceremony *c, struct token *token, size_t i, struct fault *f)
+{
+	const char *label = extra_key(c->spec, i);
+
+	if (label == NULL || c->end == 1)
 		return REASON_OK;
-	TRY(token_generate(token, c->spec->ocsp_key, (uint8_t)(c->spec->n_cas + 1), KEY_EC_P256, 0, f));
-	printf("key %s (%s) generated in token '%s'\n", c->spec->ocsp_key, key_type_name(KEY_EC_P256), c->token->label);
+	TRY(token_generate(token, label, (uint8_t)(c->spec->n_cas + 1 + i), KEY_EC_P256, 0, f));
+	printf("key %s (%s) generated in token '%s'\n", label, key_type_name(KEY_EC_P256), c->token->label);
 	return REASON_OK;
 }
 
@@ -85,7 +97,9 @@ static enum reason make_keys(const struct ceremony *c, struct token *token, stru
 		TRY(token_generate(token, ca->name, (uint8_t)(i + 1), ca->type, ca->rsa_bits, f));
 		printf("key %s (%s) generated in token '%s'\n", ca->name, key_type_name(ca->type), c->token->label);
 	}
-	return make_ocsp_key(c, token, f);
+	for (size_t i = 0; i <= c->spec->n_ends; i++)
+		TRY(make_extra_key(c, token, i, f));
+	return REASON_OK;
 }
 
 enum reason ceremony_fill_token(struct ceremony *c, struct fault *f)
@@ -191,15 +205,37 @@ enum reason ceremony_make_ca(struct ceremony *c, size_t i, const struct pubkey *
 	return ceremony_keep_ca(c, i, f);
 }
 
-static enum reason make_end(struct ceremony *c, const struct spec_end *spec, struct fault *f)
+/* Where an end certificate's key is: made here in memory, or already in the token. */
+struct end_key {
+	EVP_PKEY *memory;
+	struct pubkey public;
+	const char *where;
+};
+
+static enum reason end_key(const struct ceremony *c, const struct spec_end *spec, struct end_key *ret_key,
+			   struct fault *f)
 {
-	AUTO(evp_pkey_freep) EVP_PKEY *key = EVP_EC_gen("P-256");
+	const struct hsm_key *token;
+
+	if (spec->token_key != NULL) {
+		TRY(hsm_key(c->hsm, spec->token_key, &token, f));
+		*ret_key = (struct end_key){ .public = *hsm_key_public(token), .where = "token" };
+		return REASON_OK;
+	}
+	*ret_key = (struct end_key){ .memory = EVP_EC_gen("P-256"), .where = spec->key_file };
+	if (ret_key->memory == NULL)
+		return fault_set(f, REASON_NO_MEMORY, "key of %s", spec->cn);
+	return ca_cert_public(ret_key->memory, &ret_key->public, f);
+}
+
+static enum reason make_end_of(struct ceremony *c, const struct spec_end *spec, const struct end_key *key,
+			       struct fault *f)
+{
 	AUTO(buf_done) struct buf der = { 0 };
 	const struct ca *issuer = &c->ca[spec->issuer];
 	struct ca_signer signer = { .token = issuer->key, .name = issuer->cert.subject };
-	struct pubkey public;
 	struct ca_cert_ask ask = {
-		.key = &public,
+		.key = &key->public,
 		.key_usage = KU_DIGITAL_SIGNATURE,
 		.n_ekus = spec->n_ekus,
 		.n_sans = spec->n_sans,
@@ -207,19 +243,29 @@ static enum reason make_end(struct ceremony *c, const struct spec_end *spec, str
 		.not_after_s = end_of(c->now_s, spec->validity_s),
 	};
 
-	if (key == NULL)
-		return fault_set(f, REASON_NO_MEMORY, "key of %s", spec->cn);
-	TRY(ca_cert_public(key, &public, f));
 	subject_of(&ask, c->spec->organization, spec->cn);
 	memcpy(ask.eku, spec->eku, sizeof(ask.eku));
 	memcpy(ask.san, spec->san, sizeof(ask.san));
 	TRY(ca_cert_issue(&signer, &ask, &der, f));
-	TRY(home_write_key(c->home, spec->key_file, key, f));
+	if (key->memory != NULL)
+		TRY(home_write_key(c->home, spec->key_file, key->memory, f));
 	TRY(home_write_certs(c->home, spec->file, (struct blob[]){ buf_blob(&der), buf_blob(&issuer->der) },
 			     spec->chain ? 2 : 1, f));
-	printf("certificate %s: %s, key in %s\n", spec->file, spec->cn, spec->key_file);
-	TRY(transcript_key(c->transcript, spec->cn, spec->key_file, &public, f));
+	printf("certificate %s: %s, key in %s\n", spec->file, spec->cn, key->where);
+	TRY(transcript_key(c->transcript, spec->token_key != NULL ? spec->token_key : spec->cn, key->where,
+			   &key->public, f));
 	return transcript_cert(c->transcript, spec->file, buf_blob(&der), f);
+}
+
+static enum reason make_end(struct ceremony *c, const struct spec_end *spec, struct fault *f)
+{
+	struct end_key key = { 0 };
+	enum reason reason = end_key(c, spec, &key, f);
+
+	if (reason == REASON_OK)
+		reason = make_end_of(c, spec, &key, f);
+	EVP_PKEY_free(key.memory);
+	return reason;
 }
 
 static enum reason make_trust(struct ceremony *c, const struct spec_trust *spec, struct fault *f)
@@ -248,8 +294,8 @@ static enum reason make_nonce_key(const struct ceremony *c, struct fault *f)
 	return reason;
 }
 
-/* The key may be there without its transcript, from an attempt that was cut short: then that alone is made. */
-static enum reason add_ocsp_key(struct ceremony *c, struct fault *f)
+/* A key may be there without its transcript, from an attempt that was cut short: then that alone is made. */
+static enum reason add_extra_key(struct ceremony *c, size_t i, struct fault *f)
 {
 	AUTO(token_closep) struct token *token = NULL;
 	AUTO(pins_wipe) struct pins pins;
@@ -259,30 +305,72 @@ static enum reason add_ocsp_key(struct ceremony *c, struct fault *f)
 	TRY(token_open(c->module, &token, f));
 	TRY(token_find(token, c->token->label, &found, f));
 	if (!found)
-		return fault_set(f, REASON_CONFIG, "ocsp_key: token '%s' is not there", c->token->label);
+		return fault_set(f, REASON_CONFIG, "key %s: token '%s' is not there", extra_key(c->spec, i),
+				 c->token->label);
 	TRY(read_pins(c, &pins, f));
 	TRY(token_login(token, pins.user, f));
-	TRY(token_count_keys(token, c->spec->ocsp_key, &n, f));
-	return n > 0 ? REASON_OK : make_ocsp_key(c, token, f);
+	TRY(token_count_keys(token, extra_key(c->spec, i), &n, f));
+	return n > 0 ? REASON_OK : make_extra_key(c, token, i, f);
 }
 
-/* For a home from before there was OCSP: the one thing that a later ceremony adds. */
-static enum reason supplement(struct ceremony *c, struct fault *f)
+/* The CA that an added certificate is issued by: its key is in the token, its certificate in the home. */
+static enum reason find_issuer(struct ceremony *c, size_t i, struct fault *f)
 {
+	struct ca *ca = &c->ca[i];
+
+	ceremony_ca_file(&c->spec->ca[i], ca->file, sizeof(ca->file));
+	TRY(hsm_key(c->hsm, c->spec->ca[i].name, &ca->key, f));
+	TRY(home_read_cert(c->home, ca->file, &ca->der, f));
+	return cert_parse(buf_blob(&ca->der), &ca->cert, f);
+}
+
+static enum reason add_extra(struct ceremony *c, size_t i, struct fault *f)
+{
+	const struct spec_end *end = i == 0 ? NULL : &c->spec->end[i - 1];
+
+	TRY(transcript_new(c->spec, &c->transcript, f));
+	TRY(add_extra_key(c, i, f));
+	TRY(open_token(c, f));
+	if (end == NULL)
+		return note_ocsp_key(c, f);
+	TRY(find_issuer(c, end->issuer, f));
+	return home_has(c->home, end->file) ? fault_set(f, REASON_CONFIG,
+							"%s/%s is there without a transcript: remove it and "
+							"start again",
+							c->home, end->file)
+					    : make_end(c, end, f);
+}
+
+/* For a home from before there was this key: with a transcript of its own. */
+static enum reason supplement_one(const struct ceremony *like, size_t i, bool *ret_added, struct fault *f)
+{
+	AUTO(ceremony_done) struct ceremony c = *like;
+	const char *label = extra_key(c.spec, i);
+	char file[LIMIT_PROFILE_CHARS + 32];
 	bool named = true;
 
-	if (c->spec->ocsp_key != NULL && !home_has(c->home, SUPPLEMENT_FILE))
-		TRY(transcript_names(c->home, c->spec->ocsp_key, &named, f));
-	if (named) {
-		printf("%s/%s is there: the ceremony has been held, nothing to do\n", c->home, TRANSCRIPT_FILE);
+	if (label == NULL)
 		return REASON_OK;
-	}
-	TRY(transcript_new(c->spec, &c->transcript, f));
-	TRY(add_ocsp_key(c, f));
-	TRY(open_token(c, f));
-	TRY(note_ocsp_key(c, f));
-	TRY(transcript_write(c->transcript, c->home, SUPPLEMENT_FILE, f));
-	printf("transcript %s/%s: key %s added\n", c->home, SUPPLEMENT_FILE, c->spec->ocsp_key);
+	snprintf(file, sizeof(file), SUPPLEMENT_FILE, i == 0 ? "ocsp" : label);
+	if (!home_has(c.home, file))
+		TRY(transcript_names(c.home, label, &named, f));
+	if (named)
+		return REASON_OK;
+	TRY(add_extra(&c, i, f));
+	TRY(transcript_write(c.transcript, c.home, file, f));
+	printf("transcript %s/%s: key %s added\n", c.home, file, label);
+	*ret_added = true;
+	return REASON_OK;
+}
+
+static enum reason supplement(const struct ceremony *c, struct fault *f)
+{
+	bool added = false;
+
+	for (size_t i = 0; i <= c->spec->n_ends; i++)
+		TRY(supplement_one(c, i, &added, f));
+	if (!added)
+		printf("%s/%s is there: the ceremony has been held, nothing to do\n", c->home, TRANSCRIPT_FILE);
 	return REASON_OK;
 }
 

@@ -113,6 +113,25 @@ enum reason home_write_certs(const char *home, const char *file, const struct bl
 	return home_write_public(home, file, BLOB(text, (size_t)len), f);
 }
 
+enum reason home_read_cert(const char *home, const char *file, struct buf *ret_der, struct fault *f)
+{
+	AUTO(bio_freep) BIO *in = NULL;
+	char path[HOME_PATH_BYTES], *name = NULL, *header = NULL;
+	unsigned char *der = NULL;
+	enum reason reason;
+	long len;
+
+	TRY(home_path(home, file, path, f));
+	in = BIO_new_file(path, "r");
+	if (in == NULL || PEM_read_bio(in, &name, &header, &der, &len) != 1)
+		return fault_set(f, REASON_CONFIG, "%s: no certificate can be read", path);
+	reason = buf_copy(BLOB(der, (size_t)len), ret_der, f);
+	OPENSSL_free(name);
+	OPENSSL_free(header);
+	OPENSSL_free(der);
+	return reason;
+}
+
 enum reason home_write_key(const char *home, const char *file, EVP_PKEY *key, struct fault *f)
 {
 	AUTO(bio_freep) BIO *pem = BIO_new(BIO_s_secmem());

@@ -27,6 +27,8 @@ MUST_CHECK enum reason home_write_secret(const char *home, const char *file, str
 /* Certificates as PEM, in the order given. */
 MUST_CHECK enum reason home_write_certs(const char *home, const char *file, const struct blob *ders, size_t n,
 					struct fault *f);
+/* The first certificate of a PEM file, as DER. */
+MUST_CHECK enum reason home_read_cert(const char *home, const char *file, struct buf *ret_der, struct fault *f);
 /* PKCS#8 PEM. */
 MUST_CHECK enum reason home_write_key(const char *home, const char *file, EVP_PKEY *key, struct fault *f);
 /* The first line of a secret, or 24 random digits written there first. The caller wipes it. */

@@ -175,6 +175,15 @@ static enum reason read_ekus(json_t *array, struct spec_end *end, struct fault *
 	return REASON_OK;
 }
 
+/* In a file or in the token: exactly one of them. */
+static enum reason check_end_key(const struct spec_end *end, struct fault *f)
+{
+	if ((end->key_file == NULL) == (end->token_key == NULL))
+		return fault_set(f, REASON_CONFIG, "certificate '%s': needs key_file or token_key, and not both",
+				 end->cn);
+	return end->key_file != NULL ? check_path(end->key_file, f) : check_name(end->token_key, f);
+}
+
 static enum reason read_end(json_t *object, struct spec *spec, struct fault *f)
 {
 	struct spec_end *end = &spec->end[spec->n_ends];
@@ -183,14 +192,14 @@ static enum reason read_end(json_t *object, struct spec *spec, struct fault *f)
 	json_error_t error;
 	int chain;
 
-	if (json_unpack_ex(object, &error, JSON_STRICT, "{s:s, s:s, s:s, s:s, s:b, s:o, s:o, s:s}", "cn", &end->cn,
-			   "issuer", &issuer, "file", &end->file, "key_file", &end->key_file, "chain", &chain, "eku",
-			   &eku, "san", &san, "validity", &validity) != 0)
+	if (json_unpack_ex(object, &error, JSON_STRICT, "{s:s, s:s, s:s, s?s, s?s, s:b, s:o, s:o, s:s}", "cn", &end->cn,
+			   "issuer", &issuer, "file", &end->file, "key_file", &end->key_file, "token_key",
+			   &end->token_key, "chain", &chain, "eku", &eku, "san", &san, "validity", &validity) != 0)
 		return fault_set(f, REASON_CONFIG, "certificate %zu: %s", spec->n_ends, error.text);
 	end->chain = chain != 0;
 	TRY(check_cn(end->cn, f));
 	TRY(check_path(end->file, f));
-	TRY(check_path(end->key_file, f));
+	TRY(check_end_key(end, f));
 	TRY(find_ca(spec, issuer, &end->issuer, f));
 	TRY(read_ekus(eku, end, f));
 	TRY(read_texts("san", san, end->san, CA_CERT_SANS, &end->n_sans, f));

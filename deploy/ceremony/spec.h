@@ -5,14 +5,17 @@
  *   root, issuers[]   name (its key's label in the token and its file, ca/<name>.pem), key (ec-p256, ec-p384, rsa-2048,
  *                     rsa-3072, rsa-4096), cn, validity ("15y", "90d", "none")
  *   certificates[]    cn, issuer (the name of one), file, key_file, chain (append the issuer's), eku[] (names or OIDs),
- *                     san[] ("dns:NAME", "ip:ADDRESS"), validity; their keys are P-256, made in software
+ *                     san[] ("dns:NAME", "ip:ADDRESS"), validity; their keys are P-256, made in software. With
+ * token_key (a label) instead of key_file the key is made in the token and stays there: the one that signs heads
  *   trust[]           file, issuers[]: a list of trust anchors
  *   custodians[]      names; or, with quorum, objects of name and key (public, PEM: openssl pkey -pubout)
  *   quorum            how many custodians have to sign the transcript (quorum.h)
  *   root_token        like token, where the root's key is: a ceremony in parts (ceremony.h); absent: in token
- *   ocsp_key          the label of a P-256 key for OCSP answers; the ca issues its certificates itself. A home whose
- * ceremony was held without it gets it added, with a transcript of its own software_vendor   true: also a vendor of
- * software secure elements, for trying things out
+ *   ocsp_key          the label of a P-256 key for OCSP answers; the ca issues its certificates itself
+ *   software_vendor   true: also a vendor of software secure elements, for trying things out
+ *
+ * A home whose ceremony was held without an ocsp_key, or without a certificate with token_key, gets them added, with a
+ * transcript of their own.
  *
  * Owns:    everything it points to; spec_free() frees it.
  * Threads: one.
@@ -37,8 +40,8 @@ struct spec_ca {
 };
 
 struct spec_end {
-	const char *cn, *file, *key_file;
-	size_t issuer; /* in ca[] */
+	const char *cn, *file, *key_file, *token_key; /* one of the two keys is NULL */
+	size_t issuer;                                /* in ca[] */
 	bool chain;
 	size_t n_ekus;
 	struct oid eku[LIMIT_EKUS];

@@ -13,8 +13,8 @@
 #include "token.h"
 
 #define TRANSCRIPT_FILE "ceremony.json"
-#define SEALED_FILE "ceremony-sealed.json"   /* with the custodians' signatures: quorum.h */
-#define SUPPLEMENT_FILE "ceremony-ocsp.json" /* of a key that was added later */
+#define SEALED_FILE "ceremony-sealed.json" /* with the custodians' signatures: quorum.h */
+#define SUPPLEMENT_FILE "ceremony-%s.json" /* of a key that was added later: its label, "ocsp" for OCSP's */
 
 struct transcript;
 

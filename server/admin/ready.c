@@ -49,10 +49,13 @@ static enum reason add_alarms(const char *run_dir, struct buf *list, struct faul
 		TRY(add(list, "ca: the token refused the PIN, which is not tried again: correct it, then restart", f));
 	if (metrics_read_gauge(run_dir, "va", GAUGE_CRL_CLOSE, &value) && value == 1)
 		TRY(add(list, "va: a CRL is close to its nextUpdate, and no newer one has come", f));
+	if (metrics_read_gauge(run_dir, "ca", GAUGE_HEADS_LATE, &value) && value == 1)
+		TRY(add(list, "ca: no signed head of the ledger for long", f));
+	if (metrics_read_gauge(run_dir, "ca", GAUGE_HEADS_UNEXPORTED, &value) && value == 1)
+		TRY(add(list, "ca: signed heads cannot be written to heads.file", f));
 	if (!metrics_read_gauge(run_dir, "ca", GAUGE_LEDGER_MISSING_ROW, &value) || value == 0)
 		return REASON_OK;
-	snprintf(text, sizeof(text),
-		 "ca: the ledger went back in time, chain row %lld is missing: nothing is signed",
+	snprintf(text, sizeof(text), "ca: the ledger went back in time, chain row %lld is missing: nothing is signed",
 		 (long long)value);
 	return add(list, text, f);
 }

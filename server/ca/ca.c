@@ -4,6 +4,7 @@
  * Read ca_line[] first: it is what happens to a grant.
  */
 #include "ca/ca.h"
+#include "ca/heads.h"
 #include "ca/keys.h"
 #include "ca/ocsp.h"
 #include "ca/operate.h"
@@ -21,7 +22,7 @@
 
 /* clang-format off */
 #define LANES_ALL { { "line", 8, CA_LINE_MAX }, { "field", 4, CA_FIELD_MAX }, { "own", 2, CA_OWN_MAX }, \
-		    { "ocsp", 1, CA_OCSP_MAX } }
+		    { "ocsp", 1, CA_OCSP_MAX }, { "heads", 1, CA_HEADS_MAX } }
 
 static const struct station ca_line[CA_STATIONS] = {
 	/*              name      work            threads batch         lanes      what an issue has when it leaves */
@@ -29,6 +30,7 @@ static const struct station ca_line[CA_STATIONS] = {
 	[CA_STATUS] = { "status", station_status, 1,      1,            LANES_ALL }, /* CRL to sign: beside the line       */
 	[CA_COMPLETE] = { "complete", station_complete, 1, 1,         LANES_ALL }, /* a long one: beside the short ones  */
 	[CA_OCSP]   = { "ocsp",   station_ocsp,   1,      OCSP_BATCH,   LANES_ALL }, /* answer to sign, on record          */
+	[CA_HEADS]  = { "heads",  station_heads,  1,      1,            LANES_ALL }, /* head to sign; then exported         */
 	/* signature, checked: back to ledger */
 	[CA_SIGN]   = { "sign",   station_sign,   0,      CA_SIGN_MOST, LANES_ALL },
 };
@@ -126,6 +128,16 @@ static void close_keys(struct ca *ca)
 	keys_close(ca->keys);
 }
 
+static enum reason open_heads(struct ca *ca, struct fault *f)
+{
+	return heads_open(ca, &ca->heads, f);
+}
+
+static void close_heads(struct ca *ca)
+{
+	heads_close(ca->heads);
+}
+
 static enum reason open_line(struct ca *ca, struct fault *f)
 {
 	struct station line[CA_STATIONS];
@@ -194,6 +206,7 @@ static const struct part {
 	{ open_issuers, close_issuers },
 	{ open_ledgers, close_ledgers },
 	{ open_ocsp, close_ocsp },
+	{ open_heads, close_heads },
 	{ open_keys, close_keys },
 	{ open_line, close_line },
 	{ open_watch, close_watch },

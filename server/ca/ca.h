@@ -21,8 +21,15 @@
 #include "lull.h"
 #include "observe/metrics.h"
 
-enum { CA_LEDGER, CA_STATUS, CA_COMPLETE, CA_OCSP, CA_SIGN, CA_STATIONS }; /* the order of ca_line[] */
-enum { LANE_LINE, LANE_FIELD, LANE_OWN, LANE_OCSP, LANES }; /* enrolments, re-enrolments, everything else, OCSP */
+enum { CA_LEDGER, CA_STATUS, CA_COMPLETE, CA_OCSP, CA_HEADS, CA_SIGN, CA_STATIONS }; /* the order of ca_line[] */
+enum {
+	LANE_LINE,
+	LANE_FIELD,
+	LANE_OWN,
+	LANE_OCSP,
+	LANE_HEADS,
+	LANES
+}; /* enrolments, re-enrolments, all else, OCSP, heads */
 
 /* Certificates between frame and answer, per lane; beyond it: REASON_OVERLOADED. Every station's lanes hold as many, so
  * that what has been taken in hand always finds its place. */
@@ -30,23 +37,25 @@ enum { LANE_LINE, LANE_FIELD, LANE_OWN, LANE_OCSP, LANES }; /* enrolments, re-en
 #define CA_FIELD_MAX 1024
 #define CA_OWN_MAX 64
 #define CA_OCSP_MAX 512
+#define CA_HEADS_MAX 2 /* there is one at a time */
 
 #define CA_IN_HAND_MAX (CA_LINE_MAX + CA_FIELD_MAX + CA_OWN_MAX)
 
-#define CA_BATCH 512       /* intents, and as many signatures, in one commit */
-#define CA_BATCH_LARGE 128 /* waiting for more than this saves nothing */
-#define CA_COMPANY_MIN 4   /* with fewer to be expected, a commit does not wait for them */
+#define CA_BATCH 512        /* intents, and as many signatures, in one commit */
+#define CA_BATCH_LARGE 128  /* waiting for more than this saves nothing */
+#define CA_COMPANY_MIN 4    /* with fewer to be expected, a commit does not wait for them */
 #define CA_TOGETHER_MIN 1.2 /* nor with fewer in a batch: that is one station, whose own turns are no company */
-#define CA_PATIENCE_US 8000 /* how long a commit waits for company while no processor is idle; two commits, 50 ms in all */
+#define CA_PATIENCE_US                                                                                                 \
+	8000            /* how long a commit waits for company while no processor is idle; two commits, 50 ms in all */
 #define CA_SIGN_MOST 32 /* issues that one session takes at once, and for how long it works on them */
 #define CA_SIGN_STRETCH_US 500
-#define CA_POLICIES_MAX 64 /* policies announced to one process: a new one comes with each reload of the ra */
-#define CA_POLICIES_HOURLY 32 /* new ones among them in one hour: each is a row for ever */
-#define CA_PENDING_TRIES 3 /* how often a claim whose intent has just left the line is asked for again */
-#define CA_COUNT_US 1000000LL /* how late the hourly counts of other nodes may be known */
-#define CA_CLOCK_SKEW_S 5  /* how far nodes' clocks may be apart */
-#define CA_DELTA_MAX 2000 /* entries; beyond it the next complete list becomes the base of deltas */
-#define CA_CRL_BACKDATE_S (5 * 60)    /* thisUpdate lies so far back: a relying party's clock may be behind ours */
+#define CA_POLICIES_MAX 64         /* policies announced to one process: a new one comes with each reload of the ra */
+#define CA_POLICIES_HOURLY 32      /* new ones among them in one hour: each is a row for ever */
+#define CA_PENDING_TRIES 3         /* how often a claim whose intent has just left the line is asked for again */
+#define CA_COUNT_US 1000000LL      /* how late the hourly counts of other nodes may be known */
+#define CA_CLOCK_SKEW_S 5          /* how far nodes' clocks may be apart */
+#define CA_DELTA_MAX 2000          /* entries; beyond it the next complete list becomes the base of deltas */
+#define CA_CRL_BACKDATE_S (5 * 60) /* thisUpdate lies so far back: a relying party's clock may be behind ours */
 
 enum issue_kind {
 	ISSUE_CERTIFICATE, /* a grant of the ra's */
@@ -54,6 +63,7 @@ enum issue_kind {
 	ISSUE_CRL,         /* the va wants a CRL */
 	ISSUE_OCSP,        /* the va asks for the state of certificates */
 	ISSUE_RESPONDER,   /* our own: a certificate for the OCSP responder, if it is time for one */
+	ISSUE_HEAD,        /* our own: where the chains stand, if it is time to sign that */
 	ISSUE_PREPARE,     /* our own: get ready without waiting for a grant */
 };
 
@@ -73,6 +83,7 @@ struct issue {
 	uint64_t crl_number, crl_upto;
 	size_t crl_entries;
 	struct ocsp_job *ocsp; /* ISSUE_OCSP; see ca/ocsp.h */
+	uint64_t head_number;  /* ISSUE_HEAD */
 
 	/* from the first time round at station_ledger (station_status for a CRL) */
 	struct previous previous; /* GRANT_REENROL; its tbs is ours to free */
@@ -83,9 +94,9 @@ struct issue {
 	unsigned tries;
 
 	/* from station_sign */
-	bool came_back; /* from there: this time round it is to be recorded */
-	struct buf made; /* the signature as the token gave it, which nobody has verified */
-	struct buf tail; /* the same, verified */
+	bool came_back;     /* from there: this time round it is to be recorded */
+	struct buf made;    /* the signature as the token gave it, which nobody has verified */
+	struct buf tail;    /* the same, verified */
 	struct fault fault; /* why there is no signature; REASON_OK otherwise */
 
 	/* inflight.c's */
@@ -127,11 +138,11 @@ struct company {
 
 /* Of the ledger station's one thread. */
 struct ledger_room {
-	bool checked;     /* clock and anchor have been looked at since the last trouble */
-	bool told_behind; /* the alarm has been given: the ledger went back in time */
-	enum reason told; /* why it is not ready, as the log has it */
-	bool voided;      /* what an earlier process left unsigned has been voided */
-	int64_t newest_s; /* newest wall time known to be in the ledger */
+	bool checked;          /* clock and anchor have been looked at since the last trouble */
+	bool told_behind;      /* the alarm has been given: the ledger went back in time */
+	enum reason told;      /* why it is not ready, as the log has it */
+	bool voided;           /* what an earlier process left unsigned has been voided */
+	int64_t newest_s;      /* newest wall time known to be in the ledger */
 	int64_t counted_us;    /* when the issuers' hourly counts were last compared with the ledger's */
 	int64_t policies_hour; /* in which policies_new were announced */
 	unsigned policies_new;
@@ -156,8 +167,8 @@ struct proving {
 	bool busy; /* a session is at it, and will look again */
 };
 
-/* The complete list that an issuer's deltas add to. It stays for half a CRL's validity, so that who has fetched any list
- * since then is brought up to date by a delta. */
+/* The complete list that an issuer's deltas add to. It stays for half a CRL's validity, so that who has fetched any
+ * list since then is brought up to date by a delta. */
 struct crl_base {
 	uint64_t number, upto; /* 0: none signed by this process yet */
 	int64_t at_us;
@@ -167,6 +178,7 @@ struct crl_base {
 struct keys;
 struct newsroom;
 struct ocsp_desk;
+struct heads_desk;
 struct ocsp_job;
 struct operations;
 struct watch;
@@ -178,7 +190,7 @@ struct ca {
 	struct keys *keys;
 	pthread_rwlock_t token_use; /* read by who signs, written by who takes the keys away: keys.h */
 	size_t n_issuers;
-	struct issuer *issuer[LIMIT_ISSUERS];    /* in the order of the configuration */
+	struct issuer *issuer[LIMIT_ISSUERS];      /* in the order of the configuration */
 	struct ledger *ledger, *status, *complete; /* each its station's own connection */
 	pthread_mutex_t crl_lock;
 	struct crl_base crl_base[LIMIT_ISSUERS]; /* under crl_lock; in the order of issuer[] */
@@ -188,7 +200,8 @@ struct ca {
 	struct proving proving;
 	struct line *line;
 	struct newsroom *news;
-	struct ocsp_desk *ocsp; /* ca/ocsp.h; NULL: not configured */
+	struct ocsp_desk *ocsp;        /* ca/ocsp.h; NULL: not configured */
+	struct heads_desk *heads;      /* ca/heads.h; NULL: not configured */
 	struct operations *operations; /* operate.h */
 	struct watch *watch;
 	struct channel_server *server[ROLE_COUNT];
@@ -210,7 +223,7 @@ MUST_CHECK enum reason issue_new(struct ca *ca, enum issue_kind kind, unsigned l
 void issue_enrolled(struct ca *ca, struct issue *issue, bool repeated, struct blob certificate);
 void issue_refused(struct ca *ca, struct issue *issue, const struct fault *fault);
 void issue_finished(struct ca *ca, struct issue *issue); /* nothing to say */
-void issue_wake(struct ca *ca); /* lets the ledger station look around, once */
+void issue_wake(struct ca *ca);                          /* lets the ledger station look around, once */
 /* Answers everybody who waits, as issue_refused() does, while the issue goes on: a retry finds what becomes of it. */
 void issue_later(struct ca *ca, struct issue *issue, const struct fault *fault);
 void send_refusal(struct channel *asker, uint64_t frame_id, const struct fault *fault);
@@ -253,10 +266,12 @@ void company_came(struct company *company, size_t n, int64_t now_us);
 
 /* The stations. */
 void station_ledger(void *role, unsigned thread, struct job **batch, size_t n); /* cycle.c */
-void station_status(void *role, unsigned thread, struct job **batch, size_t n); /* crl.c: shards and deltas, which are short */
-void station_complete(void *role, unsigned thread, struct job **batch, size_t n); /* crl.c: complete lists, which hold up nothing */
-void station_sign(void *role, unsigned thread, struct job **batch, size_t n);   /* sign.c */
-unsigned sign_most(void *role);                                                 /* for line_share() */
+void station_status(void *role, unsigned thread, struct job **batch,
+		    size_t n); /* crl.c: shards and deltas, which are short */
+void station_complete(void *role, unsigned thread, struct job **batch,
+		      size_t n); /* crl.c: complete lists, which hold up nothing */
+void station_sign(void *role, unsigned thread, struct job **batch, size_t n); /* sign.c */
+unsigned sign_most(void *role);                                               /* for line_share() */
 void proving_init(struct proving *proving);
 void proving_done(struct proving *proving);
 void crl_signed(struct ca *ca, struct issue *issue); /* crl.c: answers with the finished CRL, or the fault */
@@ -270,7 +285,7 @@ bool intend_knows_policy(const struct ca *ca, const uint8_t hash[32]);
 /* news.c: pushes the view to every connection, 5 times a second */
 MUST_CHECK enum reason news_open(struct ca *ca, struct newsroom **ret_news, struct fault *f);
 void news_close(struct newsroom *news); /* accepts NULL */
-void news_poke(struct newsroom *news); /* something is new: push it now and not at the next tick */
+void news_poke(struct newsroom *news);  /* something is new: push it now and not at the next tick */
 void news_subscribe(struct newsroom *news, struct channel *channel);
 void news_unsubscribe(struct newsroom *news, struct channel *channel);
 

@@ -10,7 +10,7 @@
 #include "ca/ocsp.h"
 #include "observe/log.h"
 
-static const unsigned lane_max[LANES] = { CA_LINE_MAX, CA_FIELD_MAX, CA_OWN_MAX, CA_OCSP_MAX };
+static const unsigned lane_max[LANES] = { CA_LINE_MAX, CA_FIELD_MAX, CA_OWN_MAX, CA_OCSP_MAX, CA_HEADS_MAX };
 
 enum reason issue_new(struct ca *ca, enum issue_kind kind, unsigned lane, struct channel *asker, uint64_t frame_id,
 		      struct issue **ret_issue, struct fault *f)

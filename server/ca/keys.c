@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "ca/ca.h"
+#include "ca/heads.h"
 #include "ca/ocsp.h"
 #include "observe/log.h"
 #include "role.h"
@@ -68,6 +69,7 @@ static void give_up(struct ca *ca)
 	for (size_t i = 0; i < ca->n_issuers; i++)
 		issuer_detach(ca->issuer[i]);
 	ocsp_detach(ca->ocsp);
+	heads_detach(ca->heads);
 	pthread_rwlock_unlock(&ca->token_use);
 	hsm_close(ca->hsm);
 	ca->hsm = NULL;
@@ -78,7 +80,8 @@ static enum reason take_up(struct ca *ca, struct fault *f)
 	TRY(hsm_open(&ca->config->token, &ca->hsm, f));
 	for (size_t i = 0; i < ca->n_issuers; i++)
 		TRY(issuer_attach(ca->issuer[i], &ca->config->issuer[i], ca->hsm, f));
-	return ocsp_attach(ca, f);
+	TRY(ocsp_attach(ca, f));
+	return heads_attach(ca, f);
 }
 
 /* Signers look at token_away first, and find the keys there once it is false. */

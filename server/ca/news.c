@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "ca/ca.h"
+#include "ca/heads.h"
 #include "ca/ocsp.h"
 #include "channel/view.h"
 #include "observe/log.h"
@@ -170,6 +171,7 @@ static void tick(struct newsroom *news, bool *up)
 	tell(news, now_up);
 	nudge(news->ca);
 	ocsp_nudge(news->ca);
+	heads_nudge(news->ca);
 }
 
 static bool wait_tick(struct newsroom *news)

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "ca/ca.h"
+#include "ca/heads.h"
 #include "ca/keys.h"
 #include "ca/ocsp.h"
 
@@ -36,6 +37,26 @@ unsigned sign_most(void *role)
 	return sign_us <= CA_SIGN_STRETCH_US / CA_SIGN_MOST ? CA_SIGN_MOST : (unsigned)(CA_SIGN_STRETCH_US / sign_us);
 }
 
+static enum reason make(struct ca *ca, struct issue *issue, unsigned slot, struct fault *f)
+{
+	if (issue->kind == ISSUE_OCSP)
+		return ocsp_sign_answer(ca, issue, slot, f);
+	if (issue->kind == ISSUE_HEAD)
+		return heads_sign(ca, issue, slot, f);
+	return issuer_make(issue->issuer, slot, buf_blob(&issue->tbs), &issue->made, f);
+}
+
+/* OCSP's answers and heads are verified where they are made: nothing else waits for them. */
+static bool is_proven(const struct issue *issue)
+{
+	return issue->kind == ISSUE_OCSP || issue->kind == ISSUE_HEAD;
+}
+
+static unsigned back_to(const struct issue *issue)
+{
+	return issue->kind == ISSUE_RESPONDER ? CA_OCSP : issue->kind == ISSUE_HEAD ? CA_HEADS : CA_LEDGER;
+}
+
 static enum reason sign(struct ca *ca, struct issue *issue, unsigned slot, struct fault *f)
 {
 	int64_t began_us = clock_mono_us();
@@ -43,8 +64,7 @@ static enum reason sign(struct ca *ca, struct issue *issue, unsigned slot, struc
 
 	TRY(keys_use(ca, f));
 	atomic_store(&ca->signing_since_us[slot], began_us);
-	reason = issue->kind == ISSUE_OCSP ? ocsp_sign_answer(ca, issue, slot, f)
-					   : issuer_make(issue->issuer, slot, buf_blob(&issue->tbs), &issue->made, f);
+	reason = make(ca, issue, slot, f);
 	atomic_store(&ca->signing_since_us[slot], 0);
 	keys_used(ca);
 	learn(ca, clock_mono_us() - began_us);
@@ -61,7 +81,7 @@ static void leave(struct ca *ca, struct issue *issue)
 	else if (issue->kind == ISSUE_OCSP)
 		ocsp_signed(ca, issue);
 	else
-		issue_pass(ca, issue->kind == ISSUE_RESPONDER ? CA_OCSP : CA_LEDGER, issue);
+		issue_pass(ca, back_to(issue), issue);
 }
 
 static void count_made(struct ca *ca, unsigned n)
@@ -148,7 +168,7 @@ void station_sign(void *role, unsigned thread, struct job **batch, size_t n)
 
 		if (sign(ca, issue, thread, &issue->fault) != REASON_OK) {
 			leave(ca, issue);
-		} else if (issue->kind == ISSUE_OCSP) { /* verified where it was made: nothing else waits for it */
+		} else if (is_proven(issue)) {
 			count_made(ca, 1);
 			leave(ca, issue);
 		} else {

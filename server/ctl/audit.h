@@ -21,6 +21,7 @@
 
 #define AUDIT_HASH 32
 #define AUDIT_COLUMNS_MAX 32
+#define AUDIT_TABLES_MAX 32
 #define AUDIT_LABEL 160
 
 /* audit_row.c */

@@ -30,6 +30,8 @@ const struct audit_table audit_tables[] = {
 		"time not_after", "bytea tbs" } },
 	{ "responder_signature", "serial", { "bytea serial", COMMIT, "bytea tail" } },
 	{ "status_intent", "seq", { COMMIT, "bytea hashes" } },
+	{ "head_intent", "number", { "int8 number", COMMIT, "text text" } },
+	{ "head_signature", "number", { "int8 number", COMMIT, "bytea signature" } },
 	{ "operator_action", "number", { "int8 number", COMMIT, "text who", "text call", "text request", "text outcome", "text note",
 		"text detail", "int8 n" } },
 };
@@ -253,10 +255,12 @@ bool audit_chain_hash(const json_t *row, uint8_t out[AUDIT_HASH])
 void audit_label(const struct audit_table *table, const json_t *row, char out[AUDIT_LABEL])
 {
 	const json_t *key = audit_value(table, row, table->key == NULL ? "seq" : table->key);
-	const char *issuer = strncmp(table->name, "crl_", 4) == 0 ? audit_text(table, row, "issuer") : "";
+	const char *of = strncmp(table->name, "crl_", 4) == 0    ? audit_text(table, row, "issuer")
+			 : strncmp(table->name, "head_", 5) == 0 ? audit_text(table, row, "node")
+								 : "";
 
 	if (json_is_integer(key))
-		(void)snprintf(out, AUDIT_LABEL, "%s %s%s%lld", table->name, issuer, issuer[0] == '\0' ? "" : " ",
+		(void)snprintf(out, AUDIT_LABEL, "%s %.64s%s%lld", table->name, of, of[0] == '\0' ? "" : " ",
 			       (long long)json_integer_value(key));
 	else
 		(void)snprintf(out, AUDIT_LABEL, "%s %.100s", table->name,

@@ -44,21 +44,23 @@ enum metric_gauge {
 	GAUGE_LEDGER_UP,
 	GAUGE_TOKEN_UP,
 	GAUGE_INTENTS_VOIDED,
-	GAUGE_SIGNATURES,     /* made by the token since the start */
-	GAUGE_CHILD_RESTARTS, /* supervisor */
-	GAUGE_BEAT_MS, /* clock_mono_us() / 1000 of the role's last sign of life, at least every second */
-	GAUGE_RELOADS,        /* since the start */
-	GAUGE_RELOAD_REFUSED, /* 1: files have changed to what cannot be used; the earlier ones hold */
+	GAUGE_SIGNATURES,           /* made by the token since the start */
+	GAUGE_CHILD_RESTARTS,       /* supervisor */
+	GAUGE_BEAT_MS,              /* clock_mono_us() / 1000 of the role's last sign of life, at least every second */
+	GAUGE_RELOADS,              /* since the start */
+	GAUGE_RELOAD_REFUSED,       /* 1: files have changed to what cannot be used; the earlier ones hold */
 	GAUGE_CONNECTIONS_REFUSED,  /* since the start: their address had too many, or began too many a second */
 	GAUGE_CONNECTIONS_RATIONED, /* since the start: strangers began too many a second, all together */
 	GAUGE_CONNECTIONS_FULL,     /* since the start: as many were open as may be */
 	GAUGE_UNDER_WAY,            /* enrolments from admission to answer */
-	GAUGE_LEDGER_MISSING_ROW, /* the ledger has gone back in time: the chain row that is missing */
-	GAUGE_PIN_REFUSED,        /* 1: the token refused the PIN, which is not tried again */
-	GAUGE_MULTI_BUFFER,       /* 1: signatures are verified eight at once */
-	GAUGE_CRL_LEFT_S,         /* until the first nextUpdate of the CRLs that are served */
-	GAUGE_CRL_CLOSE,          /* 1: one of them is in the last quarter of its time */
-	GAUGE_FEED_WAITING,       /* relying parties that wait for the next CRL */
+	GAUGE_LEDGER_MISSING_ROW,   /* the ledger has gone back in time: the chain row that is missing */
+	GAUGE_PIN_REFUSED,          /* 1: the token refused the PIN, which is not tried again */
+	GAUGE_MULTI_BUFFER,         /* 1: signatures are verified eight at once */
+	GAUGE_CRL_LEFT_S,           /* until the first nextUpdate of the CRLs that are served */
+	GAUGE_CRL_CLOSE,            /* 1: one of them is in the last quarter of its time */
+	GAUGE_FEED_WAITING,         /* relying parties that wait for the next CRL */
+	GAUGE_HEADS_LATE,           /* 1: a signed head is overdue */
+	GAUGE_HEADS_UNEXPORTED,     /* 1: heads wait for their file for long */
 	GAUGE_COUNT
 };
 

@@ -46,11 +46,13 @@ static const struct {
 	[GAUGE_CHILD_RESTARTS] = { "assay_role_restarts", "Roles that the supervisor has started again.", 1 },
 	[GAUGE_RELOADS] = { "assay_reloads", "Changed files taken up since the start.", 1 },
 	[GAUGE_RELOAD_REFUSED] = { "assay_reload_refused",
-				   "1 while changed files cannot be used and the earlier ones hold; the log says why.", 1 },
+				   "1 while changed files cannot be used and the earlier ones hold; the log says why.",
+				   1 },
 	[GAUGE_CONNECTIONS_REFUSED] = { "assay_connections_refused",
 					"Connections refused since the start for their address's sake.", 1 },
 	[GAUGE_CONNECTIONS_RATIONED] = { "assay_connections_rationed",
-					 "Connections refused since the start because strangers began too many a second.",
+					 "Connections refused since the start because strangers began too many a "
+					 "second.",
 					 1 },
 	[GAUGE_CONNECTIONS_FULL] = { "assay_connections_full",
 				     "Connections refused since the start because as many were open as may be.", 1 },
@@ -62,6 +64,9 @@ static const struct {
 	[GAUGE_CRL_LEFT_S] = { "assay_crl_left_seconds", "Until the first nextUpdate of the CRLs that are served.", 1 },
 	[GAUGE_CRL_CLOSE] = { "assay_crl_close", "1 when a CRL is in the last quarter of its time.", 1 },
 	[GAUGE_FEED_WAITING] = { "assay_feed_waiting", "Relying parties that wait for the next CRL.", 1 },
+	[GAUGE_HEADS_LATE] = { "assay_heads_late", "1 when a signed head of the ledger is overdue.", 1 },
+	[GAUGE_HEADS_UNEXPORTED] = { "assay_heads_unexported",
+				     "1 when signed heads have not been written to their file for long.", 1 },
 	[GAUGE_PIN_REFUSED] = { "assay_token_pin_refused", "1 when the token refused the PIN.", 1 },
 };
 

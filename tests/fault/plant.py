@@ -320,6 +320,11 @@ class Plant(Assay):
         rows = [line.split("|") for line in text.splitlines()]
         return [(r[0], r[1] == "t", r[2] == "t", int(r[3]) if r[3] else None) for r in rows]
 
+    def signed_of(self, chip):
+        """How often the token has signed a certificate of this device; CRLs and heads may come at any time."""
+        wanted = set(self.sql(f"select encode(sha256(tbs), 'hex') from issuance where element = '\\x{chip.ueid.hex()}'::bytea").split())
+        return sum(digest in wanted for digest in self.shim.counted_digests())
+
     def valid_of(self, chip):
         return [serial for serial, signed, void, revoked in self.certificates_of(chip) if signed and not void and revoked is None]
 
@@ -333,7 +338,8 @@ class Plant(Assay):
                 lateral (values (sha256(i.tbs)), (sha384(i.tbs))) x(d)
             union all select encode(tbs_hash, 'hex') from crl_intent
             union all select encode(substr(hashes, 32 * k + 1, 32), 'hex')
-                from status_intent, lateral generate_series(0, length(hashes) / 32 - 1) k"""
+                from status_intent, lateral generate_series(0, length(hashes) / 32 - 1) k
+            union all select encode(sha256(convert_to(text, 'UTF8')), 'hex') from head_intent"""
         ).split()
         # two answers of one second about one certificate are the same bytes, and are recorded twice to be signed twice
         missing = list((collections.Counter(digests) - collections.Counter(wanted)).elements())
@@ -346,9 +352,9 @@ class Plant(Assay):
         verify_chain(self.env["ASSAY_DATABASE_URL"])
         counts = self.sql(
             "select (select count(*) from issuance), (select count(*) from signature), (select count(*) from void), "
-            "(select count(*) from crl_intent)"
+            "(select count(*) from crl_intent), (select count(*) from head_intent)"
         ).split("|")
-        return dict(zip(("intents", "recorded", "void", "crls"), map(int, counts)), signatures=len(digests))
+        return dict(zip(("intents", "recorded", "void", "crls", "heads"), map(int, counts)), signatures=len(digests))
 
     def check_received(self, certificates):
         """Certificates (DER) that clients hold are in the ledger byte for byte, and valid."""

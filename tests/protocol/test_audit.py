@@ -111,8 +111,8 @@ def leaf(row):
 def label(row):
     """How a row is named in a finding."""
     key = {"crl_number": "number", "crl_intent": "number", "status_intent": "seq"}.get(row[0], columns(row[0])[0])
-    value = row[1 + columns(row[0]).index(key)]
-    return f"{row[0]} {row[1] + ' ' if row[0].startswith('crl_') else ''}{value}"
+    of = row[1] + " " if row[0].startswith("crl_") else row[2] + " " if row[0].startswith("head_") else ""
+    return f"{row[0]} {of}{row[1 + columns(row[0]).index(key)]}"
 
 
 def place(export, row):
@@ -175,7 +175,7 @@ def test_an_export_verifies_and_says_what_is_not_proven(exported):
     exported.passes("--heads", exported.file.with_name("kept"))  # taken a moment before
     assert {row[0] for row in exported.rows} >= {
         "chain", "issuance", "signature", "revocation", "requester", "policy", "ceremony", "crl_number", "crl_intent",
-        "operator_action"}  # fmt: skip
+        "operator_action", "head_intent", "head_signature"}  # fmt: skip
 
 
 def test_the_export_is_what_the_ledger_holds(assay, exported):

@@ -84,14 +84,16 @@ class Node:
             time.sleep(0.01)
 
     def intended(self, table="issuance"):
-        """Digests that the ledger has of this node's intents: of certificates, of CRLs, of OCSP answers."""
+        """Digests that the ledger has of this node's intents: of certificates, of CRLs, of OCSP answers, of heads."""
         digest = "tbs_hash" if table == "crl_intent" else "sha256(tbs)"
+        if table == "head_intent":
+            digest = "sha256(convert_to(text, 'UTF8'))"
         if table == "status_intent":
             digest, table = "substr(hashes, 32 * k + 1, 32)", "status_intent, generate_series(0, length(hashes) / 32 - 1) k"
         return set(self.assay.sql(f"SELECT encode({digest}, 'hex') FROM {table} WHERE node = '{self.name}'").split())
 
     def intended_for_status(self):
-        return self.intended("crl_intent") | self.intended("status_intent") | self.intended("responder_intent")
+        return self.intended("crl_intent") | self.intended("status_intent") | self.intended("responder_intent") | self.intended("head_intent")
 
     def peer(self, role="ra"):
         return channel.Peer(self.run_dir, role)

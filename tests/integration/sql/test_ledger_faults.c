@@ -4,6 +4,7 @@
  */
 #include "operators.h"
 #include "fixture.h"
+#include "head.h"
 #include "status.h"
 
 #include <pthread.h>
@@ -624,7 +625,8 @@ static void nobody_alters_what_is_written(void **state)
 					      "crl_intent",    "responder_intent", "responder_signature",
 					      "status_intent", "operator_action",  "claim",
 					      "device_key",    "nonce_used",       "in_use",
-					      "unit",          "schema_version" };
+					      "unit",          "head_intent",      "head_signature",
+					      "schema_version" };
 	static const char *const roles[] = { "assay_read", "assay_ca", "assay_owner" };
 	struct world *world = *state;
 	struct ledger *ledger = world_ledger(world, "rights", "intend", WINDOW_S);
@@ -656,6 +658,10 @@ static void nobody_alters_what_is_written(void **state)
 						    .not_after_s = 2 };
 	assert_ok(ledger_responder_intend(ledger, &responder, f));
 	assert_ok(ledger_responder_record(ledger, responder.serial, BLOB_STR("tail"), f));
+	struct head_intent head = { .since_s = 1, .signatures = 2, .age_s = 3600 };
+	assert_ok(ledger_head_intend(ledger, &head, f));
+	assert_ok(ledger_head_record(ledger, head.number, BLOB_STR("signature"), f));
+	buf_done(&head.text);
 	world_sql(world, "select register_requester('rig', 'r', sha256('rights'), '', ''), record_ceremony('test')");
 	ledger_close(ledger);
 	for (size_t role = 0; role < 3; role++) {
@@ -703,15 +709,17 @@ static void the_reading_role_may_call_nothing_that_writes(void **state)
 				 "'public'::regnamespace and proowner = 'assay_owner'::regrole and "
 				 "has_function_privilege('assay_read', oid, 'execute')"),
 		"api_actions api_audit api_certificate api_certificates api_device api_devices_of api_evidence "
-		"api_level api_pem "
+		"api_heads api_level api_pem "
 		"api_plan api_reason api_requesters api_status api_time audit_print audit_read audit_tables "
-		"certificate crl_entries der_length revoked "
+		"certificate chain_positions crl_entries der_length head_line revoked "
 		"serial_floor");
 	assert_string_equal(
 		world_sql(world, "select string_agg(proname, ' ' order by proname) from pg_proc where pronamespace = "
 				 "'public'::regnamespace and proowner = 'assay_owner'::regrole and "
 				 "has_function_privilege('assay_ca', oid, 'execute')"),
-		"certificate crl_delta_entries crl_entries crl_intend crl_next crl_shard_entries der_length intend "
+		"certificate crl_delta_entries crl_entries crl_intend crl_next crl_shard_entries der_length "
+		"head_intend head_newest head_record "
+		"intend "
 		"issuer_hour operate_note "
 		"operate_register plan_do plan_list plan_make plans_begun previous record record_policy "
 		"responder_certificate "

@@ -9,6 +9,7 @@ exits 1; or a summary with the present heads, and exits 0. The bytes are describ
 """
 import argparse
 import hashlib
+import json
 import struct
 import subprocess
 import sys
@@ -49,6 +50,8 @@ TABLES = {
         ("key_hash", "bytea"), ("not_before", "time"), ("not_after", "time"), ("tbs", "bytea")],
     "responder_signature": [("serial", "bytea")] + COMMIT + [("tail", "bytea")],
     "status_intent": COMMIT + [("hashes", "bytea")],
+    "head_intent": [("number", "int8")] + COMMIT + [("text", "text")],
+    "head_signature": [("number", "int8")] + COMMIT + [("signature", "bytea")],
     "crl_intent": [("issuer", "text"), ("number", "int8")] + COMMIT + [("tbs_hash", "bytea")],
 }
 # So many of the last columns came later: a row in which they are NULL is hashed as it was before them.
@@ -170,6 +173,29 @@ class Verifier:
         if numbers != list(range(1, len(numbers) + 1)):
             self.say(f"{table}: numbers have a gap")
 
+    def check_heads(self, hashes):
+        """Every head says where the chains stood and how many signatures had an intent; and which head came before."""
+        signed = {(r["node"], int(r["number"])) for r in self.table["head_signature"]}
+        intents = {"certificates": ("issuance", 1), "crls": ("crl_intent", 1), "responders": ("responder_intent", 1),
+                   "heads": ("head_intent", 1), "ocsp": ("status_intent", None)}  # fmt: skip
+        previous = {}
+        for row in sorted(self.table["head_intent"], key=lambda r: (r["node"], int(r["number"]))):
+            node, number, head = row["node"], int(row["number"]), json.loads(row["text"])
+            name = f"head {number} of {node.decode()}"
+            positions = {(p[0].encode(), p[1].encode()): p[2] for p in head["positions"]}
+            for p in head["positions"]:
+                if (p[0].encode(), p[1].encode(), p[2], bytes.fromhex(p[3])) not in hashes:
+                    self.say(f"{name}: chain {p[0]}/{p[1]} row {p[2]} is not the one it names")
+            for kind, (table, each) in intents.items():
+                there = sum(each or len(r["hashes"]) // 32 for r in self.table[table]
+                            if int(r["seq"]) <= positions.get((r["node"], r["stream"]), 0))  # fmt: skip
+                if there != head["intents"][kind]:
+                    self.say(f"{name}: says {head['intents'][kind]} intents of {kind}, there are {there}")
+            if head["previous"] != previous.get(node, "00" * 32) or (head["node"].encode(), head["number"]) != (node, number):
+                self.say(f"{name}: does not follow from the head before")
+            if (node, number) in signed:
+                previous[node] = hashlib.sha256(row["text"]).hexdigest()
+
     def check_same(self, what, derived, stored):
         for row in derived - stored:
             self.say(f"{what}: missing {show(row)}")
@@ -239,6 +265,7 @@ def main():
     verifier.hash_rows()
     heads, hashes = verifier.check_chain()
     verifier.check_rules()
+    verifier.check_heads(hashes)
     if args.heads:
         for line in open(args.heads, encoding="ascii"):
             node, stream, seq, digest = line.split()
