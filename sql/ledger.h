@@ -130,6 +130,7 @@ struct requester_row {
 	uint8_t spki_hash[32];
 	bool active;
 };
+#define LEDGER_NEWS_MAX 5000 /* revocations in one call: some tens of milliseconds */
 struct ledger_news {
 	struct revocation_row *revocation; /* allocated */
 	size_t n_revocations;

@@ -4,7 +4,7 @@
 
 #include "session.h"
 
-#define NEWS_MAX 2000 /* rows of each kind in one call: a frame of the channel holds them */
+#define REQUESTERS_MAX 2000
 
 static enum reason read_previous(const PGresult *result, int i, struct previous *out, struct fault *f)
 {
@@ -113,13 +113,13 @@ static enum reason read_requesters(const PGresult *result, struct requester_row 
 	return REASON_OK;
 }
 
-static enum reason rows_after(struct ledger *ledger, enum statement statement, uint64_t after, PGresult **ret_result,
-			      struct fault *f)
+static enum reason rows_after(struct ledger *ledger, enum statement statement, uint64_t after, size_t max,
+			      PGresult **ret_result, struct fault *f)
 {
 	AUTO(params_done) struct params params = { 0 };
 
 	param_int8(&params, (int64_t)after);
-	param_int8(&params, NEWS_MAX);
+	param_int8(&params, (int64_t)max);
 	return session_call(ledger, statement, &params, ret_result, f);
 }
 
@@ -131,11 +131,11 @@ enum reason ledger_news(struct ledger *ledger, uint64_t after_revocation, uint64
 	AUTO(ledger_news_done) struct ledger_news news = { 0 };
 
 	TRY(session_ready(ledger, f));
-	TRY(rows_after(ledger, STMT_REVOCATIONS, after_revocation, &revocations, f));
-	TRY(rows_after(ledger, STMT_REQUESTERS, after_requester, &requesters, f));
+	TRY(rows_after(ledger, STMT_REVOCATIONS, after_revocation, LEDGER_NEWS_MAX, &revocations, f));
+	TRY(rows_after(ledger, STMT_REQUESTERS, after_requester, REQUESTERS_MAX, &requesters, f));
 	TRY(read_revocations(revocations, &news.revocation, &news.n_revocations, f));
 	TRY(read_requesters(requesters, &news.requester, &news.n_requesters, f));
-	news.more = news.n_revocations == NEWS_MAX || news.n_requesters == NEWS_MAX;
+	news.more = news.n_revocations == LEDGER_NEWS_MAX || news.n_requesters == REQUESTERS_MAX;
 	*ret_news = news;
 	news = (struct ledger_news){ 0 };
 	return REASON_OK;

@@ -6,6 +6,10 @@
  * It sends to every subscriber what came after what it has had; a new one starts from nothing. An empty frame says
  * "nothing new". While the ledger is away nothing is sent at all, so that views grow stale and their roles refuse
  * rather than guess.
+ *
+ * Who starts from nothing may have a million rows to come. It gets a piece in each round, and round follows round
+ * without a pause until it has them all, so that the others have their sign of life and what is new meanwhile; and no
+ * piece while much waits for it, which would fill the queue beyond its bound and end the connection.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -21,12 +25,15 @@
 #include "observe/log.h"
 
 #define TICK_MS 200
+#define AHEAD_MS 2 /* for peers to take what waits for them */
+#define AHEAD_BYTES ((size_t)4 * 1024 * 1024)
 #define SUBSCRIBERS_MAX (ROLE_COUNT * LIMIT_PEERS)
 
 struct subscriber {
 	struct channel *channel;        /* NULL: free place */
 	uint64_t revocation, requester; /* numbers it has had */
 	bool begun;                     /* the first frame has been sent */
+	bool behind;                    /* there is more for it */
 };
 
 struct newsroom {
@@ -38,6 +45,21 @@ struct newsroom {
 	pthread_mutex_t lock; /* of the rest */
 	struct subscriber subscriber[SUBSCRIBERS_MAX];
 };
+
+/* What was read last in this round: who has had as much as the one before gets the same. */
+struct piece {
+	bool there;
+	uint64_t after_revocation, after_requester;
+	struct ledger_news rows;
+	struct buf body;
+};
+
+static void piece_done(struct piece *piece)
+{
+	ledger_news_done(&piece->rows);
+	buf_done(&piece->body);
+	*piece = (struct piece){ 0 };
+}
 
 void news_poke(struct newsroom *news)
 {
@@ -74,28 +96,32 @@ static void advance(struct subscriber *s, const struct ledger_news *rows)
 	if (rows->n_requesters > 0)
 		s->requester = rows->requester[rows->n_requesters - 1].number;
 	s->begun = true;
+	s->behind = rows->more;
 }
 
-/* Everything this subscriber has not had yet, in as many frames as it takes. */
-static enum reason push(struct newsroom *news, struct subscriber *s, struct fault *f)
+static enum reason read_piece(struct newsroom *news, const struct subscriber *s, struct piece *piece, struct fault *f)
 {
-	struct ledger_news rows = { .more = true };
-	bool sent = true;
+	if (piece->there && piece->after_revocation == s->revocation && piece->after_requester == s->requester)
+		return REASON_OK;
+	piece_done(piece);
+	TRY(ledger_news(news->ledger, s->revocation, s->requester, &piece->rows, f));
+	TRY(view_encode(&piece->rows, false, &piece->body, f));
+	piece->after_revocation = s->revocation;
+	piece->after_requester = s->requester;
+	piece->there = true;
+	return REASON_OK;
+}
 
-	while (rows.more && sent) {
-		AUTO(buf_done) struct buf body = { 0 };
-		enum reason reason;
-
-		TRY(ledger_news(news->ledger, s->revocation, s->requester, &rows, f));
-		reason = view_encode(&rows, !s->begun, &body, f);
-		if (reason == REASON_OK) {
-			sent = channel_send(s->channel, FRAME_VIEW, 0, buf_blob(&body));
-			advance(s, &rows);
-		}
-		ledger_news_done(&rows);
-		TRY(reason);
-	}
-	if (!sent) /* it missed a frame, and must not go on as if it had not */
+/* As much as one frame holds of what this subscriber has not had yet. */
+static enum reason push(struct newsroom *news, struct subscriber *s, struct piece *piece, struct fault *f)
+{
+	if (s->behind && channel_waiting(s->channel) > AHEAD_BYTES)
+		return REASON_OK;
+	TRY(read_piece(news, s, piece, f));
+	view_mark_first(&piece->body, !s->begun);
+	if (channel_send(s->channel, FRAME_VIEW, 0, buf_blob(&piece->body)))
+		advance(s, &piece->rows);
+	else /* it missed a frame, and must not go on as if it had not */
 		channel_end(s->channel);
 	return REASON_OK;
 }
@@ -123,20 +149,33 @@ static void put_back(struct newsroom *news, unsigned i, const struct subscriber 
 	channel_unref(copy->channel);
 }
 
-static enum reason push_all(struct newsroom *news, struct fault *f)
+static enum reason push_each(struct newsroom *news, struct piece *piece, bool *ret_behind, struct fault *f)
 {
-	TRY(ledger_ready(news->ledger, f));
 	for (unsigned i = 0; i < SUBSCRIBERS_MAX; i++) {
 		struct subscriber copy;
 		enum reason reason;
 
 		if (!lend(news, i, &copy))
 			continue;
-		reason = push(news, &copy, f);
+		reason = push(news, &copy, piece, f);
+		*ret_behind = *ret_behind || copy.behind;
 		put_back(news, i, &copy);
 		TRY(reason);
 	}
 	return REASON_OK;
+}
+
+/* One round; *ret_behind: somebody waits for more. */
+static enum reason push_all(struct newsroom *news, bool *ret_behind, struct fault *f)
+{
+	struct piece piece = { 0 };
+	enum reason reason;
+
+	*ret_behind = false;
+	TRY(ledger_ready(news->ledger, f));
+	reason = push_each(news, &piece, ret_behind, f);
+	piece_done(&piece);
+	return reason;
 }
 
 /* Lets the ledger station get ready by itself: after a start, and after the ledger was away, nobody needs to ask first.
@@ -158,10 +197,11 @@ static void tell(struct newsroom *news, bool up)
 		atomic_store(&ca->ledger_ready, false);
 }
 
-static void tick(struct newsroom *news, bool *up)
+/* True: the next round follows at once. */
+static bool tick(struct newsroom *news, bool *up)
 {
 	struct fault fault = { 0 };
-	bool now_up = push_all(news, &fault) == REASON_OK;
+	bool behind, now_up = push_all(news, &behind, &fault) == REASON_OK;
 
 	if (*up && !now_up)
 		log_fault(LOG_ERROR, "ledger_down", &fault);
@@ -172,13 +212,14 @@ static void tick(struct newsroom *news, bool *up)
 	nudge(news->ca);
 	ocsp_nudge(news->ca);
 	heads_nudge(news->ca);
+	return now_up && behind;
 }
 
-static bool wait_tick(struct newsroom *news)
+static bool wait_tick(struct newsroom *news, int ms)
 {
 	eventfd_t pokes;
 
-	ledger_wait(news->ledger, news->woken, TICK_MS);
+	ledger_wait(news->ledger, news->woken, ms);
 	(void)!eventfd_read(news->woken, &pokes);
 	return !atomic_load(&news->stop);
 }
@@ -188,9 +229,8 @@ static void *news_run(void *arg)
 	struct newsroom *news = arg;
 	bool up = true; /* so that a ledger that is away from the start is told */
 
-	do
-		tick(news, &up);
-	while (wait_tick(news));
+	while (wait_tick(news, tick(news, &up) ? AHEAD_MS : TICK_MS))
+		;
 	return NULL;
 }
 

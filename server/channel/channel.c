@@ -122,6 +122,16 @@ void channel_flush(struct channel *channel)
 	pthread_mutex_unlock(&channel->lock);
 }
 
+size_t channel_waiting(struct channel *channel)
+{
+	size_t n;
+
+	pthread_mutex_lock(&channel->lock);
+	n = channel->waiting.len + channel->leaving;
+	pthread_mutex_unlock(&channel->lock);
+	return n;
+}
+
 bool channel_send(struct channel *channel, enum frame_type type, uint64_t id, struct blob body)
 {
 	if (!channel_put(channel, type, id, body))

@@ -78,6 +78,8 @@ MUST_CHECK bool channel_send(struct channel *channel, enum frame_type type, uint
  * and leaves the rest to the writing thread. What has been put without a flush waits for the next. */
 MUST_CHECK bool channel_put(struct channel *channel, enum frame_type type, uint64_t id, struct blob body);
 void channel_flush(struct channel *channel);
+/* Bytes that have been put and not written yet. */
+size_t channel_waiting(struct channel *channel);
 /* Connections given to a thread that outlives `down` are kept by reference. */
 struct channel *channel_ref(struct channel *channel);
 void channel_unref(struct channel *channel); /* accepts NULL */

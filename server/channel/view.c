@@ -297,6 +297,11 @@ enum reason view_encode(const struct ledger_news *news, bool first, struct buf *
 	return REASON_OK;
 }
 
+void view_mark_first(struct buf *body, bool first)
+{
+	body->ptr[0] = first;
+}
+
 int64_t view_age_us(const struct view *view, int64_t now_mono_us)
 {
 	int64_t fresh_us = atomic_load(&view->fresh_us);

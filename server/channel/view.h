@@ -26,6 +26,7 @@ MUST_CHECK bool view_revocations(struct blob body, void (*each)(void *user, cons
 				 bool *ret_more);
 /* The ca side. */
 MUST_CHECK enum reason view_encode(const struct ledger_news *news, bool first, struct buf *ret_body, struct fault *f);
+void view_mark_first(struct buf *body, bool first); /* of an encoded one */
 
 MUST_CHECK enum reason view_fresh(const struct view *view, int64_t now_mono_us,
 				  struct fault *f); /* REASON_OK or REASON_VIEW_STALE */

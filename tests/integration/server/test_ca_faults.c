@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 
 #define DEVICES 300
 
@@ -194,6 +195,45 @@ static void a_start_without_its_token_waits_for_it(void **state)
 	grant_free(grant);
 }
 
+#define MANY 150000 /* at 2,000 in 200 ms they would take 15 s */
+#define MANY_S 7
+
+/* Who has its view keeps it fresh while another one gathers a long one. */
+static void a_view_of_very_many_comes_at_once_and_makes_nobody_wait(void **state)
+{
+	struct plant *plant = *state;
+	struct peer va;
+	int64_t from_us, worst_us = 0;
+	uint8_t serial[16];
+	size_t len;
+
+	(void)world_sql(plant->world,
+			"insert into revocation (number, node, stream, seq, at, serial, issuer, reason, who) "
+			"select (select coalesce(max(number), 0) from revocation) + g, 'many', 'many', 1, now(), "
+			"'\\x01'::bytea || substr(sha256(int8send(g)), 1, 15), 'attested', 1, 'many' "
+			"from generate_series(1, %d) g",
+			MANY);
+	assert_true(text_unhex(world_sql(plant->world, "select encode('\\x01'::bytea || substr(sha256(int8send(%d)), 1, "
+						       "15), 'hex')",
+					 MANY),
+			       32, serial, sizeof(serial), &len));
+	while (!view_revoked(ra.view, BLOB_OF(serial)))
+		sched_yield();
+	from_us = clock_mono_us();
+	peer_open(&va, plant, ROLE_VA, false);
+	while (view_fresh(va.view, clock_mono_us(), NULL) != REASON_OK) {
+		int64_t age_us = view_age_us(ra.view, clock_mono_us());
+
+		worst_us = age_us > worst_us ? age_us : worst_us;
+		sched_yield();
+	}
+	print_message("%d revoked: a new view after %lld ms, the other's at most %lld ms old\n", MANY,
+		      (long long)(clock_mono_us() - from_us) / 1000, (long long)worst_us / 1000);
+	assert_true(clock_mono_us() - from_us < MANY_S * 1000000LL);
+	assert_true(view_revoked(va.view, BLOB_OF(serial)));
+	peer_close(&va);
+}
+
 static void a_wrong_pin_is_tried_once_and_told_apart(void **state)
 {
 	struct plant *plant = *state;
@@ -223,6 +263,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_crash_of_postgresql_under_load_loses_nothing, start, stop),
 		cmocka_unit_test_setup_teardown(without_its_token_it_says_so_stays_and_comes_back_whole, start, stop),
 		cmocka_unit_test_setup_teardown(a_start_without_its_token_waits_for_it, start, stop),
+		cmocka_unit_test_setup_teardown(a_view_of_very_many_comes_at_once_and_makes_nobody_wait, start, stop),
 		cmocka_unit_test_setup_teardown(a_wrong_pin_is_tried_once_and_told_apart, start, stop),
 	};
 

@@ -735,12 +735,14 @@ static void news_are_gapless_and_come_in_order(void **state)
 	assert_string_equal(news.revocation[2].issuer, "rigs");
 	assert_in_range((uint64_t)(news.revocation[2].at_s + 60 - clock_wall_s()), 0, 120);
 	ledger_news_done(&news);
-	world_sql(p.world, "select count(revoke('\\x0f'::bytea || int4send(i), 1, 'operator:kim', 'rigs')) from "
-			   "generate_series(1, 2001) i");
+	world_sql(p.world,
+		  "select count(revoke('\\x0f'::bytea || int4send(i), 1, 'operator:kim', 'rigs')) from "
+		  "generate_series(1, %d) i",
+		  LEDGER_NEWS_MAX + 1);
 	assert_ok(ledger_news(p.now, last + 3, 0, &news, f));
-	assert_int_equal(news.n_revocations, 2000);
+	assert_int_equal(news.n_revocations, LEDGER_NEWS_MAX);
 	assert_true(news.more);
-	last = news.revocation[1999].number;
+	last = news.revocation[LEDGER_NEWS_MAX - 1].number;
 	ledger_news_done(&news);
 	assert_ok(ledger_news(p.now, last, 0, &news, f));
 	assert_int_equal(news.n_revocations, 1);
