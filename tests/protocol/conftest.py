@@ -31,6 +31,7 @@ PROFILES = {
     "fleeting": ("line", {"family": "fleeting", "validity": "24h", "crl": "none"}),
     "long": ("idevid", {"family": "long", "validity": "30y"}),
     "rekey": ("field", {"reenrol": {**DEVICE, "same_key": False}}),
+    "server": ("line", {"family": "server", "eku": ["serverAuth"], "san": [{"dns": "{element}.example.org"}]}),
     "sharded": ("line", {"family": "sharded", "crl": "shard"}),
     "second": ("line", {"family": "second", "enrol": {"who": ["device"], "evidence": True}}),
 }  # fmt: skip

@@ -2,6 +2,7 @@
 that is revoked loses its open connection within a second, and what is not signed, or older, changes nothing."""
 
 import http.server
+import signal
 import statistics
 import subprocess
 import threading
@@ -11,8 +12,8 @@ import urllib.request
 import pytest
 from cryptography import x509
 
-from instance import run
-from relying import AGENT, MOSQUITTO, NGINX, PLUGIN, Program, Relying, https_status, plugin_environ, wait_for
+from instance import free_ports, run
+from relying import AGENT, MOSQUITTO, NGINX, PLUGIN, Program, Relying, https_status, listening, plugin_environ, wait_for
 
 REVOCATIONS = 20
 A_SECOND = 1.0
@@ -35,6 +36,26 @@ def relying(assay, tmp_path_factory):
         party.stop()
     complaints = [line for p in party.programs.values() for line in p.text().splitlines() if "Sanitizer" in line or "runtime error:" in line]
     assert not complaints, complaints
+
+
+class Waiter(threading.Thread):
+    """Asks the feed for a number that no list will have while the module runs."""
+
+    def __init__(self, url):
+        super().__init__(daemon=True)
+        self.url, self.status, self.took = url, None, None
+        self.start()
+
+    def run(self):
+        began = time.monotonic()
+        with urllib.request.urlopen(f"{self.url}/feed/idevid.crl?after=18446744073709551615", timeout=300) as response:
+            self.status = response.status
+        self.took = time.monotonic() - began
+
+
+@pytest.fixture(scope="module", autouse=True)
+def waiter(assay):
+    return Waiter(assay.env["ASSAY_STATUS_URL"])
 
 
 @pytest.fixture(scope="module")
@@ -386,3 +407,59 @@ def test_wrong_options_of_the_plugin_are_named(line, says, tmp_path):
     file.write_text("\n".join(lines) + "\n")
     done = subprocess.run([MOSQUITTO, "-c", str(file)], capture_output=True, text=True, timeout=60, env=plugin_environ())
     assert done.returncode != 0 and says in done.stdout + done.stderr, done.stdout + done.stderr
+
+
+class Stapling:
+    """An nginx whose own certificate is an Assay's, and which staples what the va says of it."""
+
+    def __init__(self, assay, folder, identity):
+        self.assay, self.folder, self.port = assay, folder, free_ports()
+        chain = folder / "chain.pem"
+        chain.write_text(open(identity[0]).read() + (assay.home / "ca" / "attested.pem").read_text())
+        cas = folder / "cas.pem"
+        cas.write_text((assay.home / "ca" / "root.pem").read_text() + (assay.home / "ca" / "attested.pem").read_text())
+        paths = "".join(f"{path}_temp_path {folder}/{path};" for path in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        (folder / "nginx.conf").write_text(f"""
+            events {{ }}
+            http {{
+                {paths} access_log off;
+                server {{
+                    listen 127.0.0.1:{self.port} ssl;
+                    ssl_certificate {chain};
+                    ssl_certificate_key {identity[1]};
+                    ssl_stapling on;
+                    ssl_stapling_verify on;
+                    ssl_trusted_certificate {cas};
+                    location / {{ return 200; }}
+                }}
+            }}""")
+        self.program = Program(folder / "nginx.log", NGINX, "-p", folder, "-e", "stderr", "-c", folder / "nginx.conf",
+                               "-g", f"daemon off; pid {folder}/nginx.pid; error_log stderr;")  # fmt: skip
+        wait_for("nginx", lambda: listening(self.port))
+
+    def stapled(self):
+        """What openssl's client is given with the certificate."""
+        return run("openssl", "s_client", "-connect", f"127.0.0.1:{self.port}", "-CAfile", self.assay.cacert, "-status",
+                   check=False, input="").stdout  # fmt: skip
+
+
+def test_an_nginx_staples_what_the_va_says_of_its_certificate(assay, operator, tmp_path):
+    """When it is revoked, nginx staples nothing rather than "revoked", and says so."""
+    cert, key, _ = assay.enrol(label="server")
+    nginx = Stapling(assay, tmp_path, assay.identity(cert, key))
+    try:
+        # nginx asks only when somebody has connected
+        wait_for("a stapled answer", lambda: "OCSP Response Status: successful" in nginx.stapled())
+        assert "Cert Status: good" in nginx.stapled()
+        assert operator.fresh().revoke({"serial": f"{cert.serial_number:032x}"})["done"]
+        nginx.program.process.send_signal(signal.SIGHUP)  # it keeps an answer for up to an hour otherwise
+        wait_for("no good answer", lambda: "Cert Status: good" not in nginx.stapled() and "revoked" in nginx.program.text())
+        assert "no response sent" in nginx.stapled()
+    finally:
+        nginx.program.stop()
+
+
+def test_who_waits_for_nothing_is_told_so(waiter):
+    """The last here, for it has waited beside the others."""
+    waiter.join(120)
+    assert waiter.status == 204 and 20 < waiter.took, waiter.took

@@ -13,6 +13,7 @@ from instance import TOP
 
 BUILD = pathlib.Path(os.environ.get("ASSAY_BUILD", TOP / "build"))
 ROLES = ("admin", "ca", "ra", "va")
+UNITS = (*ROLES, "agent")  # a relying party has the agent alone
 EXPOSURE_MAX = 20  # tenths of systemd's points out of 10.0
 
 pytestmark = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd here (deploy/packages lists it)")
@@ -44,14 +45,15 @@ def unit(root, role):
 def test_everything_is_installed(root):
     for name in ("bin/assayd", "lib/systemd/system/assay.target", "lib/sysusers.d/assay.conf", "lib/tmpfiles.d/assay.conf",
                  "share/assay/assay.json", "share/assay/profiles/line.json", "share/assay/sql/migrate",
-                 "share/assay/sql/migrations/0001_tables.sql"):
+                 "share/assay/sql/migrations/0001_tables.sql", "bin/assay-agent", "share/assay/relying/mosquitto.conf",
+                 "share/assay/relying/nginx.conf"):
         assert (root / "usr" / name).is_file(), name
     assert os.access(root / "usr/bin/assayd", os.X_OK) and os.access(root / "usr/share/assay/sql/migrate", os.X_OK)
     started = re.search(r"^Wants=(.*)$", (unit(root, "ca").parent / "assay.target").read_text(), re.M)[1].split()
     assert sorted(started) == [f"assay-{role}.service" for role in ROLES]
 
 
-@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("role", UNITS)
 def test_the_installed_unit_verifies(root, role):
     """Every line is one that systemd knows, and what it starts is there."""
     done = subprocess.run(["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", f"--root={root}", unit(root, role)],
@@ -68,7 +70,7 @@ def test_a_line_that_systemd_does_not_know_is_found(root, tmp_path):
     assert "NoNewPrivilege" in done.stderr
 
 
-@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("role", UNITS)
 def test_the_installed_unit_leaves_little_exposed(root, role):
     said = run("systemd-analyze", "security", "--no-pager", "--offline=true", f"--threshold={EXPOSURE_MAX}", unit(root, role))
     print(said.splitlines()[-1])
