@@ -80,7 +80,7 @@ home_config() {
 		             "clients": "trust/operators.pem" },
 		  "status": { "address": "127.0.0.1", "port": $((PORT + 2)), "url": "http://127.0.0.1:$((PORT + 2))",
 		              "responder": "ocsp" },
-		  "heads": { "key": "heads", "file": "state/heads.jsonl" },
+		  "heads": { "key": "heads", "interval": "5s", "file": "state/heads.jsonl" },
 		  "trust": { "rigs": "trust/rigs.pem" },
 		  "evidence": [
 		    { "format": "assay.1.1", "name": "quickstart software vendor", "roots": "vendor/root.pem", "software": true }

@@ -1,7 +1,7 @@
 /*
  * audit.h - what an auditor takes home and checks there. Files: audit.c (export), audit_row.c (rows and their leaves),
- * audit_facts.c (what must follow from what), audit_verify.c (the verdict over an export),
- * audit_walk.c (one certificate, back to ceremony and vendor), audit_proof.c (the same as one file).
+ * audit_facts.c (what must follow from what), audit_verify.c (the verdict over an export), audit_heads.c (signed
+ * heads), audit_walk.c (one certificate, back to ceremony and vendor), audit_proof.c (the same as one file).
  *
  * An export is a file of JSON lines. The first is an object: {"assay_audit": 1, "at": time, "heads": [{node, stream,
  * seq, hash, at}]}. Each other one is an array: a table's name, then the values of one row in the order in which they
@@ -53,7 +53,34 @@ bool audit_unhex(const char *hex, uint8_t *out, size_t len); /* exactly len byte
 
 /* audit_verify.c: the verdict over an export, as assayctl --json audit verify prints it; NULL when it cannot be read.
  */
-json_t *audit_check(const char *path, const char *heads);
+#define AUDIT_HEADS_MAX 16
+struct outside {
+	const char *file[AUDIT_HEADS_MAX]; /* heads kept elsewhere: signed ones, or lines of node, stream, row, hash */
+	size_t n;
+	const char *key; /* of signed heads: certificate or public key, PEM; NULL: none */
+};
+json_t *audit_check(const char *path, const struct outside *outside);
+
+/* audit_heads.c: heads as rows say them and as they were kept, against what the export holds. */
+struct heads;
+struct heads *heads_new(const char *key_file); /* may be NULL; on failure it has been told and the result is NULL */
+void heads_free(struct heads *heads);          /* accepts NULL */
+bool heads_of_row(struct heads *heads, const struct audit_table *table, const json_t *row, int64_t at);
+#define AUDIT_KINDS 5
+/* Which kind of signature this row is the intent of, and of how many; -1: none. */
+int audit_signs(const struct audit_table *table, const json_t *row, int64_t *ret_n);
+struct heads_view {
+	void *user;
+	void (*found)(void *user, const char *format, ...) __attribute__((format(printf, 2, 3)));
+	/* `head` says that this row is there; NULL: a line without signature does */
+	void (*position)(void *user, const char *node, const char *stream, int64_t seq, const char *hash,
+			 const char *head, bool outside);
+	/* how many intents of each kind there are up to these positions; false: not to be counted again */
+	bool (*counts)(void *user, const json_t *positions, int64_t *ret_counts);
+};
+void heads_check_own(struct heads *heads, FILE *export, const struct heads_view *view);
+/* False: it has been told that the file cannot be checked at all. */
+bool heads_check_file(struct heads *heads, const char *path, const struct heads_view *view);
 
 /* audit_walk.c: a serial as openssl prints it, with or without colons, in either case, to how it stands in the ledger.
  */

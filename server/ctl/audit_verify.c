@@ -29,6 +29,8 @@ struct leaf {
 	int64_t seq, at;
 	uint8_t hash[AUDIT_HASH];
 	int64_t line_at; /* where its line begins */
+	int kind;        /* of signature that it is the intent of; -1: none */
+	int64_t signs;   /* how many */
 };
 
 /* A growing array; `size` bytes an element. */
@@ -41,6 +43,7 @@ struct verify {
 	FILE *file;
 	struct list streams, commits, leaves;
 	struct facts *facts;
+	struct heads *heads;
 	int64_t last_number[AUDIT_TABLES_MAX]; /* of audit_tables[] */
 	char last_key[AUDIT_TABLES_MAX][96];
 	uint64_t rows;
@@ -235,13 +238,14 @@ static bool take_row(struct verify *v, const struct audit_table *t, const json_t
 	*leaf = (struct leaf){
 		.stream = s, .seq = audit_number(t, row, "seq"), .at = audit_number(t, row, "at"), .line_at = line_at
 	};
+	leaf->kind = audit_signs(t, row, &leaf->signs);
 	audit_label(t, row, label);
 	if (!audit_leaf(t, row, leaf->hash))
 		found(v, "altered: %s: its values are not of their columns' types", label);
 	check_order(v, t, row, label);
 	check_row(v, t, row, label);
 	v->rows++;
-	return facts_of_row(v->facts, t, row, line_at);
+	return facts_of_row(v->facts, t, row, line_at) && heads_of_row(v->heads, t, row, line_at);
 }
 
 static bool take_line(struct verify *v, const json_t *line, uint64_t number, int64_t at)
@@ -417,10 +421,11 @@ static void check_roots(struct verify *v)
 
 /* A head, wherever it comes from: is that row there, and is it that row? */
 static void check_head(struct verify *v, const char *node, const char *name, int64_t seq, const char *hash,
-		       bool outside)
+		       const char *head, bool outside)
 {
 	size_t s = stream_of(v, node, name);
 	struct commit wanted = { .stream = s, .seq = seq }, *commit = NULL;
+	const char *who = head != NULL ? head : outside ? "a head that was kept" : "the head of this export";
 	uint8_t expected[AUDIT_HASH];
 
 	if (s == SIZE_MAX || !audit_unhex(hash, expected, sizeof(expected))) {
@@ -430,13 +435,56 @@ static void check_head(struct verify *v, const char *node, const char *name, int
 	if (v->commits.n > 0)
 		commit = bsearch(&wanted, v->commits.items, v->commits.n, sizeof(wanted), by_commit);
 	if (commit == NULL)
-		found(v, "dropped: chain %s/%s row %lld: was the head %s, and is not there: the chain ends at row %lld",
-		      node, name, (long long)seq, outside ? "when it was kept" : "of this export",
-		      (long long)stream_at(v, s)->seq);
+		found(v, "dropped: chain %s/%s row %lld: %s names it, and it is not there: the chain ends at row %lld",
+		      node, name, (long long)seq, who, (long long)stream_at(v, s)->seq);
 	else if (memcmp(commit->hash, expected, AUDIT_HASH) != 0)
-		found(v, "forged: chain %s/%s row %lld: is not the one that was its head", node, name, (long long)seq);
+		found(v, "forged: chain %s/%s row %lld: is not the one that %s names", node, name, (long long)seq, who);
 	else if (outside && seq > stream_at(v, s)->proven)
 		stream_at(v, s)->proven = seq;
+}
+
+static void position_of(void *user, const char *node, const char *stream, int64_t seq, const char *hash,
+			const char *head, bool outside)
+{
+	check_head(user, node, stream, seq, hash, head, outside);
+}
+
+/* Every intent that stands up to these positions. */
+static bool count_intents(void *user, const json_t *positions, int64_t *ret_counts)
+{
+	struct verify *v = user;
+	int64_t *until = calloc(v->streams.n + 1, sizeof(*until));
+	const struct leaf *leaves = v->leaves.items;
+	size_t i;
+	const json_t *p;
+
+	if (until == NULL) {
+		v->short_of_memory = true;
+		return false;
+	}
+	json_array_foreach(positions, i,
+			   p) for (size_t s = 0; s < v->streams.n;
+				   s++) if (strcmp(stream_at(v, s)->node, json_string_value(json_array_get(p, 0))) ==
+						    0 &&
+					    strcmp(stream_at(v, s)->name, json_string_value(json_array_get(p, 1))) == 0)
+		until[s] = (int64_t)json_integer_value(json_array_get(p, 2));
+	memset(ret_counts, 0, AUDIT_KINDS * sizeof(*ret_counts));
+	for (i = 0; i < v->leaves.n; i++)
+		if (leaves[i].kind >= 0 && leaves[i].seq <= until[leaves[i].stream])
+			ret_counts[leaves[i].kind] += leaves[i].signs;
+	free(until);
+	return true;
+}
+
+static void finding(void *user, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void finding(void *user, const char *format, ...)
+{
+	struct verify *v = user;
+	va_list args;
+
+	va_start(args, format);
+	said(v->findings, format, args);
+	va_end(args);
 }
 
 static void check_own_heads(struct verify *v)
@@ -444,25 +492,21 @@ static void check_own_heads(struct verify *v)
 	size_t i;
 	json_t *head;
 
-	json_array_foreach(json_object_get(v->header, "heads"), i, head)
-		check_head(v, text_at(head, "node"), text_at(head, "stream"),
-			   (int64_t)json_integer_value(json_object_get(head, "seq")), text_at(head, "hash"), false);
+	json_array_foreach(json_object_get(v->header, "heads"), i, head) check_head(
+		v, text_at(head, "node"), text_at(head, "stream"),
+		(int64_t)json_integer_value(json_object_get(head, "seq")), text_at(head, "hash"), NULL, false);
 }
 
-static bool check_outside_heads(struct verify *v, const char *path)
+/* Signed heads among the rows, and all that was kept elsewhere. */
+static bool check_heads(struct verify *v, const struct outside *outside)
 {
-	FILE *file = fopen(path, "r");
-	char line[512], node[129], name[129], hash[129];
-	long long seq;
+	const struct heads_view view = { v, finding, position_of, count_intents };
 
-	if (file == NULL)
-		return fail("%s: cannot be read", path) == 0;
-	for (unsigned n = 1; fgets(line, sizeof(line), file) != NULL; n++)
-		if (sscanf(line, "%128s %128s %lld %128s", node, name, &seq, hash) == 4)
-			check_head(v, node, name, seq, hash, true);
-		else
-			found(v, "forged: %s line %u: must be: node stream row hash", path, n);
-	(void)fclose(file);
+	check_own_heads(v);
+	heads_check_own(v->heads, v->file, &view);
+	for (size_t i = 0; i < outside->n; i++)
+		if (!heads_check_file(v->heads, outside->file[i], &view))
+			return false;
 	return true;
 }
 
@@ -516,6 +560,7 @@ static void verify_done(struct verify *v)
 	if (v->file != NULL)
 		(void)fclose(v->file);
 	facts_free(v->facts);
+	heads_free(v->heads);
 	free(v->streams.items);
 	free(v->commits.items);
 	free(v->leaves.items);
@@ -524,21 +569,20 @@ static void verify_done(struct verify *v)
 	json_decref(v->unproven);
 }
 
-static bool verify(struct verify *v, const char *heads_file)
+static bool verify(struct verify *v, const struct outside *outside)
 {
 	if (!read_export(v))
 		return fail("the export cannot be read to its end, or memory is short") == 0;
 	check_roots(v);
 	if (!facts_check(v->facts, contradiction, v) || v->short_of_memory)
 		return fail("short of memory") == 0;
-	check_own_heads(v);
-	if (heads_file != NULL && !check_outside_heads(v, heads_file))
+	if (!check_heads(v, outside))
 		return false;
-	tell_tails(v, heads_file != NULL);
+	tell_tails(v, outside->n > 0);
 	return true;
 }
 
-json_t *audit_check(const char *path, const char *heads)
+json_t *audit_check(const char *path, const struct outside *outside)
 {
 	struct verify v = {
 		.file = fopen(path, "r"), .facts = facts_new(), .findings = json_array(), .unproven = json_array()
@@ -547,9 +591,11 @@ json_t *audit_check(const char *path, const char *heads)
 
 	if (v.file == NULL)
 		(void)fail("%s: cannot be read", path);
+	else if ((v.heads = heads_new(outside->key)) == NULL)
+		; /* told */
 	else if (v.facts == NULL || v.findings == NULL || v.unproven == NULL)
 		(void)fail("short of memory");
-	else if (verify(&v, heads))
+	else if (verify(&v, outside))
 		said = json_pack("{s:b, s:I, s:I, s:I, s:O, s:O, s:o}", "ok", json_array_size(v.findings) == 0, "rows",
 				 (json_int_t)v.rows, "commits", (json_int_t)v.commits.n, "streams",
 				 (json_int_t)v.streams.n, "findings", v.findings, "unproven", v.unproven, "heads",
@@ -578,21 +624,23 @@ static void tell(const json_t *said)
 int verb_audit_verify(struct ctl *ctl, int argc, char **argv)
 {
 	static const struct option options[] = { { "heads", required_argument, NULL, 'h' },
+						 { "heads-key", required_argument, NULL, 'k' },
 						 { "save-heads", required_argument, NULL, 's' },
 						 { 0 } };
-	const char *heads = NULL, *save = NULL;
+	struct outside outside = { 0 };
+	const char *save = NULL;
 	json_t *said;
 	bool ok;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (c == '?')
+		if (c == '?' || (c == 'h' && outside.n == AUDIT_HEADS_MAX))
 			return usage_of("audit", "verify");
-		*(c == 'h' ? &heads : &save) = optarg;
+		*(c == 'h' ? &outside.file[outside.n++] : c == 'k' ? &outside.key : &save) = optarg;
 	}
 	if (optind + 1 != argc)
 		return usage_of("audit", "verify");
-	said = audit_check(argv[optind], heads);
+	said = audit_check(argv[optind], &outside);
 	if (said == NULL)
 		return 1;
 	if (ctl->json)

@@ -393,9 +393,9 @@ static void tell(const struct ctl *ctl, const struct walk *w)
 					   : "The walk holds from end to end.");
 }
 
-static void walk(struct walk *w, const char *path, const char *heads, const char *serial)
+static void walk(struct walk *w, const char *path, const struct outside *outside, const char *serial)
 {
-	json_t *said = audit_check(path, heads);
+	json_t *said = audit_check(path, outside);
 	json_t *intent = audit_find(w->export, "issuance", "serial", serial, 0);
 
 	if (said == NULL || !json_is_true(json_object_get(said, "ok")))
@@ -432,20 +432,25 @@ bool audit_serial(const char *text, char out[AUDIT_SERIAL_CHARS])
 
 int verb_audit_walk(struct ctl *ctl, int argc, char **argv)
 {
-	static const struct option options[] = { { "export", required_argument, NULL, 'e' },
-						 { "heads", required_argument, NULL, 'h' },
-						 { "cas", required_argument, NULL, 'c' },
-						 { "vendors", required_argument, NULL, 'v' },
-						 { 0 } };
-	const char *file = NULL, *heads = NULL, *cas = NULL;
+	static const struct option options[] = {
+		{ "export", required_argument, NULL, 'e' },    { "heads", required_argument, NULL, 'h' },
+		{ "heads-key", required_argument, NULL, 'k' }, { "cas", required_argument, NULL, 'c' },
+		{ "vendors", required_argument, NULL, 'v' },   { 0 }
+	};
+	struct outside outside = { 0 };
+	const char *file = NULL, *cas = NULL;
 	struct walk w = { 0 };
 	char serial[AUDIT_SERIAL_CHARS];
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (c == '?')
+		if (c == '?' || (c == 'h' && outside.n == AUDIT_HEADS_MAX))
 			return usage_of("audit", "walk");
-		*(c == 'e' ? &file : c == 'h' ? &heads : c == 'c' ? &cas : &w.vendors) = optarg;
+		*(c == 'e'   ? &file
+		  : c == 'h' ? &outside.file[outside.n++]
+		  : c == 'k' ? &outside.key
+		  : c == 'c' ? &cas
+			     : &w.vendors) = optarg;
 	}
 	if (optind + 1 != argc || file == NULL || !audit_serial(argv[optind], serial))
 		return usage_of("audit", "walk");
@@ -455,7 +460,7 @@ int verb_audit_walk(struct ctl *ctl, int argc, char **argv)
 		return fail("%s: cannot be read", file);
 	w.steps = json_array();
 	w.cas = read_cas(cas);
-	walk(&w, file, heads, serial);
+	walk(&w, file, &outside, serial);
 	tell(ctl, &w);
 	sk_X509_pop_free(w.cas, X509_free);
 	json_decref(w.steps);

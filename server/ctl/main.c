@@ -49,13 +49,19 @@ const struct verb verbs[] = {
 	{ "audit", "export", "FILE", "take home every chained row of the ledger",
 	  "  Everything up to now, through the admin API, as JSON lines; an auditor's certificate is enough.\n",
 	  verb_audit_export },
-	{ "audit", "verify", "FILE [--heads FILE] [--save-heads FILE]",
+	{ "audit", "verify", "FILE [--heads FILE]... [--heads-key FILE] [--save-heads FILE]",
 	  "check an export, with no trust in who keeps the ledger",
-	  "  Finds rows that were altered, dropped, added or reordered, and names them. --heads: what an earlier\n"
-	  "  --save-heads kept elsewhere; without it nobody can show that the end was not cut off. Needs no server.\n"
-	  "  example: assayctl audit verify ledger.jsonl --heads last-month.heads --save-heads this-month.heads\n",
+	  "  Finds rows that were altered, dropped, added or reordered, and heads that were forged, and names them. "
+	  "--heads:\n"
+	  "  signed heads that were kept elsewhere (heads.file, syslog, /heads/newest, audit heads --signed), or what "
+	  "an\n"
+	  "  earlier --save-heads kept; without it nobody can show that the end was not cut off. --heads-key: "
+	  "certificate or\n"
+	  "  public key of the key that signs heads, from where you trust it (a home's ca/heads.pem). Needs no "
+	  "server.\n"
+	  "  example: assayctl audit verify ledger.jsonl --heads kept.jsonl --heads-key heads.pem\n",
 	  verb_audit_verify },
-	{ "audit", "walk", "SERIAL --export FILE [--heads FILE] [--cas FILE] [--vendors FILE]",
+	{ "audit", "walk", "SERIAL --export FILE [--heads FILE]... [--heads-key FILE] [--cas FILE] [--vendors FILE]",
 	  "from a certificate back to the ceremony and the vendor's root",
 	  "  Verifies the export, then each link anew. --cas: issuing CAs and root, PEM; --vendors: the element's\n"
 	  "  vendor's root, PEM: bring them from where you trust them. Needs no server.\n"

@@ -30,6 +30,8 @@ assay_fuzz_target(profile LIBS policy)
 assay_fuzz_target(users LIBS policy)
 # What one program of a relying party writes for another
 assay_fuzz_target(revoked_list LIBS relying)
+# What an auditor has kept
+assay_fuzz_target(head LIBS assayctl-head)
 # What servers send the reference rig
 assay_fuzz_target(est_reply LIBS rig)
 

@@ -10,8 +10,10 @@ import hashlib
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
+import time
 import uuid
 
 import check_proof
@@ -70,7 +72,29 @@ class Export:
         return said
 
     def rehash(self):
-        """What a forger does: every root and hash computed anew, and the export's own heads with them."""
+        """What a forger does: every root and hash computed anew, and what the heads in the ledger say. Not their signatures."""
+        before = None
+        while before != (before := self.rehash_once()):
+            self.rewrite_heads()
+
+    def rewrite_heads(self):
+        hashes = {tuple(r[1:4]): r[8] for r in self.of("chain")}
+        signed, previous = {(r[2], r[1]) for r in self.of("head_signature")}, {}
+        tables = {"certificates": "issuance", "crls": "crl_intent", "ocsp": "status_intent", "responders": "responder_intent",
+                  "heads": "head_intent"}  # fmt: skip
+        for row in self.of("head_intent"):
+            head, node = json.loads(row[-1]), row[2]
+            head["previous"] = previous.get(node, "00" * 32)
+            head["positions"] = [[*p[:3], hashes[tuple(p[:3])]] for p in head["positions"] if tuple(p[:3]) in hashes]
+            until = {tuple(p[:2]): p[2] for p in head["positions"]}
+            for kind, table in tables.items():
+                head["intents"][kind] = sum(len(r[-1]) // 64 if table == "status_intent" else 1 for r in self.of(table)
+                                            if self.commit_of(r)[2] <= until.get(self.commit_of(r)[:2], 0))  # fmt: skip
+            row[-1] = json.dumps(head, separators=(",", ":"))
+            if (node, row[1]) in signed:
+                previous[node] = hashlib.sha256(row[-1].encode()).hexdigest()
+
+    def rehash_once(self):
         leaves = {}
         for row in self.rows:
             if row[0] != "chain":
@@ -89,6 +113,7 @@ class Export:
         self.head["heads"] = [
             {"node": node, "stream": stream, "seq": seq, "hash": digest} for (node, stream), (seq, digest) in heads.items()
         ]
+        return self.head["heads"]
 
 
 def unix_us(us):
@@ -136,6 +161,22 @@ def changed(value):
     return (value or "") + "x"
 
 
+def keep_heads(assay, folder):
+    """The file that the ca writes, once it has a head that covers an enrolment and one before it."""
+    file, deadline = pathlib.Path(assay.env["ASSAY_HOME"]) / "state" / "heads.jsonl", time.monotonic() + 120
+
+    def kept():
+        lines = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+        return len({line["head"]["number"] for line in lines}) > 1 and lines[-1]["head"]["intents"]["certificates"] > 0
+
+    while not kept():
+        assert time.monotonic() < deadline, "no signed head"
+        time.sleep(0.05)
+    (folder / "kept.jsonl").write_text(file.read_text())
+    shutil.copy(pathlib.Path(assay.env["ASSAY_HOME"]) / "ca" / "heads.pem", folder / "heads.pem")
+    shutil.copy(pathlib.Path(assay.env["ASSAY_HOME"]) / "ca" / "attested.pem", folder / "other.pem")
+
+
 @pytest.fixture(scope="module")
 def exported(assay, tmp_path_factory):
     """An export with something in every table, and the heads that its auditor keeps elsewhere."""
@@ -147,6 +188,7 @@ def exported(assay, tmp_path_factory):
     device, cert, key, _ = assay.device()
     renewed = device.reenrol(element.csr(key)).certificate()
     folder = tmp_path_factory.mktemp("audit")
+    keep_heads(assay, folder)
     env = {**os.environ, **assay.env,
            "ASSAY_OPERATOR_CERT": assay.env["ASSAY_AUDITOR_CERT"], "ASSAY_OPERATOR_KEY": assay.env["ASSAY_AUDITOR_KEY"]}  # fmt: skip
     kept = assayctl("audit", "heads", env=env)
@@ -277,7 +319,7 @@ def test_a_tail_that_was_cut_is_found_by_heads_kept_elsewhere(exported, tampered
     tampered.rehash()
     tampered.passes()
     found = tampered.finds("--heads", exported.heads)
-    assert any(text.startswith(f"dropped: chain {last[0]}/{last[1]} row {last[2]}: was the head when it was kept") for text in found), found
+    assert any(text.startswith(f"dropped: chain {last[0]}/{last[1]} row {last[2]}: a head that was kept names it") for text in found), found
 
 
 def test_what_cannot_follow_is_found_even_if_every_hash_fits(exported, tampered):
@@ -490,3 +532,94 @@ def test_a_proof_that_was_tampered_with_does_not_hold(assay, walked, proof):
             refused()
             outside[node, stream] = (seq, digest)
     assert check_proof.check(whole, root, vendor, outside)
+
+
+# Signed heads
+
+
+def newest(exported, kept="kept.jsonl"):
+    return json.loads(exported.file.with_name(kept).read_text().splitlines()[-1])
+
+
+def heads_options(exported, file=None):
+    return "--heads", file or exported.file.with_name("kept.jsonl"), "--heads-key", exported.file.with_name("heads.pem")
+
+
+def test_signed_heads_kept_elsewhere_prove_what_they_cover(exported):
+    said = exported.passes(*heads_options(exported))
+    assert not any("--heads" in text for text in said["unproven"])
+    syslog = exported.file.with_name("syslog")
+    lines = exported.file.with_name("kept.jsonl").read_text().splitlines()
+    syslog.write_text("".join(f"Nov 21 09:00:00 ca assay-heads: {line}\n" for line in lines))
+    exported.passes(*heads_options(exported, syslog))
+
+
+def test_a_signed_head_without_its_key_is_not_believed(exported):
+    done = assayctl("audit", "verify", exported.file, "--heads", exported.file.with_name("kept.jsonl"))
+    assert done.returncode == 1 and "--heads-key" in done.stderr
+    wrong = heads_options(exported)[:3] + (exported.file.with_name("other.pem"),)
+    assert any("forged: head 1 of quickstart: its signature" in text for text in exported.finds(*wrong))
+
+
+def test_openssl_verifies_a_head(exported, tmp_path):
+    """As the header of the format says it."""
+    (tmp_path / "line").write_text(exported.file.with_name("kept.jsonl").read_text().splitlines()[-1] + "\n")
+    script = f"""set -e; cd {tmp_path}
+        sed 's/^{{"head":\\(.*\\),"signature":"[^"]*"}}$/\\1/' line | tr -d '\\n' > text
+        sed 's/.*,"signature":"\\([^"]*\\)"}}$/\\1/' line | base64 -d > signature
+        openssl x509 -in {exported.file.with_name("heads.pem")} -noout -pubkey > key
+        openssl dgst -sha256 -verify key -signature signature text"""
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
+    assert done.stdout == "Verified OK\n", done
+
+
+def test_a_forged_head_is_named(exported, tampered, tmp_path):
+    """One that says something else, one cut short, one that another key has signed."""
+    line = exported.file.with_name("kept.jsonl").read_text().splitlines()[-1]
+    number = json.loads(line)["head"]["number"]
+    for forged, what in (
+        (line.replace('"revocations":', '"revocations":1', 1), "its signature"), (line[:-30], "no whole signed head"),
+        (line.replace('"assay_head":1', '"assay_head":2'), "no whole signed head"),
+    ):  # fmt: skip
+        (tmp_path / "forged").write_text(line + "\n" + forged + "\n")
+        found = tampered.finds(*heads_options(exported, tmp_path / "forged"))
+        assert len(found) == 1 and found[0].startswith(f"forged: {tmp_path}/forged line 2") and what in found[0], found
+        assert what != "its signature" or f"head {number} of quickstart" in found[0]
+
+
+def test_a_ledger_made_anew_is_betrayed_by_a_signed_head(exported, tampered):
+    """The forger computes every hash anew, and what each head in the ledger says; its signature betrays that."""
+    issuance = min(tampered.of("issuance"), key=lambda row: tampered.commit_of(row)[2])
+    issuance[1 + columns("issuance").index("order_id")] = "another"
+    tampered.rehash()
+    tampered.passes()
+    found = tampered.finds(*heads_options(exported))
+    assert any("is not the one that head" in text for text in found), found
+    found = tampered.finds("--heads-key", exported.file.with_name("heads.pem"))
+    assert found and all(text.startswith("forged: head ") and "its signature" in text for text in found), found
+
+
+def test_a_tail_cut_off_is_named_by_a_signed_head(exported, tampered):
+    position = next(p for p in newest(exported)["head"]["positions"] if p[1] == "intend")
+    tampered.rows = [r for r in tampered.rows if tampered.commit_of(r)[1] != "intend" or tampered.commit_of(r)[2] < position[2] - 1]
+    gone = {r[1] for r in exported.of("issuance")} - {r[1] for r in tampered.of("issuance")}
+    tampered.rows = [r for r in tampered.rows if r[0] != "signature" or r[1] not in gone]
+    tampered.rehash()
+    found = tampered.finds(*heads_options(exported))
+    assert any(text.startswith("dropped: chain quickstart/intend row") and "of quickstart names it" in text for text in found), found
+
+
+def test_a_head_that_miscounts_is_named(exported, tampered):
+    row = tampered.of("head_intent")[-1]
+    head = json.loads(row[-1])
+    head["intents"]["ocsp"] += 1
+    row[-1] = json.dumps(head, separators=(",", ":"))
+    found = tampered.finds()
+    assert any(f"head {row[1]} of quickstart counts" in text and "intents of ocsp" in text for text in found), found
+
+
+def test_a_head_taken_out_of_the_ledger_is_named(exported, tampered):
+    number = newest(exported)["head"]["number"]
+    tampered.rows = [r for r in tampered.rows if not (r[0] in ("head_intent", "head_signature") and r[1] == number)]
+    found = tampered.finds(*heads_options(exported))
+    assert any(f"dropped: head {number} of quickstart was signed and kept" in text for text in found), found
