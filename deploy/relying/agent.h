@@ -26,7 +26,7 @@
 #define ISSUERS_MAX REVOKED_ISSUERS_MAX
 #define NAME_CHARS 32
 #define PATH_CHARS 1024
-#define CRL_BYTES_MAX (64UL * 1024 * 1024) /* a complete list of over 1,500,000 entries */
+#define CRL_BYTES_MAX (64UL * 1024 * 1024) /* a complete list of 1,300,000 entries */
 #define CERT_BYTES_MAX 8192UL
 #define CLOCK_SKEW_S 300 /* thisUpdate may be so far ahead of our clock */
 

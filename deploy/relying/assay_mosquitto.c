@@ -7,12 +7,16 @@
  * the list is another one, every client is looked up anew. A client without a certificate is left to other plugins and
  * to mosquitto's own rules.
  *
+ * Under use_identity_as_username mosquitto asks no plugin about who connects, which is wrong here (README.md). Whoever
+ * was let in like that is looked up when he publishes.
+ *
  * Options (plugin_opt_NAME in mosquitto.conf):
  *   list            the agent's file; required
  *   stale           what happens when the list is missing, not readable or past its time:
- *                   refuse (default: nobody new is let in, who is connected stays), kick (and everybody is put out),
- * allow unknown_issuer  a certificate of an issuer that the agent does not watch: refuse (default) or allow username
- * what becomes the client's user name: cn (default), serial, or keep
+ *                   refuse (default: nobody new is let in, who is connected stays),
+ *                   kick (and everybody is put out), allow
+ *   unknown_issuer  a certificate of an issuer that the agent does not watch: refuse (default) or allow
+ *   username        what becomes the client's user name: cn (default), serial, or keep
  *
  * Threads: mosquitto has one.
  */
@@ -35,6 +39,7 @@
 #define EXPORT __attribute__((visibility("default")))
 #define SAY_STALE_EVERY_S 60
 #define NAME_CHARS 128
+#define LOOK_MS 20 /* a busy mosquitto calls thousands of times a second */
 
 enum stale { STALE_REFUSE, STALE_KICK, STALE_ALLOW };
 enum username { USERNAME_CN, USERNAME_SERIAL, USERNAME_KEEP };
@@ -60,8 +65,18 @@ struct plugin {
 	struct revoked_list list;
 	time_t said_stale_s;
 	bool was_stale;
+	bool unasked;      /* somebody who may not stay was let in without our having been asked */
+	int64_t looked_ms; /* for a changed list */
 	struct client *bucket[BUCKETS];
 };
+
+static int64_t clock_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
 
 /* Options */
 
@@ -296,9 +311,20 @@ static void say(const struct client *client, enum verdict verdict, const char *w
 			     verdict_text(verdict));
 }
 
+/* In the place of a client of before at the same address, whose end mosquitto did not tell. */
+static void remember(struct plugin *p, struct client *client)
+{
+	struct client **at;
+
+	forget(p, client->is);
+	at = place_of(p, client->is);
+	client->next = *at;
+	*at = client;
+}
+
 static int admit(struct plugin *p, struct mosquitto *is, const X509 *cert)
 {
-	struct client *client = client_new(is, cert), **at;
+	struct client *client = client_new(is, cert);
 	enum verdict verdict;
 
 	if (client == NULL)
@@ -310,10 +336,7 @@ static int admit(struct plugin *p, struct mosquitto *is, const X509 *cert)
 		client_free(client);
 		return MOSQ_ERR_AUTH;
 	}
-	forget(p, is); /* a client of before at the same address, whose end mosquitto did not tell */
-	at = place_of(p, is);
-	client->next = *at;
-	*at = client;
+	remember(p, client);
 	return p->username == USERNAME_KEEP ? MOSQ_ERR_PLUGIN_DEFER : MOSQ_ERR_SUCCESS;
 }
 
@@ -383,12 +406,51 @@ static int on_basic_auth(int event, void *data, void *user)
 static int on_tick(int event, void *data, void *user)
 {
 	struct plugin *p = user;
-	bool changed = reload_if_changed(p);
+	int64_t now_ms = clock_ms();
+	bool changed;
 
 	(void)event, (void)data;
-	if (watch_staleness(p) || changed)
+	if (now_ms - p->looked_ms < LOOK_MS)
+		return MOSQ_ERR_SUCCESS;
+	p->looked_ms = now_ms;
+	changed = reload_if_changed(p);
+	if (watch_staleness(p) || changed || p->unasked)
 		put_out(p);
+	p->unasked = false;
 	return MOSQ_ERR_SUCCESS;
+}
+
+/* Of somebody whom mosquitto let in without asking. He is put out at the next tick: here mosquitto still needs him. */
+static int look_up_late(struct plugin *p, const struct mosquitto *is)
+{
+	X509 *cert = mosquitto_client_certificate(is);
+	struct client *client = cert == NULL ? NULL : client_new(is, cert);
+	bool stays;
+
+	X509_free(cert);
+	if (cert == NULL)
+		return MOSQ_ERR_SUCCESS;
+	if (client == NULL)
+		return MOSQ_ERR_ACL_DENIED;
+	remember(p, client);
+	stays = may_stay(p, look_up(p, client), false);
+	p->unasked = p->unasked || !stays;
+	mosquitto_log_printf(MOSQ_LOG_WARNING,
+			     "assay: client %s is connected without this plugin having been asked: do not use "
+			     "use_identity_as_username or use_subject_as_username",
+			     client->id);
+	return stays ? MOSQ_ERR_SUCCESS : MOSQ_ERR_ACL_DENIED;
+}
+
+static int on_message(int event, void *data, void *user)
+{
+	const struct mosquitto_evt_message *message = data;
+	struct plugin *p = user;
+
+	(void)event;
+	if (message->client == NULL || *place_of(p, message->client) != NULL)
+		return MOSQ_ERR_SUCCESS;
+	return look_up_late(p, message->client);
 }
 
 static int on_disconnect(int event, void *data, void *user)
@@ -439,6 +501,7 @@ static int start(struct plugin *p, const struct mosquitto_opt *options, int n)
 	load(p);
 	if (mosquitto_callback_register(p->id, MOSQ_EVT_BASIC_AUTH, on_basic_auth, NULL, p) != MOSQ_ERR_SUCCESS ||
 	    mosquitto_callback_register(p->id, MOSQ_EVT_TICK, on_tick, NULL, p) != MOSQ_ERR_SUCCESS ||
+	    mosquitto_callback_register(p->id, MOSQ_EVT_MESSAGE, on_message, NULL, p) != MOSQ_ERR_SUCCESS ||
 	    mosquitto_callback_register(p->id, MOSQ_EVT_DISCONNECT, on_disconnect, NULL, p) != MOSQ_ERR_SUCCESS)
 		return MOSQ_ERR_UNKNOWN;
 	return MOSQ_ERR_SUCCESS;

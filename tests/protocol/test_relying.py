@@ -187,6 +187,67 @@ def test_without_its_list_mosquitto_lets_nobody_new_in(relying, device):
     client.close()
 
 
+def past_its_time(text):
+    """The same list, whose CRLs ran out in 1970."""
+    text = bytearray(text)
+    for i in range(int.from_bytes(text[8:12], "big")):
+        text[12 + 56 * i + 32 : 12 + 56 * i + 40] = (1).to_bytes(8, "big")
+    return bytes(text)
+
+
+@pytest.mark.parametrize("stale, stays, new", [("refuse", True, 5), ("kick", False, 5), ("allow", True, 0)])
+def test_a_list_past_its_time(assay, relying, operator, device, tmp_path, stale, stays, new):
+    gone, bad = device()
+    assert operator.fresh().revoke({"serial": gone})["done"]
+    wait_for("the agent knows it", lambda: bytes.fromhex(gone) in (relying.state / "revoked").read_bytes())
+    good = (relying.state / "revoked").read_bytes()
+    party = Relying(assay, tmp_path)
+    file = party.state / "revoked"
+    file.write_bytes(good)
+    try:
+        program = party.start_mosquitto(lambda text: text.replace("plugin_opt_stale refuse", f"plugin_opt_stale {stale}"))
+        _, identity = device()
+        client = party.mqtt(identity, "before")
+        assert client.code == 0
+        (party.state / "next").write_bytes(past_its_time(good))
+        (party.state / "next").rename(file)
+        program.says("is missing or past its time")
+        if not stays:
+            client.ended_at()
+        assert party.mqtt(identity, "after").code == new
+        assert party.mqtt(bad, "revoked").code == 5, "whatever the age of the list"
+        assert client.alive() == stays
+        (party.state / "next").write_bytes(good)
+        (party.state / "next").rename(file)
+        wait_for("let in again", lambda: party.mqtt(identity, "again").code == 0)
+    finally:
+        party.stop()
+
+
+def test_whoever_mosquitto_lets_in_unasked_is_found_when_he_publishes(assay, relying, operator, device, tmp_path):
+    """A second mosquitto with the mistake that README.md warns of."""
+    wrong = Relying(assay, tmp_path)
+    wrong.state = relying.state
+    try:
+        program = wrong.start_mosquitto(lambda text: text.replace("require_certificate true", "require_certificate true\nuse_identity_as_username true"))
+        serial, identity = device()
+        _, other = device()
+        early, bystander = wrong.mqtt(identity, "early"), wrong.mqtt(other, "bystander")
+        assert (early.code, bystander.code) == (0, 0)
+        early.publish("a")
+        program.says("early is connected without this plugin having been asked")
+        assert operator.fresh().revoke({"serial": serial})["done"]
+        early.ended_at()
+        late = wrong.mqtt(identity, "late")
+        assert late.code == 0, "mosquitto does ask: then the warning is wrong"
+        late.publish("b")
+        late.ended_at()
+        bystander.publish("c")
+        assert bystander.alive()
+    finally:
+        wrong.stop()
+
+
 def test_a_certificate_of_another_ca_under_the_root_is_refused(assay, relying):
     """The broker trusts the rigs' CA as little as its agent watches it."""
     with open(relying.folder / "cas.pem") as f:

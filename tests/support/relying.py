@@ -135,8 +135,9 @@ class Relying:
         file.write_text(text)
         return file
 
-    def start_mosquitto(self):
+    def start_mosquitto(self, change=lambda text: text):
         file = self.configuration("mosquitto.conf", {"/usr/lib/assay/assay_mosquitto.so": PLUGIN, "listener 8883": f"listener {self.port} 127.0.0.1"})
+        file.write_text(change(file.read_text()))
         with open(file, "a") as f:  # started by root it would become another user, who may not enter the test's folders
             f.write("\nuser root\n" if os.geteuid() == 0 else "")
         self.programs["mosquitto"] = program = Program(self.folder / "mosquitto.log", MOSQUITTO, "-c", file, environ=plugin_environ())
@@ -199,6 +200,9 @@ class Mqtt:
             self.code = answer[3] if len(answer) == 4 else None
         except (ssl.SSLError, OSError):
             pass
+
+    def publish(self, topic):
+        self.sock.sendall(bytes([0x30, 2 + len(topic), 0, len(topic)]) + topic.encode())
 
     def alive(self):
         try:
