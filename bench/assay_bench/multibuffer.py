@@ -6,6 +6,7 @@ import subprocess
 from . import table
 from .driver import enrol
 from .instance import BUILD, TOP
+from .line import WARM_UP, against_floor
 from .machine import Trouble
 
 
@@ -25,14 +26,13 @@ def multibuffer(bench):
     with bench.instance.altered(lambda config: config.update(multi_buffer=path)):
         if bench.instance.gauge("assay_multi_buffer", "ra") != 1:
             raise Trouble(f"the daemon does not use {path}: see multi_buffer_off in its log")
-        enrol(bench.instance, 100, 8)
-        result = enrol(bench.instance, bench.scale(1000, 10000), 64)
-    table.heading("multi-buffer: the same line, signatures verified eight at once")
-    table.head()
-    table.row("64 stations", result)
+        table.heading("multi-buffer: the same line, signatures verified eight at once")
+        table.head()
+        enrol(bench.instance, WARM_UP, 64)
+        result = against_floor(bench, "64 stations")
     bench.series["multi_buffer"] = result
     return {"line64_mb_cpu_us": result["total_us"], "line64_mb_rate": result["rate"],
-            "line64_mb_ratio_floor": result["total_us"] / bench.figures["floor_us"]}
+            "line64_mb_ratio_floor": result["ratio_floor"]}
 
 
 def against_peer(bench):

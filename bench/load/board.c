@@ -6,15 +6,12 @@
 
 #include <openssl/rand.h>
 #include <openssl/sha.h>
-#include <pthread.h>
 #include <string.h>
 
 #include "est.h"
 #include "request.h"
 #include "soft.h"
 
-#define THREADS_MAX 16
-#define DER_MAX 4096
 #define QUOTE_SIGNATURE 64
 
 /* COSE_Sign1 with ES256 as the software element writes it: tag, array of four, protected header, empty header. */
@@ -75,7 +72,7 @@ static bool locate(struct board *board, const struct element_evidence *evidence,
 	return board->der[board->quote_at - 2] == 0x58 && board->der[board->quote_at - 1] == QUOTE_SIGNATURE;
 }
 
-static bool make_template(struct board *board, struct element *element, size_t nonce_len, struct trouble *t)
+bool board_shape(struct board *board, struct element *element, size_t nonce_len, struct trouble *t)
 {
 	uint8_t nonce[BOARD_NONCE_MAX];
 	struct bytes der = { 0 };
@@ -89,77 +86,13 @@ static bool make_template(struct board *board, struct element *element, size_t n
 		return false;
 	board->der = der.ptr;
 	board->der_len = der.len;
-	return (der.len < DER_MAX && cut(board) && locate(board, &evidence, nonce, nonce_len)) ||
+	return (der.len < BOARD_DER_MAX && cut(board) && locate(board, &evidence, nonce, nonce_len)) ||
 	       trouble_set(t, "the rig's library writes requests in another form than the driver knows");
-}
-
-static bool mint(const struct board_plan *plan, bool keep, struct presign_room *room, struct board *board,
-		 struct trouble *t)
-{
-	struct soft_options options = { .vendor = plan->vendor, .attestation_key = ELEMENT_EC_P256 };
-	AUTO(auto_element) struct element *element = NULL;
-	const struct soft *soft;
-
-	if (!soft_mint(&options, &element, t) || !element->ops->generate_keypair(element, ELEMENT_EC_P256, t) ||
-	    !make_template(board, element, plan->nonce_len, t))
-		return false;
-	soft = (const struct soft *)element; /* base is its first member */
-	if (!presign(room, soft->attestation_key, &board->of_quote, t) ||
-	    !presign(room, soft->slot[ELEMENT_NEXT].key, &board->of_request, t))
-		return false;
-	if (keep)
-		board->element = TAKE(element);
-	return true;
-}
-
-struct shift {
-	const struct board_plan *plan;
-	struct board *boards;
-	size_t first, step, n;
-	bool ok;
-	struct trouble trouble;
-};
-
-static void *mint_some(void *user)
-{
-	struct shift *shift = user;
-	struct presign_room *room = NULL;
-	size_t every = shift->plan->keep_every;
-
-	shift->ok = presign_room_new(&room, &shift->trouble);
-	for (size_t i = shift->first; shift->ok && i < shift->n; i += shift->step)
-		shift->ok = mint(shift->plan, every > 0 && i % every == 0, room, &shift->boards[i], &shift->trouble);
-	presign_room_free(room);
-	return NULL;
-}
-
-bool boards_mint(const struct board_plan *plan, struct board *boards, size_t n, unsigned threads, struct trouble *t)
-{
-	struct shift shift[THREADS_MAX];
-	pthread_t thread[THREADS_MAX];
-	unsigned started = 0;
-	bool ok = true;
-
-	threads = threads > THREADS_MAX ? THREADS_MAX : threads;
-	for (unsigned i = 0; i < threads; i++) {
-		shift[i] = (struct shift){ .plan = plan, .boards = boards, .first = i, .step = threads, .n = n };
-		if (pthread_create(&thread[i], NULL, mint_some, &shift[i]) != 0)
-			break;
-		started++;
-	}
-	for (unsigned i = 0; i < started; i++) {
-		(void)pthread_join(thread[i], NULL);
-		if (ok && !shift[i].ok) {
-			ok = false;
-			*t = shift[i].trouble;
-		}
-	}
-	return ok && (started == threads || trouble_set(t, "threads cannot be started"));
 }
 
 static bool sign_quote(const struct board *board, struct presign_room *room, uint8_t *der)
 {
-	uint8_t message[sizeof(signed_head) + DER_MAX], digest[SHA256_DIGEST_LENGTH];
+	uint8_t message[sizeof(signed_head) + BOARD_DER_MAX], digest[SHA256_DIGEST_LENGTH];
 
 	memcpy(message, signed_head, sizeof(signed_head));
 	memcpy(message + sizeof(signed_head), der + board->payload_at, board->payload_len);
@@ -190,7 +123,7 @@ static size_t sign_request(const struct board *board, struct presign_room *room,
 size_t board_request(const struct board *board, struct presign_room *room, const uint8_t *nonce, size_t nonce_len,
 		     char *out, size_t cap)
 {
-	uint8_t der[DER_MAX + 3 + PRESIGN_DER_MAX];
+	uint8_t der[BOARD_DER_MAX + 3 + PRESIGN_DER_MAX];
 	size_t len;
 
 	if (nonce_len != board->nonce_len)

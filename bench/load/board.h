@@ -5,16 +5,16 @@
  * (presign.h); everything else of the CSR is there. What the server receives is an ordinary attested request.
  *
  * Owns:     board_done().
- * Threads:  boards are minted by several threads, each its own; then one thread uses them.
+ * Threads:  one at a time.
  */
 #ifndef BENCH_BOARD_H
 #define BENCH_BOARD_H
 
 #include "element.h"
 #include "presign.h"
-#include "se_soft.h"
 
 #define BOARD_NONCE_MAX 64
+#define BOARD_DER_MAX 4096
 
 struct board {
 	uint8_t *der; /* the request up to its signature */
@@ -26,15 +26,8 @@ struct board {
 	char *renewal; /* base64 */
 };
 
-struct board_plan {
-	const struct soft_vendor *vendor;
-	size_t nonce_len;
-	size_t keep_every; /* of every so many the element is kept, so that the certificate can be checked; 0: none */
-};
-
-/* Mints boards[0..n) with `threads` threads. */
-MUST_CHECK bool boards_mint(const struct board_plan *plan, struct board *boards, size_t n, unsigned threads,
-			    struct trouble *t);
+/* The request of an element with a key, but for what depends on the server's nonce. */
+MUST_CHECK bool board_shape(struct board *board, struct element *element, size_t nonce_len, struct trouble *t);
 void board_done(struct board *board);
 
 /* The request for that nonce, base64, at out; 0 when it does not fit or the nonce has another length. Once a board. */

@@ -14,6 +14,7 @@
 
 #include "ask.h"
 #include "drive.h"
+#include "mint.h"
 
 #define STATIONS_MAX 20000
 #define DEVICES_MAX 500000
@@ -94,23 +95,20 @@ static void hold(const struct drive_result *r)
 	(void)!getchar();
 }
 
-static struct board *mint(const struct options *o, bool keep_all, struct trouble *t)
+static struct board *prepare(const struct options *o, bool keep_all, struct trouble *t)
 {
-	struct board_plan plan = { .keep_every = keep_all ? 1 : CHECK_EVERY };
+	struct mint_plan plan = { .vendor = o->vendor, .keep_every = keep_all ? 1 : CHECK_EVERY };
 	struct est_options est = { .url = o->wire.url,
 				   .cacert = o->wire.cacert,
 				   .cert_file = o->rig_cert,
 				   .key_file = o->rig_key,
 				   .timeout_ms = 30000 };
-	struct soft_vendor *vendor = NULL;
 	struct board *boards = calloc(o->plan.n, sizeof(*boards));
-	bool ok = boards != NULL ? soft_vendor_open(o->vendor, &vendor, t) : trouble_set(t, "not enough memory");
 
-	plan.vendor = vendor;
-	if (!ok || !ask_nonce_length(&est, o->label, &plan.nonce_len, t) ||
-	    !boards_mint(&plan, boards, o->plan.n, 2, t))
+	if (boards == NULL)
+		die("not enough memory");
+	if (!ask_nonce_length(&est, o->label, &plan.nonce_len, t) || !mint(&plan, boards, o->plan.n, 2, t))
 		die(t->text);
-	soft_vendor_free(vendor);
 	return boards;
 }
 
@@ -299,7 +297,7 @@ int main(int argc, char **argv)
 	raise_limits();
 	curl_global_init(CURL_GLOBAL_DEFAULT); /* the rig's library asks for the first nonce */
 	if (o.plan.work == WORK_ENROL || o.plan.work == WORK_RENEW)
-		o.plan.boards = mint(&o, o.plan.work == WORK_RENEW, &t);
+		o.plan.boards = prepare(&o, o.plan.work == WORK_RENEW, &t);
 	if (o.plan.work == WORK_RENEW)
 		enrol_first(&o, &t);
 	if (!wire_context_new(&o.wire, &o.plan.context, &t) || !drive_run(&o.plan, &result, &t))

@@ -13,7 +13,7 @@ struct presign_room {
 	EC_GROUP *group;
 	EC_POINT *point;
 	BN_CTX *ctx;
-	BIGNUM *a, *b, *c;
+	BIGNUM *a, *b, *c, *d;
 };
 
 void presign_room_free(struct presign_room *room)
@@ -25,6 +25,7 @@ void presign_room_free(struct presign_room *room)
 	BN_clear_free(room->a);
 	BN_clear_free(room->b);
 	BN_clear_free(room->c);
+	BN_clear_free(room->d);
 	BN_CTX_free(room->ctx);
 	free(room);
 }
@@ -40,9 +41,10 @@ bool presign_room_new(struct presign_room **ret_room, struct trouble *t)
 		room->a = BN_new();
 		room->b = BN_new();
 		room->c = BN_new();
+		room->d = BN_new();
 	}
 	if (room == NULL || room->point == NULL || room->ctx == NULL || room->a == NULL || room->b == NULL ||
-	    room->c == NULL) {
+	    room->c == NULL || room->d == NULL) {
 		presign_room_free(room);
 		return trouble_set(t, "not enough memory");
 	}
@@ -55,31 +57,61 @@ static bool put(const BIGNUM *number, uint8_t out[PRESIGN_BYTES])
 	return BN_bn2binpad(number, out, PRESIGN_BYTES) == PRESIGN_BYTES;
 }
 
-static bool first_half(struct presign_room *room, BIGNUM *d, struct presigned *out)
+/* k, and the x of its point. */
+static bool multiply(struct presign_room *room, const BIGNUM *k, BIGNUM *x, BIGNUM *y)
 {
-	const BIGNUM *order = EC_GROUP_get0_order(room->group);
-	BIGNUM *k = room->a, *r = room->b, *inverse = room->c;
+	return EC_POINT_mul(room->group, room->point, k, NULL, NULL, room->ctx) == 1 &&
+	       EC_POINT_get_affine_coordinates(room->group, room->point, x, y, room->ctx) == 1;
+}
+
+bool presign_key_new(struct presign_room *room, struct presign_key *ret_key, struct trouble *t)
+{
+	BIGNUM *d = room->a, *x = room->b, *y = room->c;
 
 	do {
-		if (BN_priv_rand_range(k, order) != 1 ||
-		    EC_POINT_mul(room->group, room->point, k, NULL, NULL, room->ctx) != 1 ||
-		    EC_POINT_get_affine_coordinates(room->group, room->point, r, NULL, room->ctx) != 1 ||
+		if (BN_priv_rand_range(d, EC_GROUP_get0_order(room->group)) != 1)
+			return trouble_openssl(t, "no random numbers");
+	} while (BN_is_zero(d));
+	ret_key->point[0] = POINT_CONVERSION_UNCOMPRESSED;
+	return (multiply(room, d, x, y) && put(d, ret_key->private) && put(x, ret_key->point + 1) &&
+		put(y, ret_key->point + 1 + PRESIGN_BYTES)) ||
+	       trouble_openssl(t, "cannot make a key");
+}
+
+bool presign_key_of(const EVP_PKEY *key, struct presign_key *ret_key, struct trouble *t)
+{
+	BIGNUM *d = NULL;
+	size_t len = 0;
+	bool ok = EVP_PKEY_get_bits(key) == 256 && EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_PRIV_KEY, &d) == 1 &&
+		  put(d, ret_key->private) &&
+		  EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_PUB_KEY, ret_key->point, sizeof(ret_key->point),
+						  &len) == 1 &&
+		  len == PRESIGN_POINT_BYTES && ret_key->point[0] == POINT_CONVERSION_UNCOMPRESSED;
+
+	BN_clear_free(d);
+	return ok || trouble_openssl(t, "not a P-256 key that can be taken apart");
+}
+
+static bool first_half(struct presign_room *room, const struct presign_key *key, struct presigned *out)
+{
+	const BIGNUM *order = EC_GROUP_get0_order(room->group);
+	BIGNUM *k = room->a, *r = room->b, *inverse = room->c, *d = room->d;
+
+	do {
+		if (BN_priv_rand_range(k, order) != 1 || !multiply(room, k, r, NULL) ||
 		    BN_nnmod(r, r, order, room->ctx) != 1)
 			return false;
 	} while (BN_is_zero(k) || BN_is_zero(r));
-	return BN_mod_inverse(inverse, k, order, room->ctx) != NULL && put(r, out->r) && put(inverse, out->k_inverse) &&
+	return BN_bin2bn(key->private, PRESIGN_BYTES, d) != NULL &&
+	       BN_mod_inverse(inverse, k, order, room->ctx) != NULL && put(r, out->r) && put(inverse, out->k_inverse) &&
 	       BN_mod_mul(r, r, d, order, room->ctx) == 1 && BN_mod_mul(r, r, inverse, order, room->ctx) == 1 &&
 	       put(r, out->offset);
 }
 
-bool presign(struct presign_room *room, const EVP_PKEY *key, struct presigned *ret_presigned, struct trouble *t)
+bool presign(struct presign_room *room, const struct presign_key *key, struct presigned *ret_presigned,
+	     struct trouble *t)
 {
-	BIGNUM *d = NULL;
-	bool ok = EVP_PKEY_get_bits(key) == 256 && EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_PRIV_KEY, &d) == 1 &&
-		  first_half(room, d, ret_presigned);
-
-	BN_clear_free(d);
-	return ok || trouble_openssl(t, "cannot prepare a signature");
+	return first_half(room, key, ret_presigned) || trouble_openssl(t, "cannot prepare a signature");
 }
 
 bool presign_finish(struct presign_room *room, const struct presigned *presigned, const uint8_t digest[32],

@@ -6,7 +6,7 @@
  * the group's order. The signatures are ordinary ones. A half made beforehand is good for one message: used for two it
  * would give the key away.
  *
- * Owns:     struct presigned is a value; presign_done() frees the room.
+ * Owns:     struct presigned and struct presign_key are values; presign_room_free() frees the room.
  * Threads:  a room belongs to one thread.
  * Spec:     FIPS 186-5 section 6.4.1; P-256 and SHA-256 only.
  */
@@ -17,6 +17,7 @@
 
 #define PRESIGN_BYTES 32
 #define PRESIGN_DER_MAX 72
+#define PRESIGN_POINT_BYTES 65
 
 struct presigned {
 	uint8_t r[PRESIGN_BYTES], k_inverse[PRESIGN_BYTES], offset[PRESIGN_BYTES]; /* offset = r * d / k */
@@ -26,7 +27,14 @@ struct presign_room;
 MUST_CHECK bool presign_room_new(struct presign_room **ret_room, struct trouble *t);
 void presign_room_free(struct presign_room *room); /* accepts NULL */
 
-MUST_CHECK bool presign(struct presign_room *room, const EVP_PKEY *key, struct presigned *ret_presigned,
+struct presign_key {
+	uint8_t private[PRESIGN_BYTES], point[PRESIGN_POINT_BYTES]; /* 04 x y */
+};
+
+MUST_CHECK bool presign_key_new(struct presign_room *room, struct presign_key *ret_key, struct trouble *t);
+MUST_CHECK bool presign_key_of(const EVP_PKEY *key, struct presign_key *ret_key, struct trouble *t);
+
+MUST_CHECK bool presign(struct presign_room *room, const struct presign_key *key, struct presigned *ret_presigned,
 			struct trouble *t);
 /* The rest, for that SHA-256: r || s. */
 MUST_CHECK bool presign_finish(struct presign_room *room, const struct presigned *presigned, const uint8_t digest[32],
