@@ -30,8 +30,8 @@ def revoke(instance, total):
     """Rows until so many are revoked; the daemon finds them when it starts."""
     there = int(ledger.ask(instance, f"select count(*) from revocation where issuer = '{ISSUER}'")[0])
     statement = ROWS.format(base=there, issuer=ISSUER, n=total - there)
-    ledger.run_all(instance, "postgres", [statement])
-    ledger.settle(instance)
+    ledger.run(instance, statement)
+    ledger.vacuum(instance)
 
 
 def shards(config):

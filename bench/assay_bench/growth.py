@@ -8,18 +8,26 @@ import time
 from . import ledger, table
 from .driver import enrol
 from .instance import Instance
+from .line import WARM_UP
 
-BATCH = 64  # rows in a commit, as at 64 stations
+COMMIT = 64  # rows in a commit's chain row, as at 64 stations
 LOADERS = 2
 PROCEDURE = pathlib.Path(__file__).with_name("growth.sql")
 
 
-def grow(instance, rows):
-    batches = rows // BATCH // LOADERS
+def load(instance, rows):
+    each = rows // LOADERS
     ledger.run_all(instance, "assay_owner", [
-        f"{PROCEDURE.read_text()}\ncall pg_temp.grow('bench-{i}', {batches}, {BATCH});" for i in range(LOADERS)
+        f"{PROCEDURE.read_text()}\ncall pg_temp.grow('bench-{i}', {each}, {COMMIT});" for i in range(LOADERS)
     ])
-    ledger.settle(instance)
+
+
+def grow(instance, rows):
+    """The last checkpoint is before the last quarter: that has changed every page of the random indexes since."""
+    load(instance, rows - rows // 4)
+    ledger.run(instance, "checkpoint")
+    load(instance, rows // 4)
+    ledger.vacuum(instance)
 
 
 @contextlib.contextmanager
@@ -29,8 +37,16 @@ def small_ledger(bench):
         yield bench.instance
     else:
         with Instance(False) as instance:
-            enrol(instance, 500, 8)
+            enrol(instance, WARM_UP, 64)
             yield instance
+
+
+def point(bench, instance):
+    rows = ledger.issuances(instance)
+    enrol(instance, bench.scale(1000, 4000), 64)  # plans anew after the vacuum's analysis
+    result = enrol(instance, bench.scale(2000, 15000), 64)
+    table.row(f"{rows} issuances", result)
+    bench.series["growth"].append({"rows": rows, **result})
 
 
 def growth(bench):
@@ -38,27 +54,17 @@ def growth(bench):
     steps = [wanted] if bench.quick else [wanted // 4, wanted]
     table.heading("growth: the line at 64 stations while the ledger grows")
     table.head()
-    bench.series["growth"] = points = []
-
-    def point(instance):
-        before = ledger.issuances(instance)
-        # The first change of a page after a checkpoint writes the whole page: a cycle of 15 minutes spreads that thin,
-        # a measurement of seconds right after one would see little else.
-        enrol(instance, bench.scale(600, max(2000, min(30000, before // 20))), 64)
-        result = enrol(instance, bench.scale(1000, 15000), 64)
-        table.row(f"{before} issuances", result)
-        points.append({"rows": before, **result})
-
-    with small_ledger(bench) as instance:
-        ledger.settle(instance)
-        point(instance)
+    bench.series["growth"] = []
+    with small_ledger(bench) as instance, ledger.checkpoints_by_hand(instance):
+        ledger.vacuum(instance)
+        point(bench, instance)
         loaded = 0
         for step in steps:
             began = time.monotonic()
             grow(instance, step - loaded)
             table.note(f"{step - loaded} rows loaded in {time.monotonic() - began:.0f} s")
             loaded = step
-            point(instance)
-    first, last = points[0], points[-1]
+            point(bench, instance)
+    first, last = bench.series["growth"][0], bench.series["growth"][-1]
     return {"growth_cpu_ratio": last["total_us"] / first["total_us"], "growth_rows": last["rows"],
             "growth_p99_ratio": last["whole_ms"]["p99"] / first["whole_ms"]["p99"]}

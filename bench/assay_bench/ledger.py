@@ -1,5 +1,6 @@
 """The private instance's ledger, by psql."""
 
+import contextlib
 import subprocess
 
 from .machine import Trouble
@@ -30,6 +31,25 @@ def issuances(instance):
     return int(ask(instance, "select count(*) from issuance")[0])
 
 
-def settle(instance):
-    """Neither autovacuum nor a checkpoint of what has been loaded falls into what is measured next."""
-    run_all(instance, "postgres", ["vacuum (freeze, analyze); checkpoint;"])
+def run(instance, *statements):
+    """As the superuser, one after the other, each in a transaction of its own."""
+    for statement in statements:
+        run_all(instance, "postgres", [statement])
+
+
+def vacuum(instance):
+    """What autovacuum would do to what has been loaded does not fall into what is measured next."""
+    run(instance, "vacuum (freeze, analyze)")
+
+
+@contextlib.contextmanager
+def checkpoints_by_hand(instance):
+    """None comes of itself: the first change of a page after one writes the whole page, and a cycle of 15 minutes spreads
+    that thin, while a measurement of seconds would see little else."""
+    run(instance, "alter system set max_wal_size = '32GB'", "alter system set checkpoint_timeout = '1h'",
+        "select pg_reload_conf()", "checkpoint")
+    try:
+        yield
+    finally:
+        run(instance, "alter system reset max_wal_size", "alter system reset checkpoint_timeout", "select pg_reload_conf()",
+            "checkpoint")
