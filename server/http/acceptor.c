@@ -8,7 +8,6 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +24,7 @@ struct acceptor {
 	int spare;    /* given up for a moment when descriptors run out, so that a newcomer can be refused */
 	uint16_t port;
 	acceptor_take *take;
+	acceptor_after *after;
 	void *user;
 	pthread_t thread;
 	bool running;
@@ -138,8 +138,8 @@ static void *run(void *user)
 	struct pollfd look[2] = { { .fd = acceptor->wake, .events = POLLIN },
 				  { .fd = acceptor->fd, .events = POLLIN } };
 
-	for (;;) {
-		if (poll(look, 2, -1) < 0 && errno != EINTR)
+	for (bool again = false;; again = acceptor->after(acceptor->user)) {
+		if (poll(look, 2, again ? 0 : -1) < 0 && errno != EINTR)
 			abort(); /* no memory for two descriptors */
 		if (look[0].revents != 0)
 			return NULL;
@@ -148,11 +148,13 @@ static void *run(void *user)
 	}
 }
 
-enum reason acceptor_start(struct acceptor *acceptor, acceptor_take *take, void *user, struct fault *f)
+enum reason acceptor_start(struct acceptor *acceptor, acceptor_take *take, acceptor_after *after, void *user,
+			   struct fault *f)
 {
 	int error;
 
 	acceptor->take = take;
+	acceptor->after = after;
 	acceptor->user = user;
 	error = pthread_create(&acceptor->thread, NULL, run, acceptor);
 	if (error != 0)

@@ -6,12 +6,13 @@
  * walks over all its connections. Here a refusal is an accept and a close, and whoever is refused knows it at once.
  *
  * Owns:    the socket; a connection from accept until `take` has it.
- * Threads: open, start and stop from one thread; `take` runs on the acceptor's.
+ * Threads: open, start and stop from one thread; `take` and `after` run on the acceptor's.
  * Does not: know who may come in (doorkeeper.h).
  */
 #ifndef ASSAY_ACCEPTOR_H
 #define ASSAY_ACCEPTOR_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
@@ -22,11 +23,15 @@ struct acceptor;
 /* Consumes fd, which is non-blocking: hands it on, or ends it with acceptor_refuse(). */
 typedef void acceptor_take(void *user, int fd, const struct sockaddr *from, socklen_t len);
 
+/* Called when nobody waits in the kernel any more: true when it is to be called again at once, after another look. */
+typedef bool acceptor_after(void *user);
+
 /* Binds and listens. Port 0 takes a free one. REASON_CONFIG naming address and port when they cannot be had. */
 MUST_CHECK enum reason acceptor_open(const char *name, const char *address, uint16_t port,
 				     struct acceptor **ret_acceptor, struct fault *f);
 uint16_t acceptor_port(const struct acceptor *acceptor);
-MUST_CHECK enum reason acceptor_start(struct acceptor *acceptor, acceptor_take *take, void *user, struct fault *f);
+MUST_CHECK enum reason acceptor_start(struct acceptor *acceptor, acceptor_take *take, acceptor_after *after, void *user,
+				      struct fault *f);
 /* Ends the thread, closes the socket and frees: newcomers find the port closed. Accepts NULL and one never started. */
 void acceptor_stop(struct acceptor *acceptor);
 

@@ -19,6 +19,8 @@ struct bucket {
 
 struct slot {
 	unsigned open, rigs;      /* connections; those on which a rig has shown itself */
+	unsigned on_the_way;      /* admitted and not yet begun */
+	int64_t admitted_us;      /* the last one */
 	int64_t vouched_until_us; /* no stranger till then, or while `rigs` is not 0 */
 	struct bucket bucket;
 };
@@ -90,13 +92,18 @@ static void pay(struct bucket *bucket, unsigned per_s, int64_t now_us)
 		bucket->paid_until_us = from_us + 1000000 / per_s;
 }
 
+static bool known(const struct slot *slot, int64_t now_us)
+{
+	return slot->rigs > 0 || now_us < slot->vouched_until_us;
+}
+
 /* Nothing is paid by who is turned away: an address in a storm of its own does not use up the others' share. */
 static enum door admit(struct doorkeeper *keeper, struct slot *slot, int64_t now_us)
 {
 	const struct doorkeeper_limits *limits = &keeper->limits;
-	bool stranger = slot->rigs == 0 && now_us >= slot->vouched_until_us;
+	bool stranger = !known(slot, now_us);
 
-	if (limits->per_address != 0 && slot->open >= limits->per_address)
+	if (limits->per_address != 0 && slot->open + slot->on_the_way >= limits->per_address)
 		return DOOR_ADDRESS;
 	if (!may_pay(&slot->bucket, limits->per_address_s, now_us))
 		return DOOR_ADDRESS;
@@ -119,26 +126,43 @@ enum door doorkeeper_admit(struct doorkeeper *keeper, const struct sockaddr *fro
 	/* libmicrohttpd does not tell of those that it lost for want of memory */
 	if (now_us - keeper->admitted_us > ON_THE_WAY_US)
 		keeper->on_the_way = 0;
+	if (now_us - slot->admitted_us > ON_THE_WAY_US)
+		slot->on_the_way = 0;
 	door = admit(keeper, slot, now_us);
 	if (door == DOOR_OPEN) {
 		keeper->on_the_way++;
-		keeper->admitted_us = now_us;
+		slot->on_the_way++;
+		keeper->admitted_us = slot->admitted_us = now_us;
 	}
 	pthread_mutex_unlock(&keeper->lock);
 	return door;
 }
 
+bool doorkeeper_knows(struct doorkeeper *keeper, const struct sockaddr *from, int64_t now_us)
+{
+	bool yes;
+
+	pthread_mutex_lock(&keeper->lock);
+	yes = known(&keeper->slot[slot_of(keeper, from)], now_us);
+	pthread_mutex_unlock(&keeper->lock);
+	return yes;
+}
+
 /* Under the lock. */
-static void arrived(struct doorkeeper *keeper)
+static void arrived(struct doorkeeper *keeper, struct slot *slot)
 {
 	if (keeper->on_the_way > 0)
 		keeper->on_the_way--;
+	if (slot->on_the_way > 0)
+		slot->on_the_way--;
 }
 
-void doorkeeper_failed(struct doorkeeper *keeper)
+void doorkeeper_failed(struct doorkeeper *keeper, const struct sockaddr *from)
 {
+	struct slot *slot = &keeper->slot[slot_of(keeper, from)];
+
 	pthread_mutex_lock(&keeper->lock);
-	arrived(keeper);
+	arrived(keeper, slot);
 	pthread_mutex_unlock(&keeper->lock);
 }
 
@@ -147,7 +171,7 @@ unsigned doorkeeper_entered(struct doorkeeper *keeper, const struct sockaddr *fr
 	unsigned slot = slot_of(keeper, from);
 
 	pthread_mutex_lock(&keeper->lock);
-	arrived(keeper);
+	arrived(keeper, &keeper->slot[slot]);
 	keeper->open++;
 	keeper->slot[slot].open++;
 	pthread_mutex_unlock(&keeper->lock);

@@ -39,8 +39,10 @@ void doorkeeper_free(struct doorkeeper *keeper); /* accepts NULL */
 
 /* May a connection from there begin now? Counts it if so. */
 enum door doorkeeper_admit(struct doorkeeper *keeper, const struct sockaddr *from, int64_t now_us);
+/* Has a rig shown itself from there lately? */
+bool doorkeeper_knows(struct doorkeeper *keeper, const struct sockaddr *from, int64_t now_us);
 /* It was admitted and came to nothing. */
-void doorkeeper_failed(struct doorkeeper *keeper);
+void doorkeeper_failed(struct doorkeeper *keeper, const struct sockaddr *from);
 /* It has begun; the slot goes to doorkeeper_left() when it ends. */
 unsigned doorkeeper_entered(struct doorkeeper *keeper, const struct sockaddr *from);
 /* A rig has shown itself on it: at most once a connection, which doorkeeper_left() then has to say. */

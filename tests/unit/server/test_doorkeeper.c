@@ -157,6 +157,41 @@ static void an_address_stays_known_for_a_while_after_its_last_rig(void **state)
 	doorkeeper_free(keeper);
 }
 
+/* Newcomers may wait in the anteroom for a while. */
+static void who_is_on_the_way_counts_for_the_address_too(void **state)
+{
+	struct doorkeeper *keeper = doorkeeper_new(&(struct doorkeeper_limits){ .per_address = 2 });
+	struct sockaddr_in from = v4("192.0.2.1");
+
+	(void)state;
+	assert_int_equal(doorkeeper_admit(keeper, (struct sockaddr *)&from, S), DOOR_OPEN);
+	assert_int_equal(doorkeeper_admit(keeper, (struct sockaddr *)&from, S), DOOR_OPEN);
+	assert_int_equal(doorkeeper_admit(keeper, (struct sockaddr *)&from, S), DOOR_ADDRESS);
+	doorkeeper_failed(keeper, (struct sockaddr *)&from);
+	(void)doorkeeper_entered(keeper, (struct sockaddr *)&from);
+	assert_int_equal(doorkeeper_admit(keeper, (struct sockaddr *)&from, S), DOOR_OPEN);
+	assert_int_equal(doorkeeper_admit(keeper, (struct sockaddr *)&from, S), DOOR_ADDRESS);
+	/* one that never comes does not keep its place for ever */
+	assert_int_equal(doorkeeper_admit(keeper, (struct sockaddr *)&from, 32 * S), DOOR_OPEN);
+	doorkeeper_free(keeper);
+}
+
+static void an_address_is_known_by_its_rigs_and_a_while_longer(void **state)
+{
+	struct doorkeeper *keeper = doorkeeper_new(&(struct doorkeeper_limits){ 0 });
+	struct sockaddr_in from = v4("192.0.2.1");
+	unsigned slot = doorkeeper_entered(keeper, (struct sockaddr *)&from);
+
+	(void)state;
+	assert_false(doorkeeper_knows(keeper, (struct sockaddr *)&from, S));
+	doorkeeper_vouch(keeper, slot);
+	assert_true(doorkeeper_knows(keeper, (struct sockaddr *)&from, S));
+	doorkeeper_left(keeper, slot, true, S);
+	assert_true(doorkeeper_knows(keeper, (struct sockaddr *)&from, DOORKEEPER_VOUCHED_S * S));
+	assert_false(doorkeeper_knows(keeper, (struct sockaddr *)&from, (DOORKEEPER_VOUCHED_S + 1) * S));
+	doorkeeper_free(keeper);
+}
+
 /* Between admission and beginning a storm could otherwise go past every limit. */
 static void who_is_on_the_way_counts(void **state)
 {
@@ -167,7 +202,7 @@ static void who_is_on_the_way_counts(void **state)
 	assert_int_equal(doorkeeper_admit(keeper, (struct sockaddr *)&from, S), DOOR_OPEN);
 	assert_int_equal(doorkeeper_admit(keeper, (struct sockaddr *)&from, S), DOOR_OPEN);
 	assert_int_equal(doorkeeper_admit(keeper, (struct sockaddr *)&from, S), DOOR_FULL);
-	doorkeeper_failed(keeper);
+	doorkeeper_failed(keeper, (struct sockaddr *)&from);
 	(void)doorkeeper_entered(keeper, (struct sockaddr *)&from);
 	assert_int_equal(doorkeeper_admit(keeper, (struct sockaddr *)&from, S), DOOR_OPEN);
 	assert_int_equal(doorkeeper_admit(keeper, (struct sockaddr *)&from, S), DOOR_FULL);
@@ -234,6 +269,8 @@ int main(void)
 		cmocka_unit_test(strangers_leave_room_for_rigs),
 		cmocka_unit_test(an_address_stays_known_for_a_while_after_its_last_rig),
 		cmocka_unit_test(who_is_on_the_way_counts),
+		cmocka_unit_test(who_is_on_the_way_counts_for_the_address_too),
+		cmocka_unit_test(an_address_is_known_by_its_rigs_and_a_while_longer),
 		cmocka_unit_test(a_reserve_is_never_more_than_half),
 		cmocka_unit_test(strangers_together_begin_so_many_a_second_and_rigs_as_they_like),
 		cmocka_unit_test(who_is_turned_away_uses_nothing_up),
