@@ -35,6 +35,7 @@ static const struct {
 	[INSPECT_REQUESTERS] = { "select api_requesters($1::text::bigint, $2::text::integer)", 2 },
 	[INSPECT_PLAN] = { "select api_plan(" BYTES(1) ")", 1 },
 	[INSPECT_STATUS] = { "select api_status()", 0 },
+	[INSPECT_HEADS] = { "select api_heads($1, $2::text::integer)", 2 },
 	[INSPECT_AUDIT] = { "select api_audit($1, $2, $3::text::integer)", 3 },
 };
 

@@ -79,6 +79,7 @@ enum inspection {
 	INSPECT_PLAN,         /* id */
 	INSPECT_STATUS,
 	INSPECT_AUDIT, /* table, after, limit */
+	INSPECT_HEADS, /* after, limit */
 	INSPECTIONS
 };
 /*

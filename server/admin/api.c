@@ -32,6 +32,8 @@ static const struct api_route routes[] = {
 	{ "revocation",      HTTP_GET,  "revocations/*",           MAY_READ,     fill_segment,      false, INSPECT_PLAN,         1, TYPE_JSON },
 	{ "list",            HTTP_POST, "lists",                   MAY_REVOKE,   fill_list,         true,  INSPECTIONS,          0, TYPE_JSON },
 	{ "list",            HTTP_POST, "lists/*",                 MAY_REVOKE,   fill_list,         true,  INSPECTIONS,          0, TYPE_JSON },
+	{ "publish",         HTTP_POST, "crls",                    MAY_REVOKE,   fill_publish,      true,  INSPECTIONS,          0, TYPE_JSON },
+	{ "heads",           HTTP_GET,  "heads",                   MAY_READ,     fill_heads,        false, INSPECT_HEADS,        2, TYPE_JSON },
 	{ "register",        HTTP_POST, "requesters",              MAY_REGISTER, fill_register,     true,  INSPECTIONS,          0, TYPE_JSON },
 	{ "retire",          HTTP_POST, "requesters/*/retire",     MAY_REGISTER, fill_retire,       true,  INSPECTIONS,          0, TYPE_JSON },
 };
@@ -204,19 +206,25 @@ static void read_answer(struct call *call)
 static enum reason operated_reply(struct call *call, const struct operated *operated, struct fault *f)
 {
 	char hex[2 * OPERATE_PLAN_BYTES + 1], text[160];
+	bool lists = call->ask.op == OPERATE_PUBLISH;
 
 	text_hex(BLOB_OF(operated->plan), hex, sizeof(hex));
 	if (call->ask.op == OPERATE_LIST)
 		snprintf(text, sizeof(text), "{\"list\":\"%s\",\"n\":%llu}", hex, (unsigned long long)operated->n);
 	else
-		snprintf(text, sizeof(text), "{\"done\":true,\"action\":%llu}", (unsigned long long)operated->action);
+		snprintf(text, sizeof(text), "{\"done\":true,\"action\":%llu%s", (unsigned long long)operated->action,
+			 lists ? ",\"crls\":" : "}");
 	call->reply = (struct reply){ .type = TYPE_JSON };
-	return buf_append(&call->reply.body, BLOB_STR(text), f);
+	TRY(buf_append(&call->reply.body, BLOB_STR(text), f));
+	if (!lists)
+		return REASON_OK;
+	TRY(buf_append(&call->reply.body, buf_blob(&operated->sample), f));
+	return buf_append(&call->reply.body, BLOB_STR("}"), f);
 }
 
 static bool records(enum operate_op op)
 {
-	return op == OPERATE_REVOKE || op == OPERATE_REGISTER || op == OPERATE_RETIRE;
+	return op == OPERATE_REVOKE || op == OPERATE_REGISTER || op == OPERATE_RETIRE || op == OPERATE_PUBLISH;
 }
 
 void call_operated(struct call *call, const struct operated *operated)

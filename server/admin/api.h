@@ -105,6 +105,8 @@ enum reason fill_audit(struct call *call, struct fault *f);
 enum reason fill_plan(struct call *call, struct fault *f);
 enum reason fill_revoke(struct call *call, struct fault *f);
 enum reason fill_list(struct call *call, struct fault *f);
+enum reason fill_publish(struct call *call, struct fault *f);
+enum reason fill_heads(struct call *call, struct fault *f);
 enum reason fill_register(struct call *call, struct fault *f);
 enum reason fill_retire(struct call *call, struct fault *f);
 

@@ -217,6 +217,13 @@ enum reason fill_audit(struct call *call, struct fault *f)
 	return take_plain("path", call->segment, call->arg[0], API_ARG_CHARS, f);
 }
 
+enum reason fill_heads(struct call *call, struct fault *f)
+{
+	static const struct query list[] = { { "after", QUERY_TEXT, 0 }, { "limit", QUERY_PAGE, 1 } };
+
+	return QUERIES(call, list, f);
+}
+
 /* Bodies. */
 struct field {
 	const char *name;
@@ -336,8 +343,9 @@ static enum reason take_select(struct call *call, const char *name, const json_t
 		TRY(by[i].hex ? take_hex(key, text, call->ask.value, sizeof(call->ask.value), f)
 			      : take_plain(key, text, call->ask.value, sizeof(call->ask.value), f));
 		if (by[i].by == SELECT_BATCH_CA && strlen(call->ask.value) != 64)
-			return fault_set(f, REASON_API_FIELD,
-					 "batch_ca: must be the SHA-256 of the CA's SubjectPublicKeyInfo, 64 hex digits");
+			return fault_set(
+				f, REASON_API_FIELD,
+				"batch_ca: must be the SHA-256 of the CA's SubjectPublicKeyInfo, 64 hex digits");
 		if (by[i].by != SELECT_LIST)
 			return REASON_OK;
 		return text_unhex(call->ask.value, strlen(call->ask.value), call->ask.plan, sizeof(call->ask.plan),
@@ -423,6 +431,27 @@ enum reason fill_list(struct call *call, struct fault *f)
 		return new_plan(call, f);
 	call->ask.by = SELECT_LIST;
 	return plan_in_path(call, f);
+}
+
+static enum reason take_issuer(struct call *call, const char *name, const json_t *value, struct fault *f)
+{
+	const char *text;
+
+	TRY(text_of(name, value, &text, f));
+	if (text[0] == '\0')
+		return fault_set(f, REASON_API_FIELD, "%s: must be an issuer's name", name);
+	return take_plain(name, text, call->ask.value, LIMIT_PROFILE_CHARS + 1, f);
+}
+
+enum reason fill_publish(struct call *call, struct fault *f)
+{
+	static const struct field fields[] = { { "issuer", false, take_issuer } };
+
+	call->ask.op = OPERATE_PUBLISH;
+	TRY(FIELDS(call, fields, f));
+	snprintf(call->ask.note, sizeof(call->ask.note), "CRLs of %.64s",
+		 call->ask.value[0] == '\0' ? "all issuers" : call->ask.value);
+	return REASON_OK;
 }
 
 static enum reason take_kind(struct call *call, const char *name, const json_t *value, struct fault *f)

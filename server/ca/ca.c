@@ -92,6 +92,7 @@ static enum reason open_ledgers(struct ca *ca, struct fault *f)
 	const struct ledger_options options = ledger_options(ca->config);
 
 	pthread_mutex_init(&ca->crl_lock, NULL);
+	pthread_mutex_init(&ca->va_lock, NULL);
 	if (mkdir(ca->config->state_dir, 0700) != 0 && errno != EEXIST)
 		return fault_set(f, REASON_CONFIG, "state_dir: cannot make %s: %s", ca->config->state_dir,
 				 strerror(errno));
@@ -106,6 +107,8 @@ static void close_ledgers(struct ca *ca)
 	ledger_close(ca->status);
 	ledger_close(ca->complete);
 	pthread_mutex_destroy(&ca->crl_lock);
+	channel_unref(ca->va);
+	pthread_mutex_destroy(&ca->va_lock);
 }
 
 static enum reason open_ocsp(struct ca *ca, struct fault *f)

@@ -82,8 +82,9 @@ struct issue {
 	struct crl_scope crl; /* ISSUE_CRL */
 	uint64_t crl_number, crl_upto;
 	size_t crl_entries;
-	struct ocsp_job *ocsp; /* ISSUE_OCSP; see ca/ocsp.h */
-	uint64_t head_number;  /* ISSUE_HEAD */
+	struct ocsp_job *ocsp;   /* ISSUE_OCSP; see ca/ocsp.h */
+	uint64_t head_number;    /* ISSUE_HEAD */
+	struct crl_order *order; /* ISSUE_CRL that an operator asked for, see ca/publish.h; NULL otherwise */
 
 	/* from the first time round at station_ledger (station_status for a CRL) */
 	struct previous previous; /* GRANT_REENROL; its tbs is ours to free */
@@ -179,6 +180,7 @@ struct keys;
 struct newsroom;
 struct ocsp_desk;
 struct heads_desk;
+struct crl_order;
 struct ocsp_job;
 struct operations;
 struct watch;
@@ -203,14 +205,16 @@ struct ca {
 	struct ocsp_desk *ocsp;        /* ca/ocsp.h; NULL: not configured */
 	struct heads_desk *heads;      /* ca/heads.h; NULL: not configured */
 	struct operations *operations; /* operate.h */
+	pthread_mutex_t va_lock;
+	struct channel *va; /* under va_lock: this node's, while it is connected; publish.h */
 	struct watch *watch;
 	struct channel_server *server[ROLE_COUNT];
 	atomic_uint in_hand[LANES];
 	atomic_bool token_away, ledger_ready, preparing, stopping;
 	atomic_uint_fast64_t signatures;
 	_Atomic int64_t signing_since_us[64]; /* per session; 0: idle */
-	_Atomic int64_t opening_since_us; /* the token; 0: not now */
-	_Atomic int64_t sign_us; /* how long the token takes for a signature, as it was lately */
+	_Atomic int64_t opening_since_us;     /* the token; 0: not now */
+	_Atomic int64_t sign_us;              /* how long the token takes for a signature, as it was lately */
 };
 
 /* ca.c */

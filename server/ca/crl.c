@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "ca/ca.h"
+#include "ca/publish.h"
 #include "channel/message.h"
 
 static enum reason entries_of(const struct revocation_row *rows, size_t n, struct revoked_entry **ret_entries,
@@ -103,6 +104,14 @@ static enum reason build(struct ca *ca, struct ledger *ledger, struct issue *iss
 	return reason == REASON_OK ? intend_crl(ledger, issue, f) : reason;
 }
 
+static void failed(struct ca *ca, struct issue *issue, const struct fault *fault)
+{
+	if (issue->order != NULL)
+		publish_ended(ca, issue, fault);
+	else
+		issue_refused(ca, issue, fault);
+}
+
 static void build_all(struct ca *ca, struct ledger *ledger, struct job **batch, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
@@ -114,7 +123,7 @@ static void build_all(struct ca *ca, struct ledger *ledger, struct job **batch, 
 		if (fault.reason == REASON_OK && build(ca, ledger, issue, &fault) == REASON_OK)
 			issue_pass(ca, CA_SIGN, issue);
 		else
-			issue_refused(ca, issue, &fault);
+			failed(ca, issue, &fault);
 	}
 }
 
@@ -167,11 +176,17 @@ void crl_signed(struct ca *ca, struct issue *issue)
 	AUTO(buf_done) struct buf body = { 0 };
 
 	if (issue->fault.reason != REASON_OK || encode(issue, &body, &issue->fault) != REASON_OK) {
-		issue_refused(ca, issue, &issue->fault);
+		const struct fault fault = issue->fault;
+
+		failed(ca, issue, &fault);
 		return;
 	}
 	note_signed(ca, issue);
 	metrics_request(ca->metrics, OP_CRL, REASON_OK, clock_mono_us() - issue->came_us);
-	(void)!channel_send(issue->asker, FRAME_CRL, issue->frame_id, buf_blob(&body));
-	issue_finished(ca, issue);
+	if (issue->asker != NULL)
+		(void)!channel_send(issue->asker, FRAME_CRL, issue->frame_id, buf_blob(&body));
+	if (issue->order != NULL)
+		publish_ended(ca, issue, NULL);
+	else
+		issue_finished(ca, issue);
 }

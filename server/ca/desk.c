@@ -8,6 +8,7 @@
 #include "ca/ca.h"
 #include "ca/ocsp.h"
 #include "ca/operate.h"
+#include "ca/publish.h"
 #include "channel/message.h"
 #include "observe/log.h"
 #include "role.h"
@@ -126,12 +127,16 @@ static void on_up(struct ca *ca, enum role from, struct channel *channel)
 {
 	log_event(LOG_INFO, "peer_up", "peer", LOG_STR, role_name(from), NULL);
 	news_subscribe(ca->news, channel);
+	if (from == ROLE_VA)
+		publish_va_up(ca, channel);
 }
 
 static void on_down(struct ca *ca, enum role from, struct channel *channel)
 {
 	log_event(LOG_INFO, "peer_down", "peer", LOG_STR, role_name(from), NULL);
 	news_unsubscribe(ca->news, channel);
+	if (from == ROLE_VA)
+		publish_va_down(ca, channel);
 }
 
 /* One set of events a socket: the function knows the role, so no frame can claim another. */

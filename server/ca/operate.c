@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "ca/ca.h"
+#include "ca/publish.h"
 #include "channel/operate.h"
 #include "observe/log.h"
 #include "operators.h"
@@ -308,6 +309,48 @@ static void revoke_piece(struct operations *all, struct operation *op)
 	piece_done(all, op, &piece);
 }
 
+/* The last list has come to its end. */
+static void published(void *user, struct crl_results *results)
+{
+	struct operation *op = user;
+	struct operated done = { .reason = REASON_OK, .action = op->changed, .n = results->signed_lists };
+
+	if (results->failed > 0) {
+		log_fault(LOG_WARN, "crl_publish", &results->fault);
+		done.reason = results->fault.reason;
+		snprintf(done.detail, sizeof(done.detail),
+			 "ordered as action %llu; %u CRLs are signed and published, %u are not yet: they follow by "
+			 "themselves",
+			 (unsigned long long)op->changed, results->signed_lists, results->failed);
+	}
+	done.sample = results->json;
+	answer(op, &done);
+}
+
+/* It is on record that it was ordered before the first list is signed. */
+static enum reason order_crls(struct operations *all, struct operation *op, struct fault *f)
+{
+	const struct issuer *issuer = op->ask.value[0] == '\0' ? NULL : ca_issuer(all->ca, op->ask.value);
+	struct action_note note = { op->ask.who, op->ask.call, op->ask.request, "ok", op->ask.note };
+
+	if (issuer == NULL && op->ask.value[0] != '\0')
+		return fault_set(f, REASON_API_FIELD, "issuer: must be one of the configuration's issuers");
+	TRY(ledger_note(all->ledger, &note, 1, &op->changed, f));
+	return publish_begin(all->ca, issuer, published, op, f);
+}
+
+static void publish(struct operations *all, struct operation *op)
+{
+	struct fault f = { 0 };
+
+	if (atomic_load(&all->ca->token_away)) {
+		tell_fault(op, REASON_TOKEN_AWAY, "nothing was signed: the token is away; CRLs follow when it is back");
+		operation_free(op);
+	} else if (order_crls(all, op, &f) != REASON_OK) {
+		refuse(op, &f);
+	}
+}
+
 static void one(struct operations *all, struct operation *op)
 {
 	static enum reason (*const tasks[OPERATE_OPS])(struct operations *, struct operation *, struct operated *,
@@ -322,6 +365,8 @@ static void one(struct operations *all, struct operation *op)
 
 	if (op->ask.op == OPERATE_REVOKE)
 		revoke_piece(all, op);
+	else if (op->ask.op == OPERATE_PUBLISH)
+		publish(all, op);
 	else if (tasks[op->ask.op] == NULL) {
 		fault_set(&f, REASON_CHANNEL_FRAME, "operation %d", (int)op->ask.op);
 		refuse(op, &f);

@@ -22,6 +22,7 @@ enum operate_op {
 	OPERATE_REVOKE = 4,   /* does plan `plan` */
 	OPERATE_REGISTER = 5, /* gives a key rights, or other rights */
 	OPERATE_RETIRE = 6,   /* takes a key's rights away */
+	OPERATE_PUBLISH = 7,  /* signs the CRLs of an issuer (`value`; empty: of all) anew */
 	OPERATE_OPS
 };
 
@@ -78,7 +79,8 @@ struct operated {
 	uint64_t already;   /* PLAN: of these, revoked before; REVOKE: left alone */
 	uint8_t plan[OPERATE_PLAN_BYTES];
 	int64_t expires_s; /* PLAN */
-	struct buf sample; /* PLAN: JSON array of at most 20 certificates, as the ledger's api functions write them */
+	struct buf sample; /* PLAN: JSON array of at most 20 certificates, as the ledger's api functions write them;
+			    * PUBLISH: JSON array of the lists with their numbers */
 };
 
 void operate_done(struct operate *operate);

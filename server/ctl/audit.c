@@ -1,5 +1,6 @@
 /* audit.c - assayctl audit heads: where the chains stand; assayctl audit export: every chained row, through the admin
  * API, into one file; see audit.h. */
+#include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,12 +21,25 @@ struct export
 
 int verb_audit_heads(struct ctl *ctl, int argc, char **argv)
 {
+	static const struct option options[] = { { "signed", no_argument, NULL, 's' },
+						 { "after", required_argument, NULL, 'a' },
+						 { 0 } };
+	const char *after = NULL;
+	bool with_signature = false;
 	json_t *status, *head;
 	size_t i;
+	int c;
 
-	(void)argv;
-	if (argc != 1)
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (c == '?')
+			return usage_of("audit", "heads");
+		with_signature = true;
+		after = c == 'a' ? optarg : after;
+	}
+	if (optind != argc)
 		return usage_of("audit", "heads");
+	if (with_signature)
+		return heads_print(ctl, after);
 	status = api_get(ctl, "status");
 	if (status == NULL)
 		return 1;

@@ -1,7 +1,7 @@
 /*
  * ctl.h - assayctl: the operator's command. Everything goes through the admin API; nothing here knows the ledger.
  *
- * Files: main.c (verbs), api.c (one HTTPS connection), show.c (tables and JSON), cert.c, revoke.c, registry.c,
+ * Files: main.c (verbs), api.c (one HTTPS connection), show.c (tables and JSON), cert.c, revoke.c, registry.c, crl.c,
  * audit*.c (a file for each group of verbs; audit.h), progress.c.
  *
  * Threads: one.
@@ -76,6 +76,9 @@ int verb_audit_export(struct ctl *ctl, int argc, char **argv);
 int verb_audit_walk(struct ctl *ctl, int argc, char **argv);
 int verb_audit_proof(struct ctl *ctl, int argc, char **argv);
 int verb_audit_heads(struct ctl *ctl, int argc, char **argv);
+int verb_audit_post(struct ctl *ctl, int argc, char **argv);
+int heads_print(struct ctl *ctl, const char *after); /* audit_post.c */
+int verb_crl_publish(struct ctl *ctl, int argc, char **argv);
 int verb_audit_verify(struct ctl *ctl, int argc, char **argv);
 int verb_status(struct ctl *ctl, int argc, char **argv);
 

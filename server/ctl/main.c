@@ -42,10 +42,26 @@ const struct verb verbs[] = {
 	  "give a key rights", "  KIND: rig, ra, operator, auditor, administrator\n", verb_requester_register },
 	{ "requester", "retire", "(SPKI-HASH | --cert FILE) --note WHY", "take a key's rights away", "",
 	  verb_requester_retire },
-	{ "audit", "heads", "", "where each chain stands now, to be kept elsewhere",
+	{ "crl", "publish", "[--issuer NAME]", "sign the CRLs of an issuer, or of all, anew",
+	  "  They are published by themselves after each revocation and long before they run out: this is for when "
+	  "somebody\n"
+	  "  wants to see it done. Answers with the numbers of this node's lists.\n",
+	  verb_crl_publish },
+	{ "audit", "heads", "[--signed [--after NODE/NUMBER]]", "where each chain stands now, to be kept elsewhere",
 	  "  Keep them off the machine, and often: they are what shows later that nothing was cut off or made anew.\n"
-	  "  example, every hour: assayctl audit heads >> /mnt/auditor/heads\n",
+	  "  --signed: the heads that the token signed, the newest of each node, or all after one (NODE/0: from the "
+	  "first).\n"
+	  "  example, every hour: assayctl audit heads --signed >> /mnt/auditor/heads.jsonl\n",
 	  verb_audit_heads },
+	{ "audit", "post", "URL --state FILE [--cacert FILE] [--header-file FILE]",
+	  "send signed heads to a URL, each once and in order",
+	  "  An HTTP POST a head, its line as the body; 2xx takes it. FILE notes what has been taken; the first time "
+	  "it begins\n"
+	  "  with the newest. --header-file: header lines, as for a token of authorization. Run it by a timer, with "
+	  "an\n"
+	  "  auditor's certificate (deploy/systemd/assay-heads.timer).\n"
+	  "  example: assayctl audit post https://keeper.example/heads --state /var/lib/assay-heads/sent\n",
+	  verb_audit_post },
 	{ "audit", "export", "FILE", "take home every chained row of the ledger",
 	  "  Everything up to now, through the admin API, as JSON lines; an auditor's certificate is enough.\n",
 	  verb_audit_export },

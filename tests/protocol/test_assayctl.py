@@ -13,6 +13,7 @@ from instance import TOP
 VERBS = [
     "status", "cert list", "cert show", "cert pem", "device show", "revoke", "release", "requester list", "requester register",
     "requester retire", "actions", "audit export", "audit verify", "audit heads", "audit walk", "audit proof",
+    "audit post", "crl publish",
 ]  # fmt: skip
 
 

@@ -14,7 +14,7 @@ JSON = {"Content-Type": "application/json"}
 NOWHERE = {"serial": "00" * 16, "device": "00" * 32, "spki_hash": "00" * 32, "plan": "ab" * 16, "list": "ab" * 16, "table": "chain"}
 BODIES = {
     "NewPlan": {"select": {"list": "ab" * 16}, "reason": "keyCompromise", "note": "n"}, "Nothing": {}, "Serials": {"serials": ["01"]},
-    "NewRequester": {"kind": "rig", "name": "nobody", "spki_hash": "00", "note": "n"}, "Why": {"note": "n"},
+    "NewRequester": {"kind": "rig", "name": "nobody", "spki_hash": "00", "note": "n"}, "Why": {"note": "n"}, "Publish": {},
 }  # fmt: skip
 REFUSALS = [
     (method, path, int(status))

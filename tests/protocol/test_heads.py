@@ -1,0 +1,125 @@
+"""Signed heads on their way outside, and CRLs that an operator has signed anew."""
+
+import http.server
+import json
+import os
+import subprocess
+import threading
+import time
+import urllib.request
+
+import pytest
+from cryptography import x509
+
+
+@pytest.fixture
+def ctl(assay):
+    def run(*arguments, status=0, who="OPERATOR"):
+        env = {**os.environ, **assay.env, "ASSAY_OPERATOR_CERT": assay.env[f"ASSAY_{who}_CERT"],
+               "ASSAY_OPERATOR_KEY": assay.env[f"ASSAY_{who}_KEY"]}  # fmt: skip
+        done = subprocess.run(["assayctl", *map(str, arguments)], env=env, capture_output=True, text=True, timeout=120)
+        assert done.returncode == status, done.stdout + done.stderr
+        return done
+
+    return run
+
+
+def until(what, look, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < deadline, what
+        time.sleep(0.1)
+    return found
+
+
+class Keeper(http.server.BaseHTTPRequestHandler):
+    """Who keeps heads outside. `status` is what it answers."""
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.server.status == 200:
+            self.server.kept.append(json.loads(body))
+        self.server.headers = dict(self.headers)
+        self.send_response(self.server.status)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def keeper():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Keeper)
+    server.kept, server.status = [], 200
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_heads_come_signed_from_the_api_the_newest_or_all(assay, ctl):
+    assay.enrol()
+    until("two heads", lambda: ctl("audit", "heads", "--signed", "--after", "quickstart/0", who="AUDITOR").stdout.count("\n") > 1)
+    numbers = [json.loads(line)["head"]["number"] for line in ctl("audit", "heads", "--signed", "--after", "quickstart/0").stdout.splitlines()]
+    assert numbers == sorted(set(numbers)) and numbers[0] == 1
+    newest = json.loads(ctl("audit", "heads", "--signed").stdout)
+    assert newest["head"]["number"] >= numbers[-1] and newest["head"]["node"] == "quickstart"
+    assert ctl("audit", "heads", "--signed", "--after", f"quickstart/{numbers[-2]}").stdout.splitlines()[0].startswith('{"head":')
+
+
+def test_heads_are_posted_once_each_and_in_order(assay, ctl, keeper, tmp_path):
+    url, state, header = f"http://127.0.0.1:{keeper.server_port}/heads", tmp_path / "sent", tmp_path / "header"
+    header.write_text("Authorization: Bearer word\n")
+    until("a head", lambda: ctl("audit", "heads", "--signed").stdout)
+    post = ("audit", "post", url, "--state", state, "--header-file", header)
+    ctl(*post, who="AUDITOR")
+    first = [one["head"]["number"] for one in keeper.kept]
+    assert first and keeper.headers["Authorization"] == "Bearer word"
+    keeper.status = 500
+    assay.enrol()
+    until("the next head", lambda: json.loads(ctl("audit", "heads", "--signed").stdout)["head"]["number"] > first[-1])
+    assert "answered 500" in ctl(*post, status=1).stderr
+    keeper.status = 200
+    ctl(*post)
+    numbers = [one["head"]["number"] for one in keeper.kept]
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers))) and len(numbers) > len(first)
+    node, number = state.read_text().split()
+    assert (node, int(number)) == ("quickstart", numbers[-1])
+
+
+def test_the_post_does_not_go_where_nobody_listens(ctl, tmp_path):
+    assert "http://127.0.0.1:9/" in ctl("audit", "post", "http://127.0.0.1:9/", "--state", tmp_path / "sent", status=1).stderr
+    assert not (tmp_path / "sent").exists()
+
+
+def served(assay, name):
+    with urllib.request.urlopen(f"{assay.env['ASSAY_STATUS_URL']}/crl/{name}.crl", timeout=30) as answer:
+        crl = x509.load_der_x509_crl(answer.read())
+    return crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+
+
+def test_crls_are_published_at_once_with_their_numbers(assay, ctl):
+    before = served(assay, "attested")
+    said = json.loads(ctl("--json", "crl", "publish", "--issuer", "attested").stdout)
+    numbers = {one["list"]: one["number"] for one in said["crls"]}
+    assert {one["issuer"] for one in said["crls"]} == {"attested"} and said["done"]
+    assert {"attested", "attested-delta", "attested/0", "attested/3"} <= set(numbers) and numbers["attested"] > before
+    for name, number in numbers.items():
+        until(f"{name} is served", lambda n=name, k=number: served(assay, n) >= k)
+    row = assay.sql(f"select who, call, outcome, note from operator_action where number = {said['action']}")
+    assert row == "operator:operator|POST /v1/crls|ok|CRLs of attested"
+
+
+def test_crls_of_all_issuers_in_a_table(assay, ctl):
+    text = ctl("crl", "publish").stdout
+    assert text.startswith("ISSUER") and {line.split()[0] for line in text.splitlines()[1:]} == {"attested", "unattested", "idevid"}
+
+
+def test_an_auditor_or_a_wrong_name_publishes_nothing(assay, ctl):
+    count = lambda: assay.sql("select count(*) from crl_number")  # noqa: E731
+    before = count()
+    ctl("crl", "publish", status=1, who="AUDITOR")
+    assert "issuer" in ctl("crl", "publish", "--issuer", "nobody", status=1).stderr
+    assert count() == before
