@@ -48,7 +48,7 @@ enum {
 #define CA_PATIENCE_US                                                                                                 \
 	8000            /* how long a commit waits for company while no processor is idle; two commits, 50 ms in all */
 #define CA_SIGN_MOST 32 /* issues that one session takes at once, and for how long it works on them */
-#define CA_SIGN_STRETCH_US 500
+#define CA_SIGN_STRETCH_US 1000
 #define CA_POLICIES_MAX 64         /* policies announced to one process: a new one comes with each reload of the ra */
 #define CA_POLICIES_HOURLY 32      /* new ones among them in one hour: each is a row for ever */
 #define CA_PENDING_TRIES 3         /* how often a claim whose intent has just left the line is asked for again */
