@@ -158,9 +158,11 @@ static void points_that_are_none_never_hold(void **state)
 	assert_agrees(made, N_OF(made));
 }
 
-/* Small and negative keys, a digest of zero, and what ecdsa_made.h has: sums that are infinite, x beyond the order. */
+/* Small and negative keys, a digest of zero, of the order and beyond it, and what ecdsa_made.h has: sums that are
+ * infinite, x beyond the order. */
 static void hard_ones_agree(void **state)
 {
+	struct ecdsa_item item[8];
 	struct made made[8];
 
 	(void)state;
@@ -172,10 +174,17 @@ static void hard_ones_agree(void **state)
 			assert_int_equal(BN_sub(d, ec.n, d), 1);
 		if (i >= 4)
 			BN_zero(e);
+		if (i == 5 || i == 6)
+			assert_non_null(BN_copy(e, ec.n));
+		if (i == 6)
+			assert_int_equal(BN_add_word(e, 2), 1);
 		sign(d, k, e, &made[i]);
+		item[i] = item_of(&made[i]);
 		BN_free(d), BN_free(k), BN_free(e);
 	}
-	assert_agrees(made, N_OF(made));
+	ecdsa_batch_verify(item, N_OF(item));
+	for (unsigned i = 0; i < N_OF(made); i++)
+		assert_true(item[i].holds);
 	made_exceptional(made);
 	assert_agrees(made, N_OF(made));
 	made_beyond(made);
