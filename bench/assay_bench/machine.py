@@ -8,6 +8,8 @@ import random
 import sys
 import time
 
+TOP = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("ASSAY_BUILD", TOP / "build")).resolve()
 TICK_US = 1e6 / os.sysconf("SC_CLK_TCK")
 CPUCLOCK_SCHED = 2  # of the kernel's clock ids: exact time on a processor, all threads, ended ones too
 

@@ -6,23 +6,22 @@ import shlex
 import subprocess
 import sys
 
-from .instance import TOP
-from .machine import Trouble
+from .machine import TOP, Trouble
 
 SCRIPT = """set -euo pipefail
 ASSAY_TOP={top}
 . "$ASSAY_TOP/deploy/lib/say.sh"
 . "$ASSAY_TOP/deploy/lib/packages.sh"
-packages_install {group}"""
+packages_install {groups}"""
 
 
-def install(group):
-    """A group of deploy/packages; a mirror that lacks one of them is no fault of ours."""
-    script = SCRIPT.format(top=shlex.quote(str(TOP)), group=group)
+def install(*groups):
+    """Groups of deploy/packages; a mirror that lacks one of them is no fault of ours."""
+    script = SCRIPT.format(top=shlex.quote(str(TOP)), groups=" ".join(groups))
     done = subprocess.run(["bash", "-c", script], stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if done.returncode != 0:
         words = (done.stderr.strip() or done.stdout.strip() or "no word why").splitlines()[-1]
-        raise Trouble(f"packages of the group {group} are missing: {words}")
+        raise Trouble(f"packages of {' and '.join(groups)} (deploy/packages) are missing: {words}")
 
 
 def of_the_tests(*names):
