@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 
-#define BACKDATE_S 3600 /* devices without a good clock, and relying parties whose clock is a little behind */
+#define BACKDATE_S ISSUER_BACKDATE_S /* devices without a good clock, and relying parties whose clock is a little behind */
 
 void issuer_free(struct issuer *issuer)
 {
@@ -336,6 +336,14 @@ enum reason signed_verify(const struct pubkey *key, enum sig_alg alg, struct blo
 	TRY(claim_own(&claims, key, alg, tbs, signature, f));
 	claims_check(batch, 1, &verdict);
 	return own_verdict(verdict.reason, f);
+}
+
+bool issuer_signed(const struct issuer *issuer, const struct cert *cert)
+{
+	struct fault none;
+
+	return blob_equal(cert->issuer, issuer->cert.subject) && cert->alg == issuer->alg &&
+	       signed_verify(&issuer->cert.key, cert->alg, cert->tbs, cert->signature, &none) == REASON_OK;
 }
 
 enum reason issuer_make(const struct issuer *issuer, unsigned slot, struct blob tbs, struct buf *ret_made,

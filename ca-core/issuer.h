@@ -19,8 +19,13 @@
 
 struct issuer;
 
+/* Whom an issuer's certificates are for. One of another use than devices never signs what the ra grants, but for
+ * renewals of rigs, and its certificates are no device's. */
+enum issuer_use { ISSUER_DEVICES, ISSUER_RIGS, ISSUER_SERVICES };
+
 struct issuer_options {
 	const char *name;           /* "attested" */
+	enum issuer_use use;
 	const char *certificate;    /* PEM path */
 	const char *key_label;      /* in the token */
 	enum level level_min;       /* lowest level this issuer signs: attested issuers refuse LEVEL_NONE */
@@ -46,6 +51,8 @@ void issuer_free(struct issuer *issuer); /* accepts NULL */
 const char *issuer_name(const struct issuer *issuer);
 struct blob issuer_der(const struct issuer *issuer); /* the CA certificate */
 const struct cert *issuer_cert(const struct issuer *issuer);
+/* Whether this issuer's key made the certificate. */
+MUST_CHECK bool issuer_signed(const struct issuer *issuer, const struct cert *cert);
 
 /* REASON_NO_MEMORY when the generator fails: no serial then, rather than one that can be guessed or met twice. */
 MUST_CHECK enum reason serial_new(int64_t now_s, uint8_t ret_serial[SERIAL_BYTES], struct fault *f);
@@ -105,6 +112,9 @@ struct unproven {
 	struct fault *verdict; /* REASON_OK, or REASON_TOKEN_AWAY for this one alone; nothing is in ret_tail then */
 };
 void issuer_prove(const struct unproven *batch, size_t n); /* 1 to ISSUER_PROVE_MAX */
+
+/* How long before now a certificate begins. */
+#define ISSUER_BACKDATE_S 3600
 
 /* SEQUENCE { tbs, tail }: the certificate (or CRL) itself. */
 MUST_CHECK enum reason signed_assemble(struct blob tbs, struct blob tail, struct buf *ret_der, struct fault *f);

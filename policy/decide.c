@@ -62,6 +62,8 @@ enum reason policy_may(const struct profile *profile, enum est_op op, const stru
 	if ((kinds & WHO(who->kind)) == 0)
 		return fault_set(f, REASON_CLIENT_KIND, "%s on label %s", requester_kind_name(who->kind),
 				 profile->label);
+	if (who->kind == WHO_RIG && op == EST_SIMPLEREENROLL)
+		return REASON_OK; /* its own certificate: the labels of its registration are for devices */
 	if (!label_listed(who->labels, profile->label))
 		return fault_set(f, REASON_CLIENT_KIND, "%s may use the labels %s", who->id, who->labels);
 	if (who->cert_expired && op == EST_SIMPLEENROLL)

@@ -153,6 +153,7 @@ void profile_facts(const struct profile *profile, struct profile_facts *ret_fact
 		.basic = (profile->enrol.who & WHO(WHO_USER)) != 0,
 		.vendor_clients = (profile->enrol.who & WHO(WHO_VENDOR)) != 0,
 		.evidence = profile->enrol.evidence,
+		.rigs = (profile->reenrol.who & WHO(WHO_RIG)) != 0,
 		.binding = profile->binding,
 		.crl = profile->crl,
 		.nonce_lifetime_s = profile->nonce_lifetime_s,

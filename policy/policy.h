@@ -57,6 +57,7 @@ struct profile_facts {
 	bool basic; /* HTTP Basic is allowed on this label */
 	bool vendor_clients; /* vendor CAs' TLS client certificates are allowed */
 	bool evidence; /* simpleenroll takes only keys with evidence */
+	bool rigs; /* rigs renew their own certificates here */
 	bool binding; /* takes only CSRs linked to their TLS connection (RFC 7030 section 3.5) */
 	enum grant_crl crl; /* GRANT_CRL_SHARD: the issuer must have shards */
 	unsigned nonce_lifetime_s; /* 0: no nonce asked for */

@@ -35,8 +35,8 @@ static enum reason read_bits(const json_t *list, const struct named *names, size
 static const struct named enrol_kinds[] = {
 	{ "rig", WHO_RIG }, { "ra", WHO_RA }, { "user", WHO_USER }, { "vendor", WHO_VENDOR }, { "device", WHO_DEVICE },
 };
-/* Only a device: the certificate it presents says what is renewed. */
-static const struct named reenrol_kinds[] = { { "device", WHO_DEVICE } };
+/* The certificate that is presented says what is renewed: a device's, or, on a label of its own, a rig's. */
+static const struct named reenrol_kinds[] = { { "device", WHO_DEVICE }, { "rig", WHO_RIG } };
 static const struct named new_keys[] = { { "evidence", NEW_KEY_EVIDENCE },
 					 { "free", NEW_KEY_FREE },
 					 { "no", NEW_KEY_NO } };

@@ -57,6 +57,18 @@ static const char *check_reenrol(const struct profile *p)
 	return NULL;
 }
 
+/* A taken-over ra must not get a rig's certificate for a key of its own: so the ca takes the same key alone. */
+static const char *check_rigs(const struct profile *p)
+{
+	if ((p->reenrol.who & WHO(WHO_RIG)) == 0)
+		return NULL;
+	if (p->reenrol.who != WHO(WHO_RIG) || p->enrol.who != 0)
+		return "rigs renew on a label of their own, where nobody enrols";
+	if (p->reenrol.new_key != NEW_KEY_NO || p->level != LEVEL_NONE)
+		return "rigs renew with \"new_key\": \"no\" at level \"none\"";
+	return NULL;
+}
+
 static const char *check_level(const struct profile *p)
 {
 	if (p->level == LEVEL_NONE && profile_takes_evidence(p))
@@ -185,6 +197,7 @@ static const struct rule {
 	{ "enrol", check_somebody },
 	{ "enrol", check_enrol },
 	{ "reenrol", check_reenrol },
+	{ "reenrol", check_rigs },
 	{ "level", check_level },
 	{ "subject", check_subject },
 	{ "subject", check_attributes },

@@ -79,7 +79,7 @@ static enum reason check_issuers(const struct config *config, struct fault *f)
 	return REASON_OK;
 }
 
-static enum reason check_crls(const struct config *config, const struct policy *policy, struct fault *f)
+static enum reason check_profiles(const struct config *config, const struct policy *policy, struct fault *f)
 {
 	const struct profile *profile[64];
 	size_t n = policy_profiles(policy, profile, 64);
@@ -88,7 +88,7 @@ static enum reason check_crls(const struct config *config, const struct policy *
 		struct profile_facts facts;
 
 		profile_facts(profile[i], &facts);
-		TRY(config_crl_fits(config, facts.label, facts.issuer, facts.crl, f));
+		TRY(config_profile_fits(config, facts.label, facts.issuer, facts.rigs, facts.crl, f));
 	}
 	return REASON_OK;
 }
@@ -104,7 +104,7 @@ static enum reason check_policy(const struct config *config, struct fault *f)
 	if (config->est.default_label != NULL && policy_profile(policy, config->est.default_label) == NULL)
 		return fault_set(f, REASON_CONFIG, "%s: est.default_label is \"%s\", which is no profile in %s",
 				 config->path, config->est.default_label, config->profiles);
-	return check_crls(config, policy, f);
+	return check_profiles(config, policy, f);
 }
 
 static enum reason check_nonce_key(const struct config *config, struct fault *f)

@@ -20,12 +20,13 @@ static const char *const level_choices[] = { "none", "vouched", "provisioned", "
 static const char *const log_choices[] = { "debug", "info", "warn", "error", NULL };
 static const char *const clients_choices[] = { "any", "rigs", NULL };
 static const char *const seccomp_choices[] = { "required", "wanted", "off", NULL }; /* enum seccomp_mode */
+static const char *const use_choices[] = { "devices", "rigs", "services", NULL };   /* enum issuer_use */
 static const char *const home_choices[] = { "plant", "quickstart", NULL };
 static const char *const role_names[ROLE_COUNT] = { "ra", "ca", "va", "admin" };
 
 /* Wider than the struct they end up in: durations are 64 bits in a table, choices are int. */
 struct issuer_keys {
-	int level_min, level_max;
+	int level_min, level_max, use;
 	uint64_t validity_max_s;
 	unsigned hourly_max, crl_shards;
 };
@@ -47,6 +48,7 @@ static const struct key top_keys[] = {
 	{ "users", KEY_PATH, offsetof(struct config, users), .required = false },
 	{ "root", KEY_PATH, offsetof(struct config, root), .required = true },
 	{ .name = "issuers", .kind = KEY_SECTION, .required = true },
+	{ .name = "certificates", .kind = KEY_SECTION },
 	{ .name = "token", .kind = KEY_SECTION, .required = true },
 	{ .name = "ledger", .kind = KEY_SECTION, .required = true },
 	{ .name = "confinement", .kind = KEY_SECTION },
@@ -117,6 +119,15 @@ static const struct key heads_keys[] = {
 	  .max = 3600 },
 	{ "file", KEY_PATH, offsetof(struct config, heads.file), .required = false },
 	{ "syslog", KEY_BOOL, offsetof(struct config, heads.syslog), .required = false },
+};
+
+static const struct key certificate_keys[] = {
+	{ "operators", KEY_DURATION_S, offsetof(struct config, certificates.operators_s), .fallback = "1y", .min = 10,
+	  .max = 100 * YEAR_S },
+	{ "rigs", KEY_DURATION_S, offsetof(struct config, certificates.rigs_s), .fallback = "1y", .min = 10,
+	  .max = 100 * YEAR_S },
+	{ "tls", KEY_DURATION_S, offsetof(struct config, certificates.tls_s), .fallback = "90d", .min = 10,
+	  .max = 100 * YEAR_S },
 };
 
 static const struct key trust_keys[] = {
@@ -270,6 +281,7 @@ static enum reason read_issuer(const json_t *object, const struct place *place, 
 		{ .name = "validity_max", .kind = KEY_SECTION },
 		{ .name = "hourly_max", .kind = KEY_SECTION },
 		{ .name = "crl_shards", .kind = KEY_SECTION },
+		{ .name = "for", .kind = KEY_SECTION },
 	};
 	const struct key rules[] = {
 		{ "level_min", KEY_CHOICE, offsetof(struct issuer_keys, level_min), .choices = level_choices },
@@ -281,6 +293,7 @@ static enum reason read_issuer(const json_t *object, const struct place *place, 
 		  .max = 100000000 },
 		{ "crl_shards", KEY_UNSIGNED, offsetof(struct issuer_keys, crl_shards), .fallback = "0",
 		  .max = CRL_SHARDS_MAX },
+		{ "for", KEY_CHOICE, offsetof(struct issuer_keys, use), .fallback = "devices", .choices = use_choices },
 		{ .name = "name", .kind = KEY_SECTION },
 		{ .name = "certificate", .kind = KEY_SECTION },
 		{ .name = "key", .kind = KEY_SECTION },
@@ -293,6 +306,10 @@ static enum reason read_issuer(const json_t *object, const struct place *place, 
 				     level_choices[k.level_max], level_choices[k.level_min]);
 	if (strlen(issuer->name) > LIMIT_PROFILE_CHARS)
 		return config_refuse(place, "name", f, "has over %d characters", LIMIT_PROFILE_CHARS);
+	if (k.use != ISSUER_DEVICES && k.level_max != LEVEL_NONE)
+		return config_refuse(place, "level_max", f, "is \"%s\", must be \"none\" where \"for\" is \"%s\"",
+				     level_choices[k.level_max], use_choices[k.use]);
+	issuer->use = (enum issuer_use)k.use;
 	issuer->level_min = (enum level)k.level_min;
 	issuer->level_max = (enum level)k.level_max;
 	issuer->validity_max_s = k.validity_max_s;
@@ -385,6 +402,7 @@ static enum reason read_all(const json_t *root, const struct place *top, struct 
 	if (json_object_get(root, "heads") != NULL)
 		TRY(read_section(root, "heads", heads_keys, COUNT(heads_keys), top, config, f));
 	TRY(read_section(root, "trust", trust_keys, COUNT(trust_keys), top, config, f));
+	TRY(read_section(root, "certificates", certificate_keys, COUNT(certificate_keys), top, config, f));
 	TRY(read_section(root, "token", token_keys, COUNT(token_keys), top, config, f));
 	TRY(read_section(root, "confinement", confinement_keys, COUNT(confinement_keys), top, config, f));
 	TRY(read_ledger(root, top, config, f));
@@ -401,16 +419,25 @@ static enum reason read_all(const json_t *root, const struct place *top, struct 
 	return REASON_OK;
 }
 
-enum reason config_crl_fits(const struct config *config, const char *label, const char *issuer, enum grant_crl crl,
-			    struct fault *f)
+enum reason config_profile_fits(const struct config *config, const char *label, const char *issuer, bool rigs,
+				enum grant_crl crl, struct fault *f)
 {
-	for (size_t i = 0; crl == GRANT_CRL_SHARD && i < config->n_issuers; i++)
-		if (strcmp(config->issuer[i].name, issuer) == 0 && config->issuer[i].crl_shards == 0)
-			return fault_set(
-				f, REASON_CONFIG,
-				"%s.json: crl is \"shard\", but issuers[%zu] \"%s\" has no crl_shards in %.120s; "
-				"set them, or take \"complete\"",
-				label, i, issuer, config->path);
+	size_t i = 0;
+
+	while (i < config->n_issuers && strcmp(config->issuer[i].name, issuer) != 0)
+		i++;
+	if (i == config->n_issuers)
+		return REASON_OK; /* said elsewhere */
+	if (config->issuer[i].use != (rigs ? ISSUER_RIGS : ISSUER_DEVICES))
+		return fault_set(f, REASON_CONFIG,
+				 "%s.json: issuer \"%.32s\" is for %s in %.100s; this profile needs one for %s", label,
+				 issuer, use_choices[config->issuer[i].use], config->path,
+				 use_choices[rigs ? ISSUER_RIGS : ISSUER_DEVICES]);
+	if (crl == GRANT_CRL_SHARD && config->issuer[i].crl_shards == 0)
+		return fault_set(f, REASON_CONFIG,
+				 "%s.json: crl is \"shard\", but issuers[%zu] \"%s\" has no crl_shards in %.120s; "
+				 "set them, or take \"complete\"",
+				 label, i, issuer, config->path);
 	return REASON_OK;
 }
 

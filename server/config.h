@@ -36,6 +36,10 @@
  * "crl": "shard": 0 (none) or a power of two up to 256, for ever: certificates name their list, and a change would
  * leave them on the wrong one
  *
+ *   An issuer is "for" devices (the default), or rigs, or services: that is operators, auditors, administrators and the
+ *   listeners' own TLS certificates; those two sign level none alone. Without them somebody else renews all of these.
+ *   "certificates": { "operators": "1y", "rigs": "1y", "tls": "90d" },    how long what they sign lasts
+ *
  *   "token": { "module": "/usr/lib/softhsm/libsofthsm2.so", "label": "assay", "pin_file": "secrets/pin", "sessions": 4,
  *              "sign_timeout_ms": 20000,                 a signature that takes longer never comes: the ca starts anew
  *              "network": false },                       true: the module speaks to an HSM over the network
@@ -118,6 +122,9 @@ struct config {
 	size_t n_evidence;
 	char *profiles, *users; /* users may be NULL */
 	char *root;
+	struct {
+		uint64_t operators_s, rigs_s, tls_s; /* how long a certificate that the ca issues to them lasts */
+	} certificates;
 	struct issuer_options issuer[LIMIT_ISSUERS];
 	size_t n_issuers;
 	struct hsm_options token;
@@ -137,11 +144,12 @@ struct config {
 
 #define CONFIG_BYTES_MAX (256 * 1024) /* a file larger than this is no configuration */
 
-/* The issuers' URLs come from status.url: <url>/ca/<issuer>.cer, <url>/crl/<issuer>.crl, <url>/crl/<issuer>-delta.crl
- * and <url>/crl/<issuer>/<shard>.crl. */
-/* Do the issuers have what profiles ask of them? REASON_CONFIG if a profile wants shards and its issuer has none. */
-MUST_CHECK enum reason config_crl_fits(const struct config *config, const char *label, const char *issuer,
-				       enum grant_crl crl, struct fault *f);
+/* The issuers' URLs come from status.url: <url>/ca/<issuer>.cer, <url>/crl/<issuer>.crl, <url>/crl/<issuer>-delta.crl and
+ * <url>/crl/<issuer>/<shard>.crl. */
+/* Do the issuers have what profiles ask of them? REASON_CONFIG if a profile wants shards and its issuer has none, or if
+ * it is for others than the issuer. */
+MUST_CHECK enum reason config_profile_fits(const struct config *config, const char *label, const char *issuer, bool rigs,
+					   enum grant_crl crl, struct fault *f);
 MUST_CHECK enum reason config_load(const char *path, struct config **ret_config, struct fault *f);
 /* The same from bytes; `path` is absolute: it names the file in errors, and its folder is where relative paths start.
  */

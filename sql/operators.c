@@ -152,8 +152,61 @@ enum reason ledger_register(struct ledger *ledger, struct registration *registra
 	param_text(&params, registration->names);
 	param_text(&params, registration->labels);
 	param_int8(&params, registration->active);
+	param_int8(&params, registration->reason);
+	param_bytea(&params, registration->device == NULL ? (struct blob){ 0 } : BLOB(registration->device, 32));
 	TRY(session_call(ledger, STMT_REGISTER, &params, &result, f));
 	TRY(fault_of(result, 0, -1, f));
 	registration->action = (uint64_t)result_int(result, 0, 1);
 	return session_advance(&ledger->track[0], result_blob(result, 0, 2), f);
+}
+
+enum reason ledger_renew(struct ledger *ledger, struct renewal *renewal, struct fault *f)
+{
+	AUTO(params_done) struct params params = { 0 };
+	AUTO(result_freep) PGresult *result = NULL;
+
+	TRY(session_ready(ledger, f));
+	session_params(ledger, &ledger->track[0], &params);
+	param_text(&params, renewal->who);
+	param_text(&params, renewal->call);
+	param_text(&params, renewal->request);
+	param_bytea(&params, BLOB(renewal->old_key, 32));
+	param_bytea(&params, BLOB(renewal->new_key, 32));
+	param_int8(&params, renewal->until_s);
+	TRY(session_call(ledger, STMT_RENEW, &params, &result, f));
+	TRY(fault_of(result, 0, 1, f));
+	renewal->action = (uint64_t)result_int(result, 0, 2);
+	return session_advance(&ledger->track[0], result_blob(result, 0, 3), f);
+}
+
+enum reason ledger_lapse(struct ledger *ledger, uint64_t *ret_n, struct fault *f)
+{
+	AUTO(params_done) struct params params = { 0 };
+	AUTO(result_freep) PGresult *result = NULL;
+
+	TRY(session_ready(ledger, f));
+	session_params(ledger, &ledger->track[0], &params);
+	TRY(session_call(ledger, STMT_LAPSE, &params, &result, f));
+	*ret_n = (uint64_t)result_int(result, 0, 0);
+	return result_null(result, 0, 1) ? REASON_OK : session_advance(&ledger->track[0], result_blob(result, 0, 1), f);
+}
+
+enum reason ledger_requester(struct ledger *ledger, const uint8_t spki_hash[32], struct requester_row *ret_row,
+			     struct fault *f)
+{
+	AUTO(params_done) struct params params = { 0 };
+	AUTO(result_freep) PGresult *result = NULL;
+	struct requester_row row = { 0 };
+
+	TRY(session_ready(ledger, f));
+	param_bytea(&params, BLOB(spki_hash, 32));
+	TRY(session_call(ledger, STMT_REQUESTER, &params, &result, f));
+	if (PQntuples(result) == 0)
+		return fault_set(f, REASON_REQUESTER_UNKNOWN, "the key is not in the registry");
+	TRY(result_text(result, 0, 0, row.kind, sizeof(row.kind), f));
+	TRY(result_text(result, 0, 1, row.name, sizeof(row.name), f));
+	row.active = result_int(result, 0, 2) != 0;
+	memcpy(row.spki_hash, spki_hash, sizeof(row.spki_hash));
+	*ret_row = row;
+	return REASON_OK;
 }

@@ -52,15 +52,33 @@ MUST_CHECK enum reason ledger_plan_do(struct ledger *ledger, struct plan_piece *
 MUST_CHECK enum reason ledger_plan_begun(struct ledger *ledger, uint8_t ret_id[PLAN_BYTES],
 					 char ret_who[LIMIT_REQUESTER_CHARS + 1], bool *ret_found, struct fault *f);
 
-/* Gives a key rights (active), or takes them away (spki_hash alone counts then). */
+/* Gives a key rights (active), or takes them away (spki_hash and reason alone count then): those of the keys that it
+ * follows or that follow it too, and with them the certificates that the ca issued over them. */
 struct registration {
 	const char *who, *call, *request, *note;
 	const char *kind, *name, *names, *labels;
 	const uint8_t *spki_hash;
 	bool active;
+	uint8_t reason;        /* CRLReason of the certificates */
+	const uint8_t *device; /* hash; NULL if no certificate is to follow. REASON_KEY_BOUND: the key is another's */
 	uint64_t action; /* out */
 };
 MUST_CHECK enum reason ledger_register(struct ledger *ledger, struct registration *registration, struct fault *f);
+
+/* A requester renews its own certificate, whose key was `old_key` and which ends at until_s. REASON_REQUESTER_UNKNOWN,
+ * _KEY_BOUND, _SUCCESSOR_PENDING: nothing was written. */
+struct renewal {
+	const char *who, *call, *request;
+	const uint8_t *old_key, *new_key; /* hashes; may be the same */
+	int64_t until_s;
+	uint64_t action; /* out */
+};
+MUST_CHECK enum reason ledger_renew(struct ledger *ledger, struct renewal *renewal, struct fault *f);
+/* Retires keys that others followed and whose time is over; ret_n: how many. */
+MUST_CHECK enum reason ledger_lapse(struct ledger *ledger, uint64_t *ret_n, struct fault *f);
+/* What the registry says of a key now: kind, name and active of the row. REASON_REQUESTER_UNKNOWN if nothing. */
+MUST_CHECK enum reason ledger_requester(struct ledger *ledger, const uint8_t spki_hash[32],
+					struct requester_row *ret_row, struct fault *f);
 
 /* Reading. Connects when needed; REASON_LEDGER_AWAY at once when it cannot. */
 struct inspector;

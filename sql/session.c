@@ -83,7 +83,12 @@ static const struct {
 	[STMT_REGISTER] = { "operate_register",
 			    "select fault, action, hash from operate_register(" CHAIN_TYPES
 			    ", $5::text, $6::text, $7::text, $8::text, $9::text, $10::text, $11::bytea, $12::text, "
-			    "$13::text, $14::bigint <> 0)" },
+			    "$13::text, $14::bigint <> 0, $15::bigint::smallint, nullif($16::bytea, ''::bytea))" },
+	[STMT_RENEW] = { "operate_renew", "select fault, detail, action, hash from operate_renew(" CHAIN_TYPES
+					  ", $5::text, $6::text, $7::text, $8::bytea, $9::bytea, $10::bigint)" },
+	[STMT_LAPSE] = { "operate_lapse", "select n, hash from operate_lapse(" CHAIN_TYPES ")" },
+	[STMT_REQUESTER] = { "requester_now", "select kind, name, active::integer from requester where spki_hash = $1::bytea "
+					      "order by number desc limit 1" },
 	[STMT_NEWEST] = { "newest", "select coalesce(extract(epoch from max(at)), 0)::bigint from chain" },
 	[STMT_HOUR] = { "issuer_hour", "select idx, hour, own, others from issuer_hour($1::text, $2::text[])" },
 	[STMT_SETTINGS] = { "settings",

@@ -94,7 +94,11 @@ home_config() {
 		    { "name": "unattested", "certificate": "ca/unattested.pem", "key": "unattested",
 		      "level_min": "none", "level_max": "none", "validity_max": "10y" },
 		    { "name": "idevid", "certificate": "ca/idevid.pem", "key": "idevid",
-		      "level_min": "native", "level_max": "native", "validity_max": "none" }
+		      "level_min": "native", "level_max": "native", "validity_max": "none" },
+		    { "name": "rigs", "certificate": "ca/rigs.pem", "key": "rigs", "for": "rigs",
+		      "level_min": "none", "level_max": "none" },
+		    { "name": "services", "certificate": "ca/services.pem", "key": "services", "for": "services",
+		      "level_min": "none", "level_max": "none" }
 		  ],
 		  "token": { "module": "$HOME_MODULE", "label": "assay", "pin_file": "secrets/pin", "sessions": 4 },
 		  "ledger": {

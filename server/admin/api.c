@@ -1,12 +1,15 @@
 /* api.c - see api.h: routes, rights, and the way of a call. */
 #include "admin/api.h"
 
+#include <openssl/pem.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "cert.h"
 #include "observe/log.h"
 
 #define TYPE_JSON "application/json"
@@ -35,6 +38,7 @@ static const struct api_route routes[] = {
 	{ "publish",         HTTP_POST, "crls",                    MAY_REVOKE,   fill_publish,      true,  INSPECTIONS,          0, TYPE_JSON },
 	{ "heads",           HTTP_GET,  "heads",                   MAY_READ,     fill_heads,        false, INSPECT_HEADS,        2, TYPE_JSON },
 	{ "register",        HTTP_POST, "requesters",              MAY_REGISTER, fill_register,     true,  INSPECTIONS,          0, TYPE_JSON },
+	{ "renewal",         HTTP_POST, "renewal",                 MAY_READ,     fill_renewal,      true,  INSPECTIONS,          0, TYPE_JSON },
 	{ "retire",          HTTP_POST, "requesters/*/retire",     MAY_REGISTER, fill_retire,       true,  INSPECTIONS,          0, TYPE_JSON },
 };
 /* clang-format on */
@@ -202,12 +206,59 @@ static void read_answer(struct call *call)
 	call_refused(call, &f);
 }
 
+static void bio_freep(BIO **bio)
+{
+	BIO_free(*bio);
+}
+
+static enum reason certificate_pem(struct blob der, struct buf *ret_pem, struct fault *f)
+{
+	AUTO(bio_freep) BIO *bio = BIO_new(BIO_s_mem());
+	char *text;
+	long len;
+
+	if (bio == NULL || PEM_write_bio(bio, PEM_STRING_X509, "", der.ptr, (long)der.len) <= 0)
+		return fault_set(f, REASON_NO_MEMORY, "certificate as PEM");
+	len = BIO_get_mem_data(bio, &text);
+	return buf_copy(BLOB(text, (size_t)len), ret_pem, f);
+}
+
+/* The certificate that was made, and what a program would read in it first. */
+static enum reason enrolled_reply(struct call *call, const struct operated *operated, struct fault *f)
+{
+	AUTO(buf_done) struct buf pem = { 0 };
+	char serial[2 * LIMIT_SERIAL_BYTES + 1], not_after[sizeof("2026-11-21T06:00:00Z")], *text;
+	struct cert cert;
+	struct tm tm;
+	time_t end;
+	json_t *object;
+	enum reason reason;
+
+	TRY(cert_parse(buf_blob(&operated->certificate), &cert, f));
+	TRY(certificate_pem(cert.der, &pem, f));
+	text_hex(cert.serial, serial, sizeof(serial));
+	end = (time_t)cert.not_after_s;
+	strftime(not_after, sizeof(not_after), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&end, &tm));
+	object = json_pack("{s:b, s:I, s:s, s:s, s:s%}", "done", 1, "action", (json_int_t)operated->action, "serial",
+			   serial, "not_after", not_after, "certificate", (const char *)pem.ptr, pem.len);
+	text = object == NULL ? NULL : json_dumps(object, JSON_COMPACT);
+	json_decref(object);
+	if (text == NULL)
+		return fault_set(f, REASON_NO_MEMORY, "answer");
+	call->reply = (struct reply){ .type = TYPE_JSON };
+	reason = buf_append(&call->reply.body, BLOB_STR(text), f);
+	free(text);
+	return reason;
+}
+
 /* What the ca says where nothing is read from the ledger. */
 static enum reason operated_reply(struct call *call, const struct operated *operated, struct fault *f)
 {
 	char hex[2 * OPERATE_PLAN_BYTES + 1], text[160];
 	bool lists = call->ask.op == OPERATE_PUBLISH;
 
+	if (operated->certificate.len > 0)
+		return enrolled_reply(call, operated, f);
 	text_hex(BLOB_OF(operated->plan), hex, sizeof(hex));
 	if (call->ask.op == OPERATE_LIST)
 		snprintf(text, sizeof(text), "{\"list\":\"%s\",\"n\":%llu}", hex, (unsigned long long)operated->n);
@@ -224,7 +275,8 @@ static enum reason operated_reply(struct call *call, const struct operated *oper
 
 static bool records(enum operate_op op)
 {
-	return op == OPERATE_REVOKE || op == OPERATE_REGISTER || op == OPERATE_RETIRE || op == OPERATE_PUBLISH;
+	return op == OPERATE_REVOKE || op == OPERATE_REGISTER || op == OPERATE_RETIRE || op == OPERATE_ENROL ||
+	       op == OPERATE_RENEW || op == OPERATE_PUBLISH;
 }
 
 void call_operated(struct call *call, const struct operated *operated)

@@ -109,5 +109,6 @@ enum reason fill_publish(struct call *call, struct fault *f);
 enum reason fill_heads(struct call *call, struct fault *f);
 enum reason fill_register(struct call *call, struct fault *f);
 enum reason fill_retire(struct call *call, struct fault *f);
+enum reason fill_renewal(struct call *call, struct fault *f);
 
 #endif

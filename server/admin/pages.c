@@ -24,17 +24,29 @@ static enum reason livez(struct admin *admin, struct exchange *x, struct reply *
 	return REASON_OK;
 }
 
-/* A file that cannot be used is no reason to send clients away: the earlier rules hold. But it has to be seen. */
-static const char *ready_text(const struct admin *admin)
-{
-	static const char *const roles[] = { "ra", "admin" };
-	int64_t refused;
+/* What is no reason to send clients away, but has to be seen. */
+static const struct {
+	const char *role;
+	enum metric_gauge gauge;
+	const char *text;
+} warnings[] = {
+	{ "ra", GAUGE_RELOAD_REFUSED,
+	  "ra: changed files cannot be used, the earlier ones hold: see reload_refused in the log\n" },
+	{ "admin", GAUGE_RELOAD_REFUSED,
+	  "admin: changed files cannot be used, the earlier ones hold: see reload_refused in the log\n" },
+	{ "ca", GAUGE_TLS_NOT_RENEWED,
+	  "ca: a listener's TLS certificate should be renewed and is not: see tls_not_renewed in the log\n" },
+};
 
-	for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
-		if (metrics_read_gauge(admin->config->run_dir, roles[i], GAUGE_RELOAD_REFUSED, &refused) && refused)
-			return "ready\nchanged files cannot be used, the earlier ones hold: see reload_refused in the "
-			       "log\n";
-	return "ready\n";
+static enum reason ready_text(const struct admin *admin, struct buf *body, struct fault *f)
+{
+	int64_t value;
+
+	TRY(buf_append(body, BLOB_STR("ready\n"), f));
+	for (size_t i = 0; i < sizeof(warnings) / sizeof(warnings[0]); i++)
+		if (metrics_read_gauge(admin->config->run_dir, warnings[i].role, warnings[i].gauge, &value) && value)
+			TRY(buf_append(body, BLOB_STR(warnings[i].text), f));
+	return REASON_OK;
 }
 
 static enum reason readyz(struct admin *admin, struct exchange *x, struct reply *reply, struct fault *f)
@@ -45,7 +57,9 @@ static enum reason readyz(struct admin *admin, struct exchange *x, struct reply 
 	(void)x;
 	TRY(ready_list(admin, clock_mono_us(), &list, f));
 	if (list.len == 0) {
-		*reply = reply_fixed(TYPE_TEXT, BLOB_STR(ready_text(admin)));
+		TRY(ready_text(admin, &body, f));
+		*reply = (struct reply){ .type = TYPE_TEXT, .body = body };
+		body = (struct buf){ 0 };
 		return REASON_OK;
 	}
 	TRY(buf_append(&body, BLOB_STR("{\"not_ready\":["), f));

@@ -8,6 +8,7 @@
 #include "ca/keys.h"
 #include "ca/ocsp.h"
 #include "ca/operate.h"
+#include "ca/services.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -199,6 +200,16 @@ static void close_operations(struct ca *ca)
 	operate_close(ca->operations);
 }
 
+static enum reason open_upkeep(struct ca *ca, struct fault *f)
+{
+	return upkeep_open(ca, &ca->upkeep, f);
+}
+
+static void close_upkeep(struct ca *ca)
+{
+	upkeep_close(ca->upkeep);
+}
+
 /* Opened in this order, closed in reverse; a close accepts what its open left half made. */
 static const struct part {
 	enum reason (*open)(struct ca *ca, struct fault *f);
@@ -215,6 +226,7 @@ static const struct part {
 	{ open_watch, close_watch },
 	{ open_news, close_news },
 	{ open_operations, close_operations },
+	{ open_upkeep, close_upkeep },
 	{ desk_open, desk_close },
 	{ open_seal, close_seal },
 	/* clang-format on */

@@ -85,6 +85,11 @@ struct issue {
 	struct ocsp_job *ocsp;   /* ISSUE_OCSP; see ca/ocsp.h */
 	uint64_t head_number;    /* ISSUE_HEAD */
 	struct crl_order *order; /* ISSUE_CRL that an operator asked for, see ca/publish.h; NULL otherwise */
+	/* Ours, see ca/services.h: who is told of the outcome, once, on whatever thread it comes about. */
+	void (*told)(void *user, struct blob certificate, const struct fault *fault);
+	void *told_user;
+	struct buf names_from; /* a TBS whose names are copied; empty: the grant's, or the previous certificate's */
+	bool cmc_ra; /* RFC 7030 section 3.6.1: what the EST listener's certificate says, and no grant may ask for */
 
 	/* from the first time round at station_ledger (station_status for a CRL) */
 	struct previous previous; /* GRANT_REENROL; its tbs is ours to free */
@@ -183,6 +188,7 @@ struct heads_desk;
 struct crl_order;
 struct ocsp_job;
 struct operations;
+struct upkeep;
 struct watch;
 
 struct ca {
@@ -207,6 +213,7 @@ struct ca {
 	struct operations *operations; /* operate.h */
 	pthread_mutex_t va_lock;
 	struct channel *va; /* under va_lock: this node's, while it is connected; publish.h */
+	struct upkeep *upkeep;
 	struct watch *watch;
 	struct channel_server *server[ROLE_COUNT];
 	atomic_uint in_hand[LANES];

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "ca/ca.h"
+#include "ca/services.h"
 
 /* One step for every issue in the room; those that fail it are refused. */
 static void each(struct ca *ca, enum reason (*step)(struct ca *ca, struct issue *issue, struct fault *f))
@@ -87,11 +88,20 @@ static enum reason check(struct ca *ca, struct issue *issue, struct fault *f)
 		return fault_set(f, REASON_GRANT_REFUSED, "no issuer \"%s\" here", grant->issuer);
 	if (!intend_knows_policy(ca, grant->policy_hash))
 		return fault_set(f, REASON_GRANT_REFUSED, "the grant names a policy that was not announced");
+	TRY(services_admit(ca, issue, f));
+	grant = issue->grant; /* of a rig's renewal it makes another */
 	if (grant->kind == GRANT_REENROL)
 		TRY(reenrol_complete(grant, &issue->previous, ca_issuer_options(ca, grant->issuer), f));
 	TRY(issuer_check(issue->issuer, grant, clock_wall_s(), f));
 	issue->reserved = true;
+	if (issue->cmc_ra)
+		grant->eku[grant->n_ekus++] = *oid_of(OID_KP_CMC_RA);
 	return REASON_OK;
+}
+
+static struct blob names_of(const struct issue *issue)
+{
+	return issue->grant->kind == GRANT_REENROL ? buf_blob(&issue->previous.tbs) : buf_blob(&issue->names_from);
 }
 
 static enum reason build(struct ca *ca, struct issue *issue, struct fault *f)
@@ -101,8 +111,8 @@ static enum reason build(struct ca *ca, struct issue *issue, struct fault *f)
 	int64_t now_s = clock_wall_s();
 
 	(void)ca;
-	if (issue->grant->kind == GRANT_REENROL)
-		TRY(tbs_names(buf_blob(&issue->previous.tbs), &names, f));
+	if (names_of(issue).len > 0)
+		TRY(tbs_names(names_of(issue), &names, f));
 	TRY(serial_new(now_s, serial, f));
 	memcpy(issue->serial, serial, sizeof(serial));
 	issue->serial_len = sizeof(serial);

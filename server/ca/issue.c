@@ -49,6 +49,7 @@ static void issue_free(struct ca *ca, struct issue *issue)
 	grant_free(issue->grant);
 	ocsp_job_free(issue->ocsp);
 	buf_done(&issue->previous.tbs);
+	buf_done(&issue->names_from);
 	buf_done(&issue->tbs);
 	buf_done(&issue->made);
 	buf_done(&issue->tail);
@@ -98,7 +99,9 @@ static void send_enrolled(const struct issue *issue, bool repeated, struct blob 
 {
 	AUTO(buf_done) struct buf body = { 0 };
 
-	if (issue->asker != NULL && encode_enrolled(repeated, serial, certificate, &body) == REASON_OK)
+	if (issue->told != NULL)
+		issue->told(issue->told_user, certificate, NULL);
+	else if (issue->asker != NULL && encode_enrolled(repeated, serial, certificate, &body) == REASON_OK)
 		(void)!channel_send(issue->asker, FRAME_ENROLLED, issue->frame_id, buf_blob(&body));
 }
 
@@ -144,12 +147,19 @@ static void log_refusal(const struct issue *issue, const struct fault *fault)
 		  LOG_STR, issue->grant == NULL ? "" : issue->grant->requester, "serial", LOG_STR, serial, NULL);
 }
 
+static void send_refused(const struct issue *issue, const struct fault *fault)
+{
+	if (issue->told != NULL)
+		issue->told(issue->told_user, (struct blob){ 0 }, fault);
+	else if (issue->asker != NULL)
+		send_refusal(issue->asker, issue->frame_id, fault);
+}
+
 static void refuse_one(struct ca *ca, struct issue *issue, const struct fault *fault)
 {
 	count(ca, issue, fault->reason);
 	log_refusal(issue, fault);
-	if (issue->asker != NULL)
-		send_refusal(issue->asker, issue->frame_id, fault);
+	send_refused(issue, fault);
 	issue_free(ca, issue);
 }
 
@@ -176,10 +186,10 @@ void issue_later(struct ca *ca, struct issue *issue, const struct fault *fault)
 		refuse_one(ca, waiter, fault);
 		waiter = next;
 	}
-	if (issue->asker != NULL)
-		send_refusal(issue->asker, issue->frame_id, fault);
+	send_refused(issue, fault);
 	channel_unref(issue->asker);
 	issue->asker = NULL;
+	issue->told = NULL;
 }
 
 void issue_pass(struct ca *ca, unsigned station, struct issue *issue)

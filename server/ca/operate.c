@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "ca/ca.h"
 #include "ca/publish.h"
+#include "ca/services.h"
 #include "channel/operate.h"
 #include "observe/log.h"
 #include "operators.h"
@@ -33,8 +34,10 @@ struct operation {
 	uint64_t frame_id;
 	struct operate ask;
 	int64_t came_us;
-	bool looks; /* for plans that were begun and cut off: ask is the plan it found last */
-	bool begun; /* its plan: some of it is in the ledger */
+	bool lapses;     /* our own: keys whose time is over are retired */
+	uint64_t action; /* recorded, while the certificate that follows is made */
+	bool looks;      /* for plans that were begun and cut off: ask is the plan it found last */
+	bool begun;      /* its plan: some of it is in the ledger */
 	uint64_t changed, n;
 };
 
@@ -184,12 +187,67 @@ static enum reason do_register(struct operations *all, struct operation *op, str
 				  .names = op->ask.names,
 				  .labels = op->ask.labels,
 				  .spki_hash = op->ask.spki_hash,
-				  .active = op->ask.op == OPERATE_REGISTER };
+				  .active = op->ask.op == OPERATE_REGISTER,
+				  .reason = op->ask.reason };
 
 	TRY(ledger_register(all->ledger, &r, f));
 	done->action = r.action;
 	news_poke(all->ca->news);
 	return REASON_OK;
+}
+
+/* What the line has made of it; whoever asked may be gone. */
+static void enrolled(void *user, struct blob certificate, const struct fault *fault)
+{
+	struct operation *op = user;
+	AUTO(operated_done) struct operated done = { .action = op->action };
+	struct fault f;
+
+	if (fault != NULL && reason_info(fault->reason)->class == REASON_CLASS_RETRY) {
+		tell_fault(op, fault->reason,
+			   "the key has its rights, its certificate could not be made: the same call again "
+			   "gives it");
+		operation_free(op);
+	} else if (fault != NULL) {
+		refuse(op, fault);
+	} else if (buf_copy(certificate, &done.certificate, &f) != REASON_OK) {
+		refuse(op, &f);
+	} else {
+		answer(op, &done);
+	}
+}
+
+/* Rights first, then the certificate: the operation is the line's from services_put() on. */
+static void enrol(struct operations *all, struct operation *op)
+{
+	struct service service = { .told = enrolled, .user = op };
+	struct fault f = { 0 };
+	enum reason reason =
+		op->ask.op == OPERATE_ENROL
+			? requesters_enrol(all->ca, all->ledger, &op->ask, &op->action, &service.grant, &f)
+			: requesters_renew(all->ca, all->ledger, &op->ask, &op->action, &service.grant, &f);
+
+	if (reason != REASON_OK) {
+		refuse(op, &f);
+		return;
+	}
+	news_poke(all->ca->news);
+	if (services_put(all->ca, &service, &f) != REASON_OK)
+		enrolled(op, (struct blob){ 0 }, &f);
+}
+
+static void lapse(struct operations *all, struct operation *op)
+{
+	struct fault f = { 0 };
+	uint64_t n = 0;
+
+	if (ledger_lapse(all->ledger, &n, &f) != REASON_OK) {
+		log_fault(LOG_WARN, "keys_not_retired", &f);
+	} else if (n > 0) {
+		news_poke(all->ca->news);
+		log_event(LOG_INFO, "keys_retired", "n", LOG_INT, (int64_t)n, NULL);
+	}
+	operation_free(op);
 }
 
 static void pause_ms(long ms)
@@ -363,10 +421,14 @@ static void one(struct operations *all, struct operation *op)
 	AUTO(operated_done) struct operated done = { .reason = REASON_OK };
 	struct fault f = { 0 };
 
-	if (op->ask.op == OPERATE_REVOKE)
+	if (op->lapses)
+		lapse(all, op);
+	else if (op->ask.op == OPERATE_REVOKE)
 		revoke_piece(all, op);
 	else if (op->ask.op == OPERATE_PUBLISH)
 		publish(all, op);
+	else if (op->ask.op == OPERATE_ENROL || op->ask.op == OPERATE_RENEW)
+		enrol(all, op);
 	else if (tasks[op->ask.op] == NULL) {
 		fault_set(&f, REASON_CHANNEL_FRAME, "operation %d", (int)op->ask.op);
 		refuse(op, &f);
@@ -455,6 +517,17 @@ enum reason operate_take(struct operations *all, struct channel *channel, const 
 		refuse(op, &full);
 	}
 	return REASON_OK;
+}
+
+void operate_lapse(struct operations *all)
+{
+	struct operation *op = calloc(1, sizeof(*op));
+
+	if (op == NULL)
+		return;
+	op->lapses = true;
+	if (!line_put(all->line, 0, LANE_PIECES, &op->job))
+		operation_free(op);
 }
 
 enum reason operate_open(struct ca *ca, struct operations **ret_operations, struct fault *f)

@@ -18,4 +18,7 @@ void operate_close(struct operations *operations); /* accepts NULL; what is in h
 MUST_CHECK enum reason operate_take(struct operations *operations, struct channel *channel, const struct frame *frame,
 				    struct fault *f);
 
+/* Lets the desk look for keys of requesters whose overlap with those that followed them is over. */
+void operate_lapse(struct operations *operations);
+
 #endif

@@ -60,6 +60,10 @@ MUST_CHECK enum reason pack_u64(struct buf *b, uint64_t v, struct fault *f);
 MUST_CHECK enum reason pack_bytes(struct buf *b, struct blob v, struct fault *f);
 MUST_CHECK enum reason pack_text(struct buf *b, const char *v, struct fault *f);
 
+/* A public key as its parts; KEY_EC_P256 to KEY_RSA, no check of the numbers (pubkey_check). */
+MUST_CHECK enum reason pack_key(struct buf *b, const struct pubkey *key, struct fault *f);
+void pack_get_key(struct pack_reader *r, struct pubkey *ret_key);
+
 /* A grant as a body; decoding checks every range and is what hostile frames of a breached ra meet. */
 MUST_CHECK enum reason grant_encode(const struct grant *grant, struct buf *ret_body, struct fault *f);
 MUST_CHECK enum reason grant_decode(struct blob body, struct grant **ret_grant, struct fault *f);

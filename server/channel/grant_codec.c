@@ -75,7 +75,7 @@ static void get_device(struct pack_reader *r, struct device_id *device)
 	device->element_len = get_upto(r, device->element, sizeof(device->element));
 }
 
-static enum reason put_key(struct buf *b, const struct pubkey *key, struct fault *f)
+enum reason pack_key(struct buf *b, const struct pubkey *key, struct fault *f)
 {
 	TRY(pack_u32(b, key->type, f));
 	TRY(pack_u32(b, key->bits, f));
@@ -83,7 +83,7 @@ static enum reason put_key(struct buf *b, const struct pubkey *key, struct fault
 	return pack_bytes(b, BLOB(key->raw, key->len), f);
 }
 
-static void get_key(struct pack_reader *r, struct pubkey *key)
+void pack_get_key(struct pack_reader *r, struct pubkey *key)
 {
 	key->type = (enum key_type)get_range(r, KEY_EC_P256, KEY_TYPE_COUNT - 1);
 	key->bits = get_range(r, 1, LIMIT_RSA_BITS_MAX);
@@ -243,7 +243,7 @@ enum reason grant_encode(const struct grant *g, struct buf *ret_body, struct fau
 	TRY(buf_reserve(&b, 1024 + g->evidence.len + g->continuity.len, f));
 	TRY(put_who(&b, g, f));
 	TRY(put_device(&b, &g->device, f));
-	TRY(put_key(&b, &g->key, f));
+	TRY(pack_key(&b, &g->key, f));
 	TRY(put_names(&b, g, f));
 	TRY(put_usage(&b, g, f));
 	TRY(put_evidence(&b, g, f));
@@ -261,7 +261,7 @@ enum reason grant_decode(struct blob body, struct grant **ret_grant, struct faul
 		return fault_set(f, REASON_NO_MEMORY, "grant");
 	get_who(&r, g);
 	get_device(&r, &g->device);
-	get_key(&r, &g->key);
+	pack_get_key(&r, &g->key);
 	get_names(&r, g);
 	get_usage(&r, g);
 	get_evidence(&r, g);

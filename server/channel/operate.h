@@ -5,7 +5,10 @@
  * nothing is noted (OPERATE_NOTE) before it is answered, a call that changes something is recorded in the commit that
  * changes it. Revoking is two steps: a plan selects, counts and shows (the dry run); its id is the token that does it.
  *
- * Owns:     `serials` and `sample`; operate_done() and operated_done() free them.
+ * Certificates of requesters (enrol, renew) are made by the ca from the registry's words and a key; the request's
+ * signature has been checked by the admin role, which alone reads it.
+ *
+ * Owns:     `serials`, `sample` and `certificate`; operate_done() and operated_done() free them.
  * Threads:  values.
  * Spec:     reasons are CRLReason of RFC 5280 section 5.3.1.
  */
@@ -14,6 +17,7 @@
 
 #include "base/blob.h"
 #include "base/limits.h"
+#include "pubkey.h"
 
 enum operate_op {
 	OPERATE_NOTE = 1,     /* a call that changed nothing, or was refused: recorded only */
@@ -21,8 +25,10 @@ enum operate_op {
 	OPERATE_PLAN = 3,     /* dry run: what would be revoked, held or released; nothing is */
 	OPERATE_REVOKE = 4,   /* does plan `plan` */
 	OPERATE_REGISTER = 5, /* gives a key rights, or other rights */
-	OPERATE_RETIRE = 6,   /* takes a key's rights away */
+	OPERATE_RETIRE = 6,   /* takes a key's rights and certificates away */
 	OPERATE_PUBLISH = 7,  /* signs the CRLs of an issuer (`value`; empty: of all) anew */
+	OPERATE_ENROL = 8,    /* as OPERATE_REGISTER, and a certificate over `key` */
+	OPERATE_RENEW = 9,    /* one's own: a certificate over `key`, in place of that of spki_hash, serial `serials` */
 	OPERATE_OPS
 };
 
@@ -48,6 +54,7 @@ enum select_by {
 #define OPERATE_LIST_SERIALS 4000 /* in one OPERATE_LIST */
 #define OPERATE_PLAN_BYTES 16
 #define OPERATE_PLAN_LIFETIME_S 900 /* a dry run older than this has to be made again */
+#define CRL_REASON_CESSATION 5 /* cessationOfOperation: why a retired requester's certificates end, if nothing is said */
 #define CRL_REASON_HOLD 6
 #define CRL_REASON_RELEASE 8 /* removeFromCRL: ends a hold */
 
@@ -64,11 +71,12 @@ struct operate {
 	char value[OPERATE_VALUE_CHARS + 1]; /* PLAN */
 	int64_t from_s, until_s;
 	uint8_t reason;     /* PLAN: CRLReason, 6 holds, 8 releases holds */
-	struct buf serials; /* LIST: u8 length and octets, each */
+	struct buf serials; /* LIST: u8 length and octets, each; RENEW: octets of the serial presented, until_s its end */
 
-	/* REGISTER, RETIRE (spki_hash alone) */
+	/* REGISTER, ENROL, RETIRE (spki_hash and reason alone) */
 	char kind[16], name[81], names[LIMIT_NAME_CHARS + 1], labels[128];
 	uint8_t spki_hash[32];
+	struct pubkey key; /* ENROL, RENEW; else KEY_NONE */
 };
 
 struct operated {
@@ -79,6 +87,7 @@ struct operated {
 	uint64_t already;   /* PLAN: of these, revoked before; REVOKE: left alone */
 	uint8_t plan[OPERATE_PLAN_BYTES];
 	int64_t expires_s; /* PLAN */
+	struct buf certificate; /* ENROL, RENEW: DER */
 	struct buf sample; /* PLAN: JSON array of at most 20 certificates, as the ledger's api functions write them;
 			    * PUBLISH: JSON array of the lists with their numbers */
 };

@@ -8,7 +8,7 @@
 #include "channel/channel.h"
 #include "channel/operate.h"
 
-enum field_type { FIELD_ENUM, FIELD_BYTE, FIELD_NUMBER, FIELD_TIME, FIELD_TEXT, FIELD_FIXED, FIELD_BUF };
+enum field_type { FIELD_ENUM, FIELD_BYTE, FIELD_NUMBER, FIELD_TIME, FIELD_TEXT, FIELD_FIXED, FIELD_BUF, FIELD_KEY };
 
 struct field {
 	enum field_type type;
@@ -41,6 +41,7 @@ static const struct field operate_fields[] = {
 	FIELD(FIELD_TEXT,   operate, names,     0, 0),
 	FIELD(FIELD_TEXT,   operate, labels,    0, 0),
 	FIELD(FIELD_FIXED,  operate, spki_hash, 0, 0),
+	FIELD(FIELD_KEY,    operate, key,       0, 0),
 	/* clang-format on */
 };
 
@@ -53,12 +54,30 @@ static const struct field operated_fields[] = {
 	FIELD(FIELD_NUMBER, operated, already,   0, 0),
 	FIELD(FIELD_FIXED,  operated, plan,      0, 0),
 	FIELD(FIELD_TIME,   operated, expires_s, 0, 0),
+	FIELD(FIELD_BUF,    operated, certificate, 0, LIMIT_CERT_BYTES),
 	FIELD(FIELD_BUF,    operated, sample,    0, LIMIT_FRAME_OWN_BYTES / 2),
 	/* clang-format on */
 };
 
 #define N_OPERATE (sizeof(operate_fields) / sizeof(operate_fields[0]))
 #define N_OPERATED (sizeof(operated_fields) / sizeof(operated_fields[0]))
+
+/* Most operations have none. */
+static enum reason put_key(struct buf *body, const struct pubkey *key, struct fault *f)
+{
+	TRY(pack_u8(body, key->type != KEY_NONE, f));
+	return key->type == KEY_NONE ? REASON_OK : pack_key(body, key, f);
+}
+
+static void get_key(struct pack_reader *r, struct pubkey *key)
+{
+	uint8_t there = pack_get_u8(r);
+
+	if (there > 1)
+		r->failed = true;
+	if (there == 1)
+		pack_get_key(r, key);
+}
 
 static enum reason put(struct buf *body, const struct field *field, const uint8_t *from, struct fault *f)
 {
@@ -82,6 +101,8 @@ static enum reason put(struct buf *body, const struct field *field, const uint8_
 		return pack_bytes(body, BLOB(from, field->size), f);
 	case FIELD_BUF:
 		return pack_bytes(body, buf_blob(bytes), f);
+	case FIELD_KEY:
+		return put_key(body, (const struct pubkey *)(const void *)from, f);
 	}
 	return fault_set(f, REASON_INTERNAL, "field of type %d", (int)field->type);
 }
@@ -132,6 +153,9 @@ static enum reason get(struct pack_reader *r, const struct field *field, uint8_t
 		break;
 	case FIELD_BUF:
 		return get_buf(r, field, (struct buf *)(void *)to, f);
+	case FIELD_KEY:
+		get_key(r, (struct pubkey *)(void *)to);
+		break;
 	}
 	return REASON_OK;
 }
@@ -164,6 +188,7 @@ void operate_done(struct operate *operate)
 void operated_done(struct operated *operated)
 {
 	buf_done(&operated->sample);
+	buf_done(&operated->certificate);
 }
 
 enum reason operate_encode(const struct operate *operate, struct buf *ret_body, struct fault *f)

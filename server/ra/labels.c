@@ -29,6 +29,7 @@ struct ca_certs {
 	struct buf root[ROOTS_MAX];
 	size_t n;
 	const char *name[LIMIT_ISSUERS];
+	enum issuer_use use[LIMIT_ISSUERS];
 	struct issuer *issuer[LIMIT_ISSUERS];
 };
 
@@ -122,6 +123,7 @@ static enum reason ca_certs_open(const struct config *config, struct ca_certs *c
 	for (size_t i = 0; i < config->n_issuers; i++) {
 		TRY(issuer_open(&config->issuer[i], NULL, &certs->issuer[i], f));
 		certs->name[i] = config->issuer[i].name;
+		certs->use[i] = config->issuer[i].use;
 		certs->n++;
 	}
 	return REASON_OK;
@@ -159,7 +161,7 @@ static enum reason make_cacerts(const struct labels *labels, const struct ca_cer
 	for (size_t i = 0; i < certs->n_roots; i++)
 		list[n++] = buf_blob(&certs->root[i]);
 	for (size_t i = 0; i < certs->n; i++)
-		if (certs->issuer[i] != own && used_by_any(labels, certs->name[i]))
+		if (certs->issuer[i] != own && certs->use[i] == ISSUER_DEVICES && used_by_any(labels, certs->name[i]))
 			list[n++] = issuer_der(certs->issuer[i]);
 	TRY(pkcs7_certs_only(list, n, &der, f));
 	return body_base64(buf_blob(&der), &label->cacerts, f);
@@ -203,8 +205,8 @@ enum reason labels_open(const struct config *config, const struct policy *policy
 	for (size_t i = 0; i < labels->n; i++) {
 		labels->label[i].profile = profiles[i];
 		profile_facts(profiles[i], &labels->label[i].facts);
-		TRY(config_crl_fits(config, labels->label[i].facts.label, labels->label[i].facts.issuer,
-				    labels->label[i].facts.crl, f));
+		TRY(config_profile_fits(config, labels->label[i].facts.label, labels->label[i].facts.issuer,
+					labels->label[i].facts.rigs, labels->label[i].facts.crl, f));
 	}
 	for (size_t i = 0; i < labels->n; i++) {
 		struct label *label = &labels->label[i];
@@ -248,7 +250,8 @@ enum reason labels_issuers_pem(const struct config *config, struct buf *ret_pem,
 	AUTO(buf_done) struct buf pem = { 0 };
 
 	for (size_t i = 0; i < config->n_issuers; i++)
-		TRY(append_file(config->issuer[i].certificate, &pem, f));
+		if (config->issuer[i].use == ISSUER_DEVICES)
+			TRY(append_file(config->issuer[i].certificate, &pem, f));
 	*ret_pem = pem;
 	pem = (struct buf){ 0 };
 	return REASON_OK;

@@ -29,7 +29,7 @@ void labels_free(struct labels *labels); /* accepts NULL */
 /* NULL if unknown; an empty name is the default label. */
 const struct label *label_find(const struct labels *labels, const char *name);
 
-/* PEM of every configured issuer's certificate: the anchors of devices' certificates. */
+/* PEM of the certificates of every configured issuer for devices: the anchors of devices' certificates. */
 MUST_CHECK enum reason labels_issuers_pem(const struct config *config, struct buf *ret_pem, struct fault *f);
 
 #endif

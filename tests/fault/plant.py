@@ -115,7 +115,7 @@ class Plant(Assay):
         self.register("rig", "rig-2", self.rig2_identity[0])
         self.start_daemon()
         # signed in the background, once: tests count what the token signs
-        wait_until("the OCSP responder has its certificates", lambda: self.sql("select count(*) from responder_signature") == "3", 60)
+        wait_until("the OCSP responder has its certificates", lambda: self.sql("select count(distinct issuer) from responder_intent join responder_signature using (serial)") == "5", 60)
 
     def configure(self, changes):
         file = self.home / "assay.json"

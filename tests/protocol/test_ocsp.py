@@ -270,7 +270,7 @@ def test_95_unknown(assay, responder, tmp_path):
 def test_other_issuers(assay, responder, tmp_path):
     """Not ours, or several at once, which one responder could not sign for: unauthorized."""
     cert, _, _ = assay.enrol()
-    response, answer = responder.post(request_of(assay, tmp_path, ("services", cert.serial_number)))
+    response, answer = responder.post(request_of(assay, tmp_path, ("root", cert.serial_number)))
     assert response.status == 200 and answer.response_status == UNAUTHORIZED
     assert response.getheader("Cache-Control") == "no-store"
     two = request_of(assay, tmp_path, ("attested", cert.serial_number), ("idevid", 0x1234))

@@ -3,9 +3,11 @@
 That each answer is as its schema says is checked wherever a test calls the API (support/admin.py).
 """
 
+import base64
 import json
 import re
 
+import element
 import openapi
 import pytest
 from instance import TOP
@@ -14,7 +16,7 @@ JSON = {"Content-Type": "application/json"}
 NOWHERE = {"serial": "00" * 16, "device": "00" * 32, "spki_hash": "00" * 32, "plan": "ab" * 16, "list": "ab" * 16, "table": "chain"}
 BODIES = {
     "NewPlan": {"select": {"list": "ab" * 16}, "reason": "keyCompromise", "note": "n"}, "Nothing": {}, "Serials": {"serials": ["01"]},
-    "NewRequester": {"kind": "rig", "name": "nobody", "spki_hash": "00", "note": "n"}, "Why": {"note": "n"}, "Publish": {},
+    "NewRequester": {"kind": "rig", "name": "nobody", "spki_hash": "00", "note": "n"}, "Retirement": {"note": "n"}, "Renewal": {"csr": ""}, "Publish": {},
 }  # fmt: skip
 REFUSALS = [
     (method, path, int(status))
@@ -73,6 +75,10 @@ def provoke(assay, client, method, path, status):
     if status == 403:
         who = "rig" if openapi.find(method, target)["x-rights"] == "reads" else "auditor"  # few strangers a minute are recorded
         return assay.admin(who).request(method, target, None if body is None else json.dumps(body), JSON if body is not None else {})
+    if status == 409 and target in ("requesters", "renewal"):
+        _, _, key, _ = assay.device()  # a device's key is no requester's
+        request = base64.b64encode(element.csr(key)).decode()
+        return client.post(target, {"csr": request, **({"kind": "rig", "name": "nobody", "note": "n"} if target == "requesters" else {})})
     if status == 409:
         plan = client.plan({"rig": "nobody"}).json["plan"]
         assay.owner_sql(f"update work.plan set at = at - interval '16 minutes' where id = '\\x{plan}'")

@@ -87,7 +87,11 @@ static void write_config(struct plant *plant)
 		" { \"name\": \"unattested\", \"certificate\": \"ca/unattested.pem\", \"key\": \"unattested\","
 		"  \"level_min\": \"none\", \"level_max\": \"none\" },"
 		" { \"name\": \"idevid\", \"certificate\": \"ca/idevid.pem\", \"key\": \"idevid\", \"level_min\": "
-		"\"native\", \"hourly_max\": 3, \"validity_max\": \"none\" } ],"
+		"\"native\", \"hourly_max\": 3, \"validity_max\": \"none\" },"
+		" { \"name\": \"rigs\", \"certificate\": \"ca/rigs.pem\", \"key\": \"rigs\", \"for\": \"rigs\","
+		"  \"level_min\": \"none\", \"level_max\": \"none\" },"
+		" { \"name\": \"services\", \"certificate\": \"ca/services.pem\", \"key\": \"services\", \"for\": \"services\","
+		"  \"level_min\": \"none\", \"level_max\": \"none\" } ],"
 		"\"token\": { \"module\": \"/usr/lib/softhsm/libsofthsm2.so\", \"label\": \"assay\","
 		"  \"pin_file\": \"secrets/pin\" },"
 		"\"ledger\": { \"writer\": \"%s\", \"reader\": \"%s\" } }\n",

@@ -711,7 +711,7 @@ static void the_reading_role_may_call_nothing_that_writes(void **state)
 		"api_actions api_audit api_certificate api_certificates api_device api_devices_of api_evidence "
 		"api_heads api_level api_pem "
 		"api_plan api_reason api_requesters api_status api_time audit_print audit_read audit_tables "
-		"certificate chain_positions crl_entries der_length head_line revoked "
+		"certificate certificates_of chain_positions crl_entries der_length head_line revoked "
 		"serial_floor");
 	assert_string_equal(
 		world_sql(world, "select string_agg(proname, ' ' order by proname) from pg_proc where pronamespace = "
@@ -720,8 +720,8 @@ static void the_reading_role_may_call_nothing_that_writes(void **state)
 		"certificate crl_delta_entries crl_entries crl_intend crl_next crl_shard_entries der_length "
 		"head_intend head_newest head_record "
 		"intend "
-		"issuer_hour operate_note "
-		"operate_register plan_do plan_list plan_make plans_begun previous record record_policy "
+		"issuer_hour operate_lapse operate_note "
+		"operate_register operate_renew plan_do plan_list plan_make plans_begun previous record record_policy "
 		"responder_certificate "
 		"responder_intend responder_record revoked serial_floor status_intend status_of_all "
 		"void_serials void_unsigned");

@@ -41,7 +41,7 @@ static struct bed {
 	struct buf message, signature;
 } bed;
 
-static const char *const issuers[] = { "attested", "unattested", "idevid", NULL };
+static const char *const issuers[] = { "attested", "unattested", "idevid", "rigs", NULL };
 
 static struct buf read_input(const char *name)
 {

@@ -125,7 +125,7 @@ static enum reason run_trust(struct blob in, struct fault *f)
 
 static enum reason run_profile(struct blob in, struct fault *f)
 {
-	static const char *const issuers[] = { "attested", "unattested", "idevid", NULL };
+	static const char *const issuers[] = { "attested", "unattested", "idevid", "rigs", NULL };
 	struct profile *profile = NULL;
 	enum reason reason = profile_parse("line.json", in, issuers, &profile, f);
 

@@ -144,7 +144,7 @@ static void fill_verdict(struct verdict *verdict, const struct pubkey *key)
 
 struct scene *scene_open(void)
 {
-	static const char *const issuers[] = { "attested", "unattested", "idevid", NULL };
+	static const char *const issuers[] = { "attested", "unattested", "idevid", "rigs", NULL };
 	static const uint8_t serial[] = { 1, 2, 3, 4 };
 	static const uint8_t bundle[] = { 0x30, 0x00 };
 	struct scene *scene = calloc(1, sizeof(*scene));

@@ -13,7 +13,7 @@
 
 #include "profile.h"
 
-static const char *const issuers[] = { "attested", "unattested", "idevid", NULL };
+static const char *const issuers[] = { "attested", "unattested", "idevid", "rigs", NULL };
 
 /* A whole profile that loads; each case below changes one thing. */
 static const char base[] =
@@ -178,7 +178,7 @@ static void explains_a_value_that_is_not_allowed(void **state)
 		{ "{ 'colour': 'red' }", "colour", "unknown key; allowed: family issuer" },
 		{ "{ 'enrol': { 'who': ['rig'], 'evidence': true, 'x': 1 } }", "enrol.x", "unknown key" },
 		{ "{ 'issuer': null }", "issuer", "missing" },
-		{ "{ 'issuer': 'gold' }", "issuer", "allowed: attested unattested idevid; given: \"gold\"" },
+		{ "{ 'issuer': 'gold' }", "issuer", "allowed: attested unattested idevid rigs; given: \"gold\"" },
 		{ "{ 'enrol': { 'who': ['rigs'], 'evidence': true } }", "enrol.who", "given: \"rigs\"" },
 		{ "{ 'enrol': { 'who': 'rig', 'evidence': true } }", "enrol.who", "a list; given: \"rig\"" },
 		{ "{ 'enrol': { 'who': ['rig'] } }", "enrol.evidence", "missing" },
@@ -245,6 +245,12 @@ static void explains_what_does_not_go_together(void **state)
 		  "would lower it" },
 		{ base, "{ 'reenrol': { 'who': ['device'], 'new_key': 'no', 'same_key': false } }", "reenrol",
 		  "neither a new key" },
+		{ base, "{ 'reenrol': { 'who': ['device', 'rig'], 'new_key': 'no', 'same_key': true } }", "reenrol",
+		  "a label of their own" },
+		{ base, "{ 'reenrol': { 'who': ['rig'], 'new_key': 'no', 'same_key': true } }", "reenrol", "nobody enrols" },
+		{ base, "{ 'enrol': null, 'subject': null, 'nonce': null, 'level': 'none', 'stamp': false,"
+			"  'reenrol': { 'who': ['rig'], 'new_key': 'free', 'same_key': true } }",
+		  "reenrol", "\"new_key\": \"no\"" },
 		{ plain, "{ 'level': 'vouched' }", "level", "takes no evidence" },
 		{ plain, "{ 'enrol': { 'who': ['vendor'], 'evidence': false } }", "enrol", "vendor and device take" },
 		{ plain, "{ 'enrol': { 'who': ['device'], 'evidence': false } }", "enrol", "vendor and device take" },
@@ -345,7 +351,7 @@ static void loads_the_shipped_profiles(void **state)
 	(void)state;
 	if (policy_load("deploy/profiles", NULL, issuers, &policy, &f) != REASON_OK)
 		fail_msg("%s", f.detail);
-	assert_int_equal(policy_profiles(policy, all, 8), 4);
+	assert_int_equal(policy_profiles(policy, all, 8), 5);
 	profile_facts(all[0], &facts);
 	assert_string_equal(facts.label, "field"); /* by name */
 	profile_facts(policy_profile(policy, "line"), &facts);

@@ -195,7 +195,7 @@ static void explains_what_is_wrong_in_the_file(void **state)
 
 static void refuses_a_user_of_a_label_that_does_not_exist(void **state)
 {
-	static const char *const issuers[] = { "attested", "unattested", "idevid", NULL };
+	static const char *const issuers[] = { "attested", "unattested", "idevid", "rigs", NULL };
 	char path[] = "/tmp/assay-users-XXXXXX";
 	struct policy *policy = NULL;
 	struct fault f = { 0 };

@@ -60,10 +60,13 @@ static void the_example_is_good(void **state)
 	assert_string_equal(c->token.module, "/usr/lib/softhsm/libsofthsm2.so");
 	assert_int_equal(c->est.listener[0].port, 8443);
 	assert_int_equal(c->est.deadline_ms, 10000);
-	assert_int_equal(c->n_issuers, 3);
+	assert_int_equal(c->n_issuers, 5);
 	assert_int_equal(c->issuer[0].level_min, LEVEL_VOUCHED);
 	assert_int_equal(c->issuer[0].validity_max_s, 10ULL * 365 * 86400);
 	assert_int_equal(c->issuer[2].validity_max_s, 0);
+	assert_int_equal(c->issuer[0].use, ISSUER_DEVICES); /* left out */
+	assert_int_equal(c->issuer[3].use, ISSUER_RIGS);
+	assert_int_equal(c->certificates.tls_s, 90 * 86400);
 	assert_string_equal(c->issuer[0].ca_issuers_url, "http://127.0.0.1:8445/ca/attested.cer");
 	assert_string_equal(c->issuer[1].crl_url, "http://127.0.0.1:8445/crl/unattested.crl");
 	assert_int_equal(c->ledger.retry_window_s, 7 * 86400);
@@ -114,6 +117,9 @@ static void every_mistake_names_its_key_and_what_is_allowed(void **state)
 		  { "issuers[0].crl_shards", "is 48", "power of two" } },
 		{ "\"name\": \"unattested\"", "\"name\": \"x-delta\"", { "issuers[1].name", "x-delta", "-delta" } },
 		{ "\"name\": \"unattested\"", "\"name\": \"attested\"", { "issuers[1].name", "issuers[0]" } },
+		{ "\"for\": \"rigs\"", "\"for\": \"robots\"", { "issuers[3].for", "\"robots\"", "devices, rigs, services" } },
+		{ "\"key\": \"idevid\",", "\"key\": \"idevid\", \"for\": \"rigs\",", { "issuers[2].level_max", "must be \"none\"" } },
+		{ "\"tls\": \"90d\"", "\"tls\": \"5s\"", { "certificates.tls", "\"5s\"" } },
 		{ "\"retry_window\": \"7d\"", "\"retry_window\": \"5s\"", { "ledger.retry_window", "\"5s\"" } },
 		{ "\"sessions\": 4", "\"sessions\": 65", { "token.sessions", "is 65", "from 1 to 64" } },
 		{ "\"sessions\": 4",
