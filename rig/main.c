@@ -10,6 +10,7 @@
 
 #include "folders.h"
 #include "options.h"
+#include "own.h"
 #include "request.h"
 #include "shift.h"
 #include "stop.h"
@@ -120,6 +121,16 @@ static void auto_plan(struct plan *plan)
 	plan_done(plan);
 }
 
+/* Before the shift, so that no board waits for it. */
+static void keep_identity(const struct plan *plan)
+{
+	const char *wish = getenv("ASSAY_RENEW");
+	struct est_options who = plan_connection(plan);
+
+	if (who.cert_file != NULL && (wish == NULL || strcmp(wish, "off") != 0))
+		own_renew(&who);
+}
+
 static int enrol(const struct options *o)
 {
 	AUTO(auto_vendor) struct soft_vendor *vendor = NULL;
@@ -140,6 +151,7 @@ static int enrol(const struct options *o)
 	}
 	if (o->mes != NULL && !mes_open(o->mes, &plan.mes, &t))
 		return fail(&t, EXIT_USAGE);
+	keep_identity(&plan);
 	if (!stop_install(&t) || !plan_fetch_trust(&plan, &t))
 		return fail(&t, EXIT_SOME);
 	return run_shift(o, &plan, boards);

@@ -112,7 +112,9 @@ static void help_all(void)
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
 		(void)printf("  assay-rig %-8s %s\n", commands[i].name, commands[i].what);
 	(void)puts(
-		"\nassay-rig COMMAND --help tells more. After ./deploy/quickstart: . .assay/env\n"
+		"\nThe rig's own certificate is renewed in its file when the last third of its life has begun; ASSAY_RENEW=off in\n"
+		"the environment stops that.\n"
+		"assay-rig COMMAND --help tells more. After ./deploy/quickstart: . .assay/env\n"
 		"Exit status: 0 every device got its certificate, 1 some did not, 2 wrong use, 130 stopped by Ctrl-C.");
 }
 

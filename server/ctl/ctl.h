@@ -1,7 +1,7 @@
 /*
  * ctl.h - assayctl: the operator's command. Everything goes through the admin API; nothing here knows the ledger.
  *
- * Files: main.c (verbs), api.c (one HTTPS connection), show.c (tables and JSON), cert.c, revoke.c, registry.c, crl.c,
+ * Files: main.c (verbs), api.c (one HTTPS connection), show.c (tables and JSON), cert.c, revoke.c, registry.c, enrol.c, crl.c,
  * audit*.c (a file for each group of verbs; audit.h), progress.c.
  *
  * Threads: one.
@@ -20,6 +20,7 @@ struct ctl {
 	const char *url, *cacert, *cert,
 		*key; /* ASSAY_ADMIN_URL, ASSAY_CACERT, ASSAY_OPERATOR_CERT, ASSAY_OPERATOR_KEY */
 	bool json;    /* --json: what the API said, for programs */
+	bool quiet;   /* api.c says nothing of refusals */
 	bool colour;  /* standard output is a terminal that knows colours */
 	struct api *api;
 };
@@ -62,6 +63,9 @@ int usage_of(const char *group, const char *name); /* prints it on standard erro
  */
 bool cert_spki_hash(const char *path, char hex[65]);
 
+/* enrol.c: after a command that went well, when the last third of our own certificate has begun; ASSAY_RENEW=off: never. */
+void renew_in_time(struct ctl *ctl);
+
 int verb_cert_list(struct ctl *ctl, int argc, char **argv);
 int verb_cert_show(struct ctl *ctl, int argc, char **argv);
 int verb_cert_pem(struct ctl *ctl, int argc, char **argv);
@@ -70,6 +74,8 @@ int verb_revoke(struct ctl *ctl, int argc, char **argv);
 int verb_release(struct ctl *ctl, int argc, char **argv);
 int verb_requester_list(struct ctl *ctl, int argc, char **argv);
 int verb_requester_register(struct ctl *ctl, int argc, char **argv);
+int verb_requester_enrol(struct ctl *ctl, int argc, char **argv);
+int verb_renew(struct ctl *ctl, int argc, char **argv);
 int verb_requester_retire(struct ctl *ctl, int argc, char **argv);
 int verb_actions(struct ctl *ctl, int argc, char **argv);
 int verb_audit_export(struct ctl *ctl, int argc, char **argv);

@@ -40,7 +40,23 @@ const struct verb verbs[] = {
 	{ "requester", "register",
 	  "--kind KIND --name NAME (--cert FILE | --spki-hash HEX) [--names PATTERN] [--labels L] --note WHY",
 	  "give a key rights", "  KIND: rig, ra, operator, auditor, administrator\n", verb_requester_register },
-	{ "requester", "retire", "(SPKI-HASH | --cert FILE) --note WHY", "take a key's rights away", "",
+	{ "requester", "enrol",
+	  "NAME --kind KIND (--csr FILE | --new-key FILE) [--out FILE] [--names PATTERN] [--labels L] [--note WHY]",
+	  "give a key rights and a certificate",
+	  "  KIND: operator, auditor, administrator, rig. --csr: a request (PKCS#10, PEM) made by who keeps the key; its\n"
+	  "  names are not looked at. --new-key: the key is made here, mode 0600. The same call again gives the same.\n"
+	  "  example: assayctl requester enrol alice --kind operator --csr alice.csr --out alice.pem\n"
+	  "  example: assayctl requester enrol rig-7 --kind rig --new-key rig-7.key --out rig-7.pem\n",
+	  verb_requester_enrol },
+	{ "renew", NULL, "[--new-key FILE --out FILE]", "the next certificate of whoever calls",
+	  "  In place of ASSAY_OPERATOR_CERT. --new-key: for a key made here; the present one keeps its rights until its\n"
+	  "  certificate ends. Other verbs renew by themselves, same key, when the last third of the certificate's life\n"
+	  "  has begun; ASSAY_RENEW=off in the environment stops that.\n"
+	  "  example: assayctl renew --new-key new.key --out new.pem\n",
+	  verb_renew },
+	{ "requester", "retire", "(SPKI-HASH | --cert FILE) --note WHY [--reason R]", "take a key's rights and certificates away",
+	  "  Also of the keys that it was renewed to or from. --reason: as revoke takes it; cessationOfOperation if left "
+	  "out.\n",
 	  verb_requester_retire },
 	{ "crl", "publish", "[--issuer NAME]", "sign the CRLs of an issuer, or of all, anew",
 	  "  They are published by themselves after each revocation and long before they run out: this is for when "
@@ -185,6 +201,8 @@ static int run(struct ctl *ctl, const struct verb *verb, int argc, char **argv)
 	if (!offline(verb) && (!environment(ctl) || !api_connect(ctl)))
 		return 1;
 	status = verb->run(ctl, argc, argv);
+	if (status == 0 && !offline(verb) && verb->run != verb_renew)
+		renew_in_time(ctl);
 	api_disconnect(ctl);
 	return fflush(stdout) == 0 ? status : fail("standard output cannot be written");
 }

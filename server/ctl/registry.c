@@ -12,7 +12,7 @@ int verb_requester_list(struct ctl *ctl, int argc, char **argv)
 {
 	static const struct column columns[] = {
 		{ "KIND", "kind" },   { "NAME", "name" }, { "ACTIVE", "active" },        { "LABELS", "labels" },
-		{ "NAMES", "names" }, { "SINCE", "at" },  { "PUBLIC KEY", "spki_hash" },
+		{ "NAMES", "names" }, { "SINCE", "at" },  { "UNTIL", "not_after" }, { "PUBLIC KEY", "spki_hash" },
 	};
 	json_t *rows;
 
@@ -82,8 +82,9 @@ int verb_requester_retire(struct ctl *ctl, int argc, char **argv)
 {
 	static const struct option options[] = { { "note", required_argument, NULL, 'n' },
 						 { "cert", required_argument, NULL, 'c' },
+						 { "reason", required_argument, NULL, 'r' },
 						 { 0 } };
-	const char *note = NULL, *hash = NULL;
+	const char *note = NULL, *hash = NULL, *reason = NULL;
 	char hex[65], path[API_PATH];
 	json_t *answer;
 	int c;
@@ -91,6 +92,8 @@ int verb_requester_retire(struct ctl *ctl, int argc, char **argv)
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (c == 'n')
 			note = optarg;
+		else if (c == 'r')
+			reason = optarg;
 		else if (c == 'c' && cert_spki_hash(optarg, hex))
 			hash = hex;
 		else
@@ -102,7 +105,7 @@ int verb_requester_retire(struct ctl *ctl, int argc, char **argv)
 		return usage_of("requester", "retire");
 	if (!api_path(ctl, path, "requesters/", hash, "/retire"))
 		return 1;
-	answer = api_post(ctl, path, json_pack("{s:s}", "note", note));
+	answer = api_post(ctl, path, json_pack("{s:s, s:s*}", "note", note, "reason", reason));
 	if (answer == NULL)
 		return 1;
 	if (ctl->json)

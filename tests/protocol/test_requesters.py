@@ -3,9 +3,12 @@
 import datetime
 import hashlib
 import json
+import os
+import pathlib
 import re
 import socket
 import ssl
+import subprocess
 import time
 
 import admin
@@ -238,6 +241,89 @@ def test_what_is_refused_registers_nobody(assay, administrator, nothing_issued):
         assert assay.admin(who).post("requesters", body).reason == "rights"
     assert assay.admin("auditor").post("renewal", {"csr": forged}).reason == "csr_signature"
     assert registered() == before
+
+
+# The commands
+
+
+def ctl(assay, files, *arguments, **environ):
+    env = {**os.environ, **assay.env, "ASSAY_OPERATOR_CERT": str(files[0]), "ASSAY_OPERATOR_KEY": str(files[1]), **environ}
+    return subprocess.run(["assayctl", *map(str, arguments)], env=env, capture_output=True, text=True, timeout=60)
+
+
+def read_cert(file):
+    return x509.load_pem_x509_certificate(file.read_bytes())
+
+
+def test_assayctl_enrols_with_a_request_or_a_key_of_its_making(assay, administrator, tmp_path):
+    chief = administrator.arguments[2]
+    key, out = tmp_path / "rig.key", tmp_path / "rig.pem"
+    name = f"rig-{next(number)}"
+    done = ctl(assay, chief, "requester", "enrol", name, "--kind", "rig", "--new-key", key, "--out", out)
+    assert done.returncode == 0 and name in done.stdout, done.stderr
+    assert key.stat().st_mode & 0o777 == 0o600
+    made = serialization.load_pem_private_key(key.read_bytes(), None)
+    assert same_key(read_cert(out), made)
+    again = ctl(assay, chief, "requester", "enrol", name, "--kind", "rig", "--new-key", key, "--out", out)
+    assert again.returncode == 1 and "exists" in again.stderr, "no key is written over"
+    (tmp_path / "alice.csr").write_text(pem_csr(element.new_key()))
+    done = ctl(assay, chief, "--json", "requester", "enrol", f"alice-{next(number)}", "--kind", "operator", "--csr", tmp_path / "alice.csr")
+    assert done.returncode == 0 and json.loads(done.stdout)["certificate"].startswith("-----BEGIN CERTIFICATE")
+    refused = ctl(assay, (assay.env["ASSAY_OPERATOR_CERT"], assay.env["ASSAY_OPERATOR_KEY"]), "requester", "enrol", "eve", "--kind", "operator", "--csr", tmp_path / "alice.csr")
+    assert refused.returncode == 1 and "(rights" in refused.stderr
+    assert ctl(assay, chief, "requester", "enrol", "eve", "--kind", "operator").returncode == 2
+
+
+def test_assayctl_renews_its_own_certificate_and_says_so_in_one_line(assay, administrator, tmp_path):
+    one = Requester(assay, administrator, "operator")
+    trusting(one.admin())
+    cert, key = pathlib.Path(one.files[0]), one.files[1]
+    ending = near_its_end(Token(assay), "services", one.certificate)
+    cert.write_bytes(ending.public_bytes(serialization.Encoding.PEM))
+    off = ctl(assay, (cert, key), "status", ASSAY_RENEW="off")
+    assert off.returncode == 0 and off.stderr == "" and read_cert(cert) == ending
+    done = ctl(assay, (cert, key), "status")
+    assert done.returncode == 0 and done.stderr.count("\n") == 1 and "renewed until" in done.stderr, done.stderr
+    assert read_cert(cert) != ending and same_key(read_cert(cert), one.key)
+    assert ctl(assay, (cert, key), "status").stderr == ""
+    following = (tmp_path / "new.pem", tmp_path / "new.key")
+    done = ctl(assay, (cert, key), "renew", "--new-key", following[1], "--out", following[0])
+    assert done.returncode == 0, done.stderr
+    trusting(assay.admin(tuple(map(str, following))))
+
+
+def test_a_command_does_not_fail_because_its_certificate_cannot_be_renewed(assay):
+    key = element.new_key()
+    shaped = element.make_cert(element.common_name("has a space"), key, element.common_name("x"), key, ekus=("1.3.6.1.5.5.7.3.2",))
+    files = assay.identity(near_its_end(Token(assay), "services", shaped), key)
+    assay.register("operator", "has a space", files[0])
+    trusting(assay.admin(files))
+    done = ctl(assay, files, "status")
+    assert done.returncode == 0 and done.stderr.count("\n") == 1 and "could not be renewed" in done.stderr, done.stderr
+    assert ctl(assay, files, "renew").returncode == 1
+
+
+def test_assay_rig_renews_its_own_certificate_before_a_shift(assay, administrator, tmp_path):
+    one = Requester(assay, administrator, "rig")
+    cert = pathlib.Path(one.files[0])
+    ending = near_its_end(Token(assay), "rigs", one.certificate)
+    cert.write_bytes(ending.public_bytes(serialization.Encoding.PEM))
+    env = {**os.environ, **assay.env, "ASSAY_RIG_CERT": str(cert), "ASSAY_RIG_KEY": one.files[1]}
+
+    def shift(**more):
+        command = ["assay-rig", "enrol", "--quiet", "--out", str(tmp_path / "devices")]
+        return subprocess.run(command, env={**env, **more}, capture_output=True, text=True, timeout=120)
+
+    off = shift(ASSAY_RENEW="off")
+    assert off.returncode == 0 and read_cert(cert) == ending, off.stderr
+    done = shift()
+    assert done.returncode == 0 and "renewed" in done.stderr, done.stderr
+    assert read_cert(cert) != ending and same_key(read_cert(cert), one.key)
+    assert "renewed" not in shift().stderr
+    assert administrator.post(f"requesters/{one.hash}/retire", {"note": "n"}).status == 200
+    cert.write_bytes(ending.public_bytes(serialization.Encoding.PEM))
+    refused = shift()
+    assert refused.returncode != 0 and "could not be renewed" in refused.stderr
 
 
 # What a role that was taken over could ask the ca for
