@@ -81,8 +81,7 @@ def test_no_database_role_writes_a_table(assay, role):
         "SELECT register_requester('rig', 'mine', sha256('x'), '', '')", "SELECT record_ceremony('{}')",
         "ALTER TABLE issuance DISABLE TRIGGER ALL", "SET session_replication_role = replica",
         "SELECT extend_partitions('2100-01-01')", "SELECT refuse_change()", "CREATE EXTENSION dblink",
-        "SELECT intend_uncounted(NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,"
-        "NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL)",
+        "SELECT retire_rows('n', 's', 1, '{}', '5', 'x')", "SELECT revoke_rows('n', 's', 1, '{}', '{}', '{}', '{}')",
         "UPDATE work.issuer_hour SET n = 0", "GRANT assay_owner TO assay_ca", "ALTER ROLE assay_ca PASSWORD NULL CREATEDB",
         "BEGIN; LOCK TABLE issuance IN ACCESS EXCLUSIVE MODE", "SELECT issuance FROM pg_authid, issuance",
     ],

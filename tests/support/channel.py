@@ -73,7 +73,7 @@ def grant(key, **changes):
         "key_type": P256, "bits": 256, "rsa_e": 0, "raw": point(key),
         "subject": [(attribute("AT_CN"), element.hex()), (attribute("AT_SERIAL_NUMBER"), element.hex())],
         "sans": [], "unit_serial": "", "validity": 86400, "key_usage": DIGITAL_SIGNATURE,
-        "ekus": [oid("1.3.6.1.5.5.7.3.2")], "stamp": 0, "crl": 0, "evidence_format": "assay.1.1", "nonce": os.urandom(16),
+        "ekus": [oid("1.3.6.1.5.5.7.3.2")], "stamp": 0, "crl": 0, "evidence_format": "assay.1.1", "batch_ca": bytes(32), "nonce": os.urandom(16),
         "freshness": "ok", "previous": b"", "evidence": b"\x30\x00", "continuity": b"",
     }
     unknown = changes.keys() - fields.keys()
@@ -88,7 +88,7 @@ def grant(key, **changes):
         u32(len(g["sans"])), *(u32(kind) + blob(value) + blob(kind_oid) for kind, value, kind_oid in g["sans"]),
         blob(g["unit_serial"]), struct.pack(">Q", g["validity"]), u32(g["key_usage"]),
         u32(len(g["ekus"])), *(blob(eku) for eku in g["ekus"]), u8(g["stamp"]), u8(g["crl"]),
-        blob(g["evidence_format"]), blob(g["nonce"]), blob(g["freshness"]), blob(g["previous"]),
+        blob(g["evidence_format"]), blob(g["batch_ca"]), blob(g["nonce"]), blob(g["freshness"]), blob(g["previous"]),
         blob(g["evidence"]), blob(g["continuity"]),
     ])
 
