@@ -176,6 +176,9 @@ struct issuer_hour {
 };
 MUST_CHECK enum reason ledger_hour(struct ledger *ledger, const char *const *issuers, size_t n,
                                    struct issuer_hour *ret_hours, struct fault *f);
+/* The number of shards that this issuer's certificates name, which `shards` becomes if there is none yet. */
+MUST_CHECK enum reason ledger_crl_shards(struct ledger *ledger, const char *issuer, unsigned shards, unsigned *ret_hold,
+					 struct fault *f);
 /* Newest wall time in the ledger, Unix seconds: a clock behind it must not issue. */
 MUST_CHECK enum reason ledger_newest(struct ledger *ledger, int64_t *ret_s, struct fault *f);
 

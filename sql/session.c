@@ -56,6 +56,7 @@ static const struct {
 	[STMT_CRL_UPTO] = { "crl_upto", "select coalesce(max(number), 0) from revocation" },
 	[STMT_CRL_INTEND] = { "crl_intend",
 			      "select hash from crl_intend(" CHAIN_TYPES ", $5::text, $6::bigint, $7::bytea)" },
+	[STMT_CRL_SHARDS] = { "crl_shards_hold", "select crl_shards_hold($1::text, $2::bigint::integer)" },
 	[STMT_STATUS] = { "status_of_all",
 			  "select idx, state, reason, at from status_of_all($1::text[], $2::bytea[])" },
 	[STMT_STATUS_INTEND] = { "status_intend", "select hash from status_intend(" CHAIN_TYPES ", $5::bytea)" },

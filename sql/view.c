@@ -231,6 +231,20 @@ enum reason ledger_crl_intend(struct ledger *ledger, const char *issuer, uint64_
 	return session_advance(&ledger->track[0], result_blob(result, 0, 0), f);
 }
 
+enum reason ledger_crl_shards(struct ledger *ledger, const char *issuer, unsigned shards, unsigned *ret_hold,
+			      struct fault *f)
+{
+	AUTO(params_done) struct params params = { 0 };
+	AUTO(result_freep) PGresult *result = NULL;
+
+	TRY(session_ready(ledger, f));
+	param_text(&params, issuer);
+	param_int8(&params, shards);
+	TRY(session_call(ledger, STMT_CRL_SHARDS, &params, &result, f));
+	*ret_hold = (unsigned)result_int(result, 0, 0);
+	return REASON_OK;
+}
+
 enum reason ledger_newest(struct ledger *ledger, int64_t *ret_s, struct fault *f)
 {
 	AUTO(params_done) struct params none = { 0 };

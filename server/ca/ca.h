@@ -54,6 +54,7 @@ enum {
 #define CA_PENDING_TRIES 3         /* how often a claim whose intent has just left the line is asked for again */
 #define CA_COUNT_US 1000000LL      /* how late the hourly counts of other nodes may be known */
 #define CA_CLOCK_SKEW_S 5          /* how far nodes' clocks may be apart */
+#define CA_CRL_TOO_LONG_US (600 * 1000000LL) /* until a complete list that was too long is built again */
 #define CA_DELTA_MAX 2000          /* entries; beyond it the next complete list becomes the base of deltas */
 #define CA_CRL_BACKDATE_S (5 * 60) /* thisUpdate lies so far back: a relying party's clock may be behind ours */
 
@@ -179,6 +180,7 @@ struct crl_base {
 	uint64_t number, upto; /* 0: none signed by this process yet */
 	int64_t at_us;
 	size_t delta_entries; /* of the last delta upon it */
+	int64_t too_long_us;  /* when it was found longer than a frame holds; 0: never */
 };
 
 struct keys;
@@ -217,6 +219,7 @@ struct ca {
 	struct watch *watch;
 	struct channel_server *server[ROLE_COUNT];
 	atomic_uint in_hand[LANES];
+	atomic_bool shards_hold; /* the configuration's numbers of shards are those that certificates name */
 	atomic_bool token_away, ledger_ready, preparing, stopping;
 	atomic_uint_fast64_t signatures;
 	_Atomic int64_t signing_since_us[64]; /* per session; 0: idle */

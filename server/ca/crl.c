@@ -51,6 +51,43 @@ static struct crl_base *base_of(struct ca *ca, const struct issuer *issuer)
 	return &ca->crl_base[i];
 }
 
+/* Longer than the channel takes: said at once, and not built again for a while. Shards have no such end. */
+static enum reason too_long(const struct issue *issue, size_t len, struct fault *f)
+{
+	return fault_set(
+		f, REASON_CRL_TOO_LONG,
+		"%s: %zu MiB; a list may have %d: give issuers.crl_shards to the issuer and \"crl\": \"shard\" "
+		"to its profiles",
+		issuer_name(issue->issuer), len >> 20, LIMIT_CRL_BYTES >> 20);
+}
+
+static enum reason check_length(struct ca *ca, const struct issue *issue, struct fault *f)
+{
+	if (issue->tbs.len <= LIMIT_CRL_BYTES)
+		return REASON_OK;
+	if (issue->crl.kind == CRL_COMPLETE) {
+		pthread_mutex_lock(&ca->crl_lock);
+		base_of(ca, issue->issuer)->too_long_us = clock_mono_us();
+		pthread_mutex_unlock(&ca->crl_lock);
+	}
+	return too_long(issue, issue->tbs.len, f);
+}
+
+static enum reason was_too_long(struct ca *ca, const struct issue *issue, struct fault *f)
+{
+	int64_t at_us;
+
+	if (issue->crl.kind != CRL_COMPLETE)
+		return REASON_OK;
+	pthread_mutex_lock(&ca->crl_lock);
+	at_us = base_of(ca, issue->issuer)->too_long_us;
+	pthread_mutex_unlock(&ca->crl_lock);
+	if (at_us == 0 || clock_mono_us() - at_us > CA_CRL_TOO_LONG_US)
+		return REASON_OK;
+	return fault_set(f, REASON_CRL_TOO_LONG, "%s: its complete list was too long lately",
+			 issuer_name(issue->issuer));
+}
+
 /* Where a delta starts. A complete list comes first; the va asks for it first. */
 static enum reason find_base(struct ca *ca, struct issue *issue, uint64_t *ret_after, struct fault *f)
 {
@@ -94,6 +131,7 @@ static enum reason build(struct ca *ca, struct ledger *ledger, struct issue *iss
 	enum reason reason;
 
 	crl.shards = ca_issuer_options(ca, name)->crl_shards;
+	TRY(was_too_long(ca, issue, f));
 	TRY(find_base(ca, issue, &crl.after, f));
 	TRY(ledger_crl_list(ledger, &crl, f));
 	issue->crl_number = crl.number;
@@ -101,6 +139,8 @@ static enum reason build(struct ca *ca, struct ledger *ledger, struct issue *iss
 	issue->crl_entries = crl.n;
 	reason = build_tbs(ca, issue, &crl, f);
 	free(crl.rows);
+	if (reason == REASON_OK)
+		reason = check_length(ca, issue, f);
 	return reason == REASON_OK ? intend_crl(ledger, issue, f) : reason;
 }
 
@@ -120,6 +160,8 @@ static void build_all(struct ca *ca, struct ledger *ledger, struct job **batch, 
 
 		if (atomic_load(&ca->token_away)) /* before it takes a number */
 			fault_set(&fault, REASON_TOKEN_AWAY, "CRLs follow when the token is back");
+		else if (!atomic_load(&ca->shards_hold))
+			fault_set(&fault, REASON_LEDGER_AWAY, "the number of shards is not known to hold yet");
 		if (fault.reason == REASON_OK && build(ca, ledger, issue, &fault) == REASON_OK)
 			issue_pass(ca, CA_SIGN, issue);
 		else
@@ -155,7 +197,9 @@ static void note_signed(struct ca *ca, const struct issue *issue)
 		base->delta_entries = issue->crl_entries;
 	if (issue->crl.kind == CRL_COMPLETE && issue->crl_number > base->number &&
 	    (base->number == 0 || base->delta_entries > CA_DELTA_MAX || issue->came_us - base->at_us > stays_us))
-		*base = (struct crl_base){ issue->crl_number, issue->crl_upto, issue->came_us, 0 };
+		*base = (struct crl_base){ .number = issue->crl_number,
+					   .upto = issue->crl_upto,
+					   .at_us = issue->came_us };
 	pthread_mutex_unlock(&ca->crl_lock);
 }
 

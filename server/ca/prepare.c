@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "ca/ca.h"
 #include "observe/log.h"
+#include "role.h"
 
 /* An ra that has been taken over must not fill the ledger with policies; its grants under them are refused. */
 static bool may_note(struct ledger_room *room)
@@ -133,9 +134,32 @@ static enum reason count_on(struct ca *ca, struct fault *f)
 	return REASON_OK;
 }
 
+/* A certificate's CRLDP names a shard by a number that follows from how many there were: with another number of shards
+ * its list would tell of others. Once; until then no CRL is signed either. */
+static enum reason check_shards(struct ca *ca, struct fault *f)
+{
+	if (atomic_load(&ca->shards_hold))
+		return REASON_OK;
+	for (size_t i = 0; i < ca->n_issuers; i++) {
+		const struct issuer_options *options = &ca->config->issuer[i];
+		unsigned hold;
+
+		TRY(ledger_crl_shards(ca->ledger, options->name, options->crl_shards, &hold, f));
+		if (hold != options->crl_shards)
+			return fault_set(
+				f, REASON_CONFIG,
+				"issuers: %s: crl_shards is %u, but certificates name their shard out of %u: set "
+				"it to %u again, or give the new number to a new issuer",
+				options->name, options->crl_shards, hold, hold);
+	}
+	atomic_store(&ca->shards_hold, true);
+	return REASON_OK;
+}
+
 static enum reason prepare(struct ca *ca, struct fault *f)
 {
 	TRY(ledger_ready(ca->ledger, f));
+	TRY(check_shards(ca, f));
 	TRY(void_leftovers(ca, f));
 	TRY(void_orphans(ca, f));
 	if (atomic_load(&ca->token_away))
@@ -163,6 +187,8 @@ enum reason intend_prepare(struct ca *ca, struct fault *f)
 
 	if (reason == REASON_LEDGER_BEHIND)
 		alarm_behind(ca, f);
+	if (reason == REASON_CONFIG)
+		role_stop(EXIT_CONFIG);
 	if (ready && !was_ready)
 		log_event(LOG_INFO, "ready", NULL);
 	if (!ready && (was_ready || reason != ca->room->told))

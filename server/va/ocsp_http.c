@@ -104,8 +104,7 @@ static bool unescape(const char *text, struct buf *out)
 	return true;
 }
 
-/* RFC 6960 appendix A.1: the URL-encoding of the base64 of the DER. A slash before it may have been doubled. */
-static enum reason from_path(const char *path, struct buf *ret_der, struct fault *f)
+enum reason ocsp_path_parse(const char *path, struct buf *ret_der, struct fault *f)
 {
 	AUTO(buf_done) struct buf text = { 0 };
 	const char *rest = path + sizeof(PATH) - 1;
@@ -158,7 +157,7 @@ static enum reason read_request(struct va *va, const struct exchange *x, struct 
 	struct ocsp_request request;
 
 	if (x->method == HTTP_GET)
-		TRY(from_path(x->path, &der, f));
+		TRY(ocsp_path_parse(x->path, &der, f));
 	TRY(ocsp_parse(x->method == HTTP_GET ? buf_blob(&der) : buf_blob(&x->body), &request, f));
 	return translate(va, &request, ask, f);
 }

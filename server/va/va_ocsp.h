@@ -46,6 +46,9 @@ void va_ocsp_tick(struct va *va, int64_t now_us);             /* gives up what t
 
 /* ocsp_http.c */
 bool ocsp_path(const char *path);
+/* RFC 6960 appendix A.1: the URL-encoding of the base64 of the DER, behind a path that ocsp_path() takes; the slash before
+ * it may have been doubled. Pure. */
+MUST_CHECK enum reason ocsp_path_parse(const char *path, struct buf *ret_der, struct fault *f);
 void ocsp_begin(struct va *va, struct exchange *x); /* as http_app.begin */
 bool ocsp_run(struct va *va, struct exchange *x);   /* as http_app.run */
 /* The bytes of a finished answer, with the headers that caches want. */

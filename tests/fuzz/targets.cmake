@@ -8,6 +8,8 @@ assay_fuzz_target(csr LIBS ca-core)
 assay_fuzz_target(nonce_request LIBS server-roles)
 assay_fuzz_target(ocsp LIBS ca-core)
 assay_fuzz_target(feed LIBS server-roles)
+assay_fuzz_target(ocsp_path LIBS server-roles)
+assay_fuzz_target(status_frames LIBS server-core)
 # Evidence and certificates
 assay_fuzz_target(bundle LIBS attestation)
 assay_fuzz_target(quote LIBS attestation)

@@ -717,7 +717,7 @@ static void the_reading_role_may_call_nothing_that_writes(void **state)
 		world_sql(world, "select string_agg(proname, ' ' order by proname) from pg_proc where pronamespace = "
 				 "'public'::regnamespace and proowner = 'assay_owner'::regrole and "
 				 "has_function_privilege('assay_ca', oid, 'execute')"),
-		"certificate crl_delta_entries crl_entries crl_intend crl_next crl_shard_entries der_length "
+		"certificate crl_delta_entries crl_entries crl_intend crl_next crl_shard_entries crl_shards_hold der_length "
 		"head_intend head_newest head_record "
 		"intend "
 		"issuer_hour operate_lapse operate_note "
