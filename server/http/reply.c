@@ -3,6 +3,7 @@
  */
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -36,9 +37,42 @@ void reply_header(struct reply *reply, const char *name, const char *fmt, ...)
 	va_end(args);
 }
 
+struct shared *shared_new(struct buf *bytes)
+{
+	struct shared *shared = calloc(1, sizeof(*shared));
+
+	if (shared == NULL)
+		return NULL;
+	atomic_init(&shared->refs, 1);
+	shared->bytes = *bytes;
+	*bytes = (struct buf){ 0 };
+	return shared;
+}
+
+struct shared *shared_ref(struct shared *shared)
+{
+	atomic_fetch_add(&shared->refs, 1);
+	return shared;
+}
+
+void shared_unref(struct shared *shared)
+{
+	if (shared == NULL || atomic_fetch_sub(&shared->refs, 1) > 1)
+		return;
+	buf_done(&shared->bytes);
+	free(shared);
+}
+
+static void give_back(void *shared)
+{
+	shared_unref(shared);
+}
+
 void reply_done(struct reply *reply)
 {
 	buf_done(&reply->body);
+	shared_unref(reply->shared);
+	reply->shared = NULL;
 	reply->fixed = (struct blob){ 0 };
 }
 
@@ -64,6 +98,13 @@ static struct MHD_Response *response_new(struct reply *reply)
 {
 	struct MHD_Response *response;
 
+	if (reply->shared != NULL) {
+		response = MHD_create_response_from_buffer_with_free_callback_cls(
+			reply->shared->bytes.len, reply->shared->bytes.ptr, give_back, reply->shared);
+		if (response != NULL)
+			reply->shared = NULL;
+		return response;
+	}
 	if (reply->body.ptr == NULL)
 		return MHD_create_response_from_buffer(reply->fixed.len, (void *)(uintptr_t)reply->fixed.ptr,
 						       MHD_RESPMEM_PERSISTENT);

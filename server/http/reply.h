@@ -10,6 +10,8 @@
 #ifndef ASSAY_REPLY_H
 #define ASSAY_REPLY_H
 
+#include <stdatomic.h>
+
 #include "base/blob.h"
 #include "base/limits.h"
 
@@ -24,12 +26,23 @@ struct reply_header {
 	char value[REPLY_HEADER_CHARS];
 };
 
+/* Bytes that several answers, and who keeps them, have in hand at once; nobody changes them. */
+struct shared {
+	atomic_uint refs;
+	struct buf bytes;
+};
+/* Consumes bytes; NULL: no memory, and they are still the caller's. */
+struct shared *shared_new(struct buf *bytes);
+struct shared *shared_ref(struct shared *shared);
+void shared_unref(struct shared *shared); /* accepts NULL */
+
 struct reply {
 	struct fault fault; /* REASON_OK, or why not */
 	int status;         /* 0: the reason's */
 	const char *type;   /* Content-Type; NULL for none (refusals get text/plain) */
 	struct blob fixed;  /* body that outlives the listener */
 	struct buf body;    /* or body of this reply alone */
+	struct shared *shared; /* or one that others have too: a reference */
 	size_t n_headers;
 	struct reply_header header[REPLY_HEADERS];
 	char who[LIMIT_REQUESTER_CHARS + 1];     /* for the log; empty: as the exchange has it */

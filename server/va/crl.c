@@ -42,7 +42,7 @@ enum reason crl_lists_open(struct status *status, struct fault *f)
 void crl_lists_close(struct status *status)
 {
 	for (size_t i = 0; i < status->n_lists; i++)
-		buf_done(&status->list[i].der);
+		shared_unref(status->list[i].der);
 	free(status->list);
 }
 
@@ -76,7 +76,7 @@ static int64_t earliest_us(const struct crl_list *list)
 
 	if (list->asked_us == 0)
 		return 0;
-	if (list->der.len > LONG_BYTES && list->took_us * LONG_GAP > gap_us)
+	if (list->der != NULL && list->der->bytes.len > LONG_BYTES && list->took_us * LONG_GAP > gap_us)
 		gap_us = list->took_us * LONG_GAP;
 	return list->asked_us + gap_us;
 }
@@ -172,7 +172,7 @@ static bool look_at(struct status *s, struct crl_list *list, void *user)
 	struct state *state = user;
 
 	(void)s;
-	if (list->der.len == 0) {
+	if (list->der == NULL) {
 		state->missing = true;
 		return true;
 	}
@@ -271,18 +271,19 @@ static enum reason read_dates(struct blob der, struct crl_list *out, struct faul
 	return REASON_OK;
 }
 
-/* Consumes crl. An older number than the one we have can come when two answers cross: the newer stays. */
-static void keep(struct va *va, struct crl_list *list, struct buf *crl, uint64_t number, const struct crl_list *dates)
+/* Takes its own reference. An older number than the one we have can come when two answers cross: the newer stays. */
+static void keep(struct va *va, struct crl_list *list, struct shared *crl, uint64_t number,
+		 const struct crl_list *dates)
 {
-	struct buf old = *crl;
+	struct shared *old = NULL;
 
 	pthread_mutex_lock(&va->lock);
 	list->took_us = clock_mono_us() - list->asked_us;
 	list->under_way = false;
 	list->of_this_ca = true;
-	if (list->der.len == 0 || number > list->number) {
+	if (list->der == NULL || number > list->number) {
 		old = list->der;
-		list->der = *crl;
+		list->der = shared_ref(crl);
 		list->number = number;
 		list->this_update_s = dates->this_update_s;
 		list->next_update_s = dates->next_update_s;
@@ -293,8 +294,7 @@ static void keep(struct va *va, struct crl_list *list, struct buf *crl, uint64_t
 	list->due_us = list->outdated ? earliest_us(list) : dates->due_us;
 	pthread_cond_broadcast(&va->changed);
 	pthread_mutex_unlock(&va->lock);
-	*crl = (struct buf){ 0 };
-	buf_done(&old);
+	shared_unref(old);
 }
 
 static enum reason take_crl(struct va *va, struct blob body, struct fault *f)
@@ -302,6 +302,7 @@ static enum reason take_crl(struct va *va, struct blob body, struct fault *f)
 	AUTO(buf_done) struct buf crl = { 0 };
 	struct message_crl message;
 	struct crl_list *list, dates;
+	struct shared *shared;
 	struct status *s;
 
 	TRY(message_crl_decode(body, &message, f));
@@ -311,7 +312,11 @@ static enum reason take_crl(struct va *va, struct blob body, struct fault *f)
 	TRY(read_dates(message.der, &dates, f));
 	TRY(buf_copy(message.der, &crl, f));
 	etag_of(message.der, dates.etag);
-	keep(va, list, &crl, message.number, &dates);
+	shared = shared_new(&crl);
+	if (shared == NULL)
+		return fault_set(f, REASON_NO_MEMORY, "CRL");
+	keep(va, list, shared, message.number, &dates);
+	shared_unref(shared);
 	log_event(LOG_INFO, "crl", "issuer", LOG_STR, s->name, "list", LOG_STR, list->name, "number", LOG_INT,
 		  (int64_t)message.number, "bytes", LOG_INT, (int64_t)message.der.len, NULL);
 	return REASON_OK;

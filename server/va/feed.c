@@ -87,15 +87,15 @@ static struct reply reply_of(int status)
 static struct reply list_reply(const struct crl_list *list)
 {
 	struct reply reply = reply_of(0);
-	struct fault f;
 
-	if (list->der.len > LIMIT_FEED_BYTES) {
+	if (list->der->bytes.len > LIMIT_FEED_BYTES) {
 		reply.status = 303;
 		reply_header(&reply, "Location", "/crl/%s.crl", list->name);
 		return reply;
 	}
 	reply.type = "application/pkix-crl";
-	return buf_copy(buf_blob(&list->der), &reply.body, &f) == REASON_OK ? reply : reply_fault(&f);
+	reply.shared = shared_ref(list->der);
+	return reply;
 }
 
 static struct reply nothing_reply(void)
@@ -170,7 +170,7 @@ static void wait_for(struct va *va, struct exchange *x, const struct crl_list *l
 /* Under the lock. False: it waits. */
 static bool serve(struct va *va, struct exchange *x, const struct crl_list *list, uint64_t after)
 {
-	if (list->der.len > 0 && list->number > after) {
+	if (list->der != NULL && list->number > after) {
 		x->reply = list_reply(list);
 		return true;
 	}

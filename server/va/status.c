@@ -83,6 +83,8 @@ static void conditional(struct exchange *x, const char *etag, int64_t modified_s
 		return;
 	buf_done(&x->reply.body);
 	x->reply.fixed = (struct blob){ 0 };
+	shared_unref(x->reply.shared);
+	x->reply.shared = NULL;
 	x->reply.type = NULL;
 	x->reply.status = 304;
 }
@@ -101,17 +103,15 @@ static void crl(struct exchange *x, struct va *va, struct crl_list *list)
 	char etag[ETAG_CHARS];
 	int64_t this_update_s;
 	struct fault f;
-	enum reason reason;
 
 	pthread_mutex_lock(&va->lock);
 	memcpy(etag, list->etag, sizeof(etag));
 	this_update_s = list->this_update_s;
-	if (list->der.len == 0)
-		reason = fault_set(&f, REASON_CA_AWAY, "no CRL \"%s\" yet", list->name);
-	else
-		reason = buf_copy(buf_blob(&list->der), &reply.body, &f);
+	if (list->der != NULL)
+		reply.shared = shared_ref(list->der); /* a long one is not copied, least of all under the lock */
 	pthread_mutex_unlock(&va->lock);
-	if (reason != REASON_OK) {
+	if (reply.shared == NULL) {
+		(void)fault_set(&f, REASON_CA_AWAY, "no CRL \"%s\" yet", list->name);
 		exchange_refuse(x, &f);
 		return;
 	}

@@ -16,6 +16,7 @@
 #include "channel/view.h"
 #include "config.h"
 #include "http/listener.h"
+#include "http/reply.h"
 #include "issuer.h"
 #include "ocsp.h"
 
@@ -26,7 +27,7 @@ struct crl_list {
 	char name[CRL_NAME_CHARS + 1]; /* as in its URL */
 	struct crl_scope scope;
 	/* under the lock */
-	struct buf der; /* empty: none yet */
+	struct shared *der; /* NULL: none yet */
 	uint64_t number;
 	char etag[ETAG_CHARS];
 	int64_t this_update_s, next_update_s;
