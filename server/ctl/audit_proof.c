@@ -5,7 +5,8 @@
  * "chain": [row, ...], "heads": [...]}. Rows are as in an export: the intents from this certificate back to its
  * enrolment (the evidence is in them) with their signatures, revocations and policies, and every ceremony. Leaves are
  * all those of each row's commit, so that its root can be computed; the chain goes from the first of these commits of
- * each stream to its head.
+ * each stream to its head. "signed_head", a line as server/ca/heads.h describes it, is the newest signed head that
+ * covers all these rows: of those that --heads brings, else of the export's own; it is left out if there is none.
  */
 #include <getopt.h>
 #include <stdlib.h>
@@ -13,14 +14,20 @@
 
 #include "audit.h"
 #include "ctl.h"
+#include "head.h"
 
 #define GENERATIONS_MAX 1000
 #define STREAMS_MAX 64
+#define TEXTS_MAX 64 /* as many heads may be unsigned in a row */
 #define PEM_MAX (256 * 1024)
 
 struct proof {
 	FILE *export;
 	json_t *rows, *leaves, *chain, *heads;
+	bool own_heads;    /* no others were brought */
+	json_t *texts;     /* of the newest heads, while the export is read */
+	char *signed_head; /* NULL: none covers these rows */
+	int64_t signed_number;
 	size_t n_streams;
 	struct {
 		char name[300]; /* node/stream */
@@ -114,6 +121,96 @@ static bool put_intents(struct proof *p, const char *serial)
 	return true;
 }
 
+static int64_t position_of(const struct head *head, const char *node, const char *stream)
+{
+	size_t i;
+	const json_t *p;
+
+	json_array_foreach(head->positions, i,
+			   p) if (strcmp(json_string_value(json_array_get(p, 0)), node) == 0 &&
+				  strcmp(json_string_value(json_array_get(p, 1)), stream) ==
+					  0) return (int64_t)json_integer_value(json_array_get(p, 2));
+	return 0;
+}
+
+static bool covers(const struct proof *p, const struct head *head)
+{
+	size_t i;
+	json_t *row;
+
+	json_array_foreach(p->rows, i, row) if (seq_of(row) > position_of(head, text_of(row, "node"),
+									  text_of(row, "stream"))) return false;
+	return true;
+}
+
+/* The newest that covers what the proof holds. Heads of several nodes are compared by their numbers: any that covers
+ * will do. */
+static void offer(struct proof *p, const char *line, size_t len)
+{
+	struct head head;
+
+	if (!head_parse(line, len, &head))
+		return;
+	if (head.number > p->signed_number && covers(p, &head)) {
+		const char *begin = head.text - strlen("{\"head\":");
+
+		free(p->signed_head);
+		p->signed_head = strndup(begin, strcspn(begin, "\r\n"));
+		p->signed_number = head.number;
+	}
+	head_done(&head);
+}
+
+static bool offer_file(struct proof *p, const char *path)
+{
+	FILE *file = fopen(path, "r");
+	char *line = NULL;
+	size_t cap = 0;
+	ssize_t len;
+
+	if (file == NULL)
+		return fail("%s: cannot be read", path) == 0;
+	while ((len = getline(&line, &cap, file)) > 0)
+		offer(p, line, (size_t)len);
+	free(line);
+	(void)fclose(file);
+	return true;
+}
+
+/* Of the export itself: texts come first, then the signatures of most of them. The newest texts are kept till then. */
+static bool keep_text(struct proof *p, const json_t *row)
+{
+	if (json_array_size(p->texts) == TEXTS_MAX)
+		(void)json_array_remove(p->texts, 0);
+	return json_array_append_new(p->texts, json_deep_copy(row)) == 0;
+}
+
+static bool offer_own(struct proof *p, const json_t *signature)
+{
+	const struct audit_table *table = audit_row_table(signature);
+	const char *hex = audit_text(table, signature, "signature");
+	uint8_t bytes[HEAD_SIGNATURE_MAX], base64[2 * HEAD_SIGNATURE_MAX];
+	char *line = NULL;
+	size_t i;
+	json_t *intent;
+
+	if (strlen(hex) > 2 * sizeof(bytes) || !audit_unhex(hex, bytes, strlen(hex) / 2))
+		return true; /* verification says so */
+	EVP_EncodeBlock(base64, bytes, (int)(strlen(hex) / 2));
+	json_array_foreach(p->texts, i, intent)
+	{
+		if (strcmp(text_of(intent, "node"), text_of(signature, "node")) != 0 ||
+		    audit_number(audit_row_table(intent), intent, "number") != audit_number(table, signature, "number"))
+			continue;
+		if (asprintf(&line, "{\"head\":%s,\"signature\":\"%s\"}", text_of(intent, "text"),
+			     (const char *)base64) < 0)
+			return false;
+		offer(p, line, strlen(line));
+		free(line);
+	}
+	return true;
+}
+
 static bool put_path(struct proof *p, const json_t *row)
 {
 	const struct audit_table *table = audit_row_table(row);
@@ -129,6 +226,10 @@ static bool put_path(struct proof *p, const json_t *row)
 		return first == NULL || seq_of(row) < *first ||
 		       json_array_append_new(p->chain, json_deep_copy(row)) == 0;
 	}
+	if (p->own_heads && strcmp(table->name, "head_intent") == 0 && !keep_text(p, row))
+		return false;
+	if (p->own_heads && strcmp(table->name, "head_signature") == 0 && !offer_own(p, row))
+		return false;
 	commit_key(row, key);
 	leaves = json_object_get(p->leaves, key);
 	if (leaves == NULL)
@@ -181,19 +282,26 @@ static bool write_proof(const struct proof *p, const char *serial, json_t *cas, 
 {
 	json_t *all = json_pack("{s:i, s:s, s:O, s:O, s:O, s:O, s:O}", "assay_proof", 1, "serial", serial, "cas", cas,
 				"rows", p->rows, "leaves", p->leaves, "chain", p->chain, "heads", p->heads);
-	bool ok = all != NULL && json_dump_file(all, path, JSON_INDENT(1)) == 0;
+	bool ok = all != NULL;
+
+	if (ok && p->signed_head != NULL)
+		ok = json_object_set_new(all, "signed_head", json_string(p->signed_head)) == 0;
+	ok = ok && json_dump_file(all, path, JSON_INDENT(1)) == 0;
 
 	json_decref(all);
 	return ok ? true : fail("%s: cannot be written", path) == 0;
 }
 
-static bool prove(struct proof *p, const char *serial, const char *cas_file, const char *out)
+static bool prove(struct proof *p, const char *serial, const char *cas_file, const char *heads, const char *out)
 {
 	json_t *cas = read_pem(cas_file);
 	bool ok = cas != NULL || fail("%s: no certificates can be read", cas_file == NULL ? "--cas" : cas_file) == 0;
 
 	ok = ok && put_intents(p, serial) && put_all(p, "ceremony", NULL, NULL);
 	ok = ok && (put_paths(p) || fail("the export cannot be read: see assayctl audit verify") == 0);
+	ok = ok && (heads == NULL || offer_file(p, heads));
+	if (ok && p->signed_head == NULL)
+		(void)fprintf(stderr, "assayctl: no signed head covers this certificate yet: the proof has none\n");
 	ok = ok && write_proof(p, serial, cas, out);
 	json_decref(cas);
 	return ok;
@@ -204,8 +312,9 @@ int verb_audit_proof(struct ctl *ctl, int argc, char **argv)
 	static const struct option options[] = { { "export", required_argument, NULL, 'e' },
 						 { "cas", required_argument, NULL, 'c' },
 						 { "out", required_argument, NULL, 'o' },
+						 { "heads", required_argument, NULL, 'h' },
 						 { 0 } };
-	const char *file = NULL, *cas = NULL, *out = NULL;
+	const char *file = NULL, *cas = NULL, *out = NULL, *heads = NULL;
 	struct proof p = { 0 };
 	char serial[AUDIT_SERIAL_CHARS];
 	bool ok;
@@ -215,7 +324,7 @@ int verb_audit_proof(struct ctl *ctl, int argc, char **argv)
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (c == '?')
 			return usage_of("audit", "proof");
-		*(c == 'e' ? &file : c == 'c' ? &cas : &out) = optarg;
+		*(c == 'e' ? &file : c == 'c' ? &cas : c == 'h' ? &heads : &out) = optarg;
 	}
 	if (optind + 1 != argc || file == NULL || cas == NULL || out == NULL || !audit_serial(argv[optind], serial))
 		return usage_of("audit", "proof");
@@ -225,11 +334,15 @@ int verb_audit_proof(struct ctl *ctl, int argc, char **argv)
 	p.rows = json_array();
 	p.leaves = json_object();
 	p.chain = json_array();
-	ok = prove(&p, serial, cas, out);
+	p.texts = json_array();
+	p.own_heads = heads == NULL;
+	ok = prove(&p, serial, cas, heads, out);
 	(void)fclose(p.export);
 	json_decref(p.rows);
 	json_decref(p.leaves);
 	json_decref(p.chain);
 	json_decref(p.heads);
+	json_decref(p.texts);
+	free(p.signed_head);
 	return ok ? 0 : 1;
 }

@@ -100,8 +100,9 @@ const struct verb verbs[] = {
 	  "  example: assayctl audit walk 0100... --export ledger.jsonl --heads kept.heads --cas cas.pem --vendors "
 	  "acme.pem\n",
 	  verb_audit_walk },
-	{ "audit", "proof", "SERIAL --export FILE --cas FILE --out FILE",
+	{ "audit", "proof", "SERIAL --export FILE --cas FILE --out FILE [--heads FILE]",
 	  "the walk of one certificate as one self-contained file",
+	  "  With the newest signed head that covers it, out of --heads or else out of the export.\n"
 	  "  Certificate, evidence, earlier certificates of the device, ceremonies, and the way of each row's hash to "
 	  "its\n"
 	  "  commit and on to the newest head: for somebody who shall not have the whole ledger. JSON; needs no "

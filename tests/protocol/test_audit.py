@@ -162,12 +162,13 @@ def changed(value):
 
 
 def keep_heads(assay, folder):
-    """The file that the ca writes, once it has a head that covers an enrolment and one before it."""
+    """The file that the ca writes, once it has a head that covers every enrolment so far, and one before it."""
+    enough = assay.issuances()
     file, deadline = pathlib.Path(assay.env["ASSAY_HOME"]) / "state" / "heads.jsonl", time.monotonic() + 120
 
     def kept():
         lines = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-        return len({line["head"]["number"] for line in lines}) > 1 and lines[-1]["head"]["intents"]["certificates"] > 0
+        return len({line["head"]["number"] for line in lines}) > 1 and lines[-1]["head"]["intents"]["certificates"] >= enough
 
     while not kept():
         assert time.monotonic() < deadline, "no signed head"
@@ -504,6 +505,27 @@ def test_a_proof_is_checked_by_an_independent_program(assay, walked, proof, tmp_
     (tmp_path / "foreign.pem").write_text(assay.rigs.pem())
     for name in ("root", "vendor-root"):
         assert check(assay, walked[1], proof, **{name: tmp_path / "foreign.pem"}).returncode == 1
+
+
+def test_a_proof_stands_on_a_signed_head(assay, exported, walked, proof, tmp_path):
+    brought = {"heads-key": exported.file.with_name("heads.pem")}
+    done = check(assay, walked[1], proof, **brought)
+    assert done.returncode == 0, done.stdout
+    assert check(assay, walked[1], proof, **{"heads-key": exported.file.with_name("other.pem")}).returncode == 1
+    whole = json.loads(proof.read_text())
+    for changed in (whole["signed_head"].replace('"number":', '"number":1', 1), ""):
+        (tmp_path / "changed").write_text(json.dumps({**whole, "signed_head": changed}))
+        assert check(assay, walked[1], tmp_path / "changed", **brought).returncode == 1
+
+
+def test_a_proof_takes_the_newest_head_that_covers_it_of_those_that_were_kept(exported, walked, tmp_path):
+    serial, options = walked
+    kept = exported.file.with_name("kept.jsonl")
+    command = ("audit", "proof", serial, "--export", options["--export"], "--cas", options["--cas"], "--out", tmp_path / "proof")
+    assert assayctl(*command, "--heads", kept).stderr == ""
+    assert json.loads((tmp_path / "proof").read_text())["signed_head"] == kept.read_text().splitlines()[-1]
+    (tmp_path / "first").write_text(kept.read_text().splitlines()[0] + "\n")
+    assert "no signed head covers" in assayctl(*command, "--heads", tmp_path / "first").stderr
 
 
 def test_a_proof_that_was_tampered_with_does_not_hold(assay, walked, proof):

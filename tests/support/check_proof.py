@@ -1,12 +1,13 @@
 #!/usr/bin/python3
 """Checks a proof that `assayctl audit proof` wrote, offline, with nothing of Assay's C.
 
-    check_proof.py PROOF --root ROOT.pem [--vendor-root ROOT.pem] [--heads FILE]
+    check_proof.py PROOF --root ROOT.pem [--vendor-root ROOT.pem] [--heads FILE] [--heads-key HEADS.pem]
 
 Row -> its hash among those of its commit -> the commit's root -> the chain -> the head; intent and signature -> the
 certificate -> issuing CA -> ROOT, which the checker brings; each CA -> a ceremony on record; evidence -> the element's key
 and nonce -> the vendor's root, which the checker brings. FILE: heads kept elsewhere, "node stream seq hash" a line: one of
-them must be at or behind each commit. Prints the walk and exits 0, or what does not hold and exits 1.
+them must be at or behind each commit. HEADS.pem: certificate of the key that signs heads: the proof's signed head counts then,
+and its certificate has to lead to ROOT and to stand in a ceremony. Prints the walk and exits 0, or what does not hold and exits 1.
 """
 
 import argparse
@@ -87,6 +88,19 @@ def check_ledger(proof, outside):
         need(seq >= row_fields["seq"], f"{place}: newer than the head of its stream")
         head = commits.get(f"{stream[0].decode()}/{stream[1].decode()}/{seq}")
         need(head is not None and head["hash"] == digest, f"{place}: does not lead to the head of its stream")
+
+
+def signed_heads(proof, certs, root):
+    """Positions of the proof's signed head, once its signature and the key's certificate hold."""
+    need("signed_head" in proof, "the proof has no signed head")
+    line = re.fullmatch(r'\{"head":(.*),"signature":"([A-Za-z0-9+/=]+)"\}', proof["signed_head"])
+    need(line is not None, "the signed head is none")
+    certs[0].public_key().verify(base64.b64decode(line[2]), line[1].encode(), ec.ECDSA(hashes.SHA256()))
+    path_to(certs[0], certs[1:], root)
+    transcripts = [json.loads(fields(row)["transcript"]) for row in proof["rows"] if row[0] == "ceremony"]
+    made = certs[0].fingerprint(hashes.SHA256()).hex()
+    need(any(c["sha256"] == made for t in transcripts for c in t.get("certificates", [])), "no ceremony made the key that signs heads")
+    return {(p[0].encode(), p[1].encode()): (p[2], bytes.fromhex(p[3])) for p in json.loads(line[1])["positions"]}
 
 
 def read_heads(path):
@@ -266,15 +280,18 @@ def main():
     arguments.add_argument("--root", required=True)
     arguments.add_argument("--vendor-root")
     arguments.add_argument("--heads")
+    arguments.add_argument("--heads-key")
     args = arguments.parse_args()
 
     def one(path):
         return x509.load_pem_x509_certificate(pathlib.Path(path).read_bytes())
 
     try:
-        walk = check(
-            json.loads(pathlib.Path(args.proof).read_text()), one(args.root), args.vendor_root and one(args.vendor_root),
-            read_heads(args.heads) if args.heads else None)  # fmt: skip
+        proof = json.loads(pathlib.Path(args.proof).read_text())
+        outside = read_heads(args.heads) if args.heads else None
+        if args.heads_key:
+            outside = signed_heads(proof, pem_certs(pathlib.Path(args.heads_key).read_text()), one(args.root))
+        walk = check(proof, one(args.root), args.vendor_root and one(args.vendor_root), outside)
     except (Wrong, InvalidSignature, KeyError, ValueError, IndexError, TypeError) as e:
         print(f"does not hold: {type(e).__name__}: {e}")
         return 1
