@@ -171,12 +171,14 @@ def bite(series):
 
 def crl(series):
     points = series["crl"]
-    most = max(p["revoked"] for p in points) * 1.03
-    chart = Chart("Signing a list: from question to signature", "revoked", "ms", max(p["complete"]["ms"] for p in points) * 1.1)
+    places = spread(len(points))
+    chart = Chart("Signing a list: from question to signature", "revoked: complete / shard", "ms",
+                  max(p["complete"]["ms"] for p in points) * 1.1)
     chart.legend([("complete list", COLOURS[0]), ("one shard of 64", COLOURS[1])])
     for kind, colour in (("complete", COLOURS[0]), ("shard", COLOURS[1])):
-        chart.line([(p["revoked"] / most, p[kind]["ms"]) for p in points], colour)
-    rows_axis(chart, most)
+        chart.line([(x, p[kind]["ms"]) for x, p in zip(places, points)], colour, labels=False)
+    for x, p in zip(places, points):
+        chart.mark(x, f"{p['revoked']:,}: {p['complete']['ms']:.0f} / {p['shard']['ms']:.0f}")
     return page(chart)
 
 
