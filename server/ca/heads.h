@@ -6,7 +6,7 @@
  * nothing did), signed with a key of its own (heads.key: ECDSA over P-256 with SHA-256), and exported. It has a station
  * of its own behind a lane of weight 1, so that it holds up nothing, and a ledger stream of its own, "heads".
  *
- * A head is one line of JSON, the same wherever it goes (file, syslog, /heads/newest, the admin API, a webhook):
+ * A head is one line of JSON, the same wherever it goes (file, syslog, the admin API, a webhook):
  *
  *   {"head":HEAD,"signature":"BASE64"}
  *

@@ -85,7 +85,7 @@ const struct verb verbs[] = {
 	  "check an export, with no trust in who keeps the ledger",
 	  "  Finds rows that were altered, dropped, added or reordered, and heads that were forged, and names them. "
 	  "--heads:\n"
-	  "  signed heads that were kept elsewhere (heads.file, syslog, /heads/newest, audit heads --signed), or what "
+	  "  signed heads that were kept elsewhere (heads.file, syslog, audit heads --signed), or what "
 	  "an\n"
 	  "  earlier --save-heads kept; without it nobody can show that the end was not cut off. --heads-key: "
 	  "certificate or\n"
