@@ -5,9 +5,9 @@
  * of PostgreSQL. After a power cut thousands of devices come back within a second; taken as they come they would share
  * the processors with the production line, which then waits for them. So accepted connections wait here, unread and at
  * the price of a descriptor, and one after the other is taken: at once while a processor is idle (lull.h), and else
- * when patience ends, so that newcomers always get a bounded share of a busy machine, about a fifth, and no more. What
- * is decided is when a handshake begins, not how many are under way: clients that stop in the middle of theirs hold up
- * nobody.
+ * when patience ends, so that newcomers always get a bounded share of a busy machine, about a fifth, and no more. Where
+ * nobody is at work over a connection that lasts, nobody waits. What is decided is when a handshake begins, not how
+ * many are under way: clients that stop in the middle of theirs hold up nobody.
  *
  * Newcomers from where a rig has shown itself go first, but each fourth turn is a stranger's: neither starves. Who has
  * hung up meanwhile costs no handshake; who has waited ANTEROOM_PATIENCE_S is sent away, for TLS clients give up then.

@@ -132,6 +132,15 @@ static struct exchange *exchange_new(struct listener *listener, struct MHD_Conne
 	return x;
 }
 
+/* Newcomers give way to who is at work (listener.c). */
+static void note_lasting(const struct listener *listener, struct connection *at, int64_t now_us)
+{
+	if (at->n_requests + 1 < LASTING_REQUESTS)
+		at->n_requests++;
+	else
+		metrics_gauge(listener_metrics(listener), GAUGE_LASTING_MS, now_us / 1000);
+}
+
 /* Headers are there. Nothing is answered yet: a response queued now would close the connection. */
 static enum MHD_Result headers(struct listener *listener, struct MHD_Connection *connection, const char *url,
 			       const char *method, void **slot)
@@ -144,6 +153,7 @@ static enum MHD_Result headers(struct listener *listener, struct MHD_Connection 
 	*slot = x;
 	atomic_store(&x->at->deadline_us, x->began_us + LIMIT_BODY_S * INT64_C(1000000));
 	find_peer(x);
+	note_lasting(listener, x->at, x->began_us);
 	open = listener_enter(listener);
 	listener_app(listener)->begin(listener_role(listener), x);
 	if (!open)

@@ -22,6 +22,7 @@
 #define WATCH_US 500000                     /* how often overdue connections are looked for */
 /* On a busy machine a newcomer each 10 ms per core, which is some 2 ms of work: a fifth of it, whatever its size. */
 #define PACE_CORE_US 10000
+#define AT_WORK_US 2000000 /* a station at a takt of 2 s is at work */
 
 struct listener {
 	const struct http_app *app;
@@ -271,10 +272,15 @@ static void send_away(void *user, const struct newcomer *newcomer)
 	acceptor_refuse(newcomer->fd);
 }
 
+/* Who would be held up are clients at work over connections that last, at any listener of the role. Without them there
+ * is nothing to protect: newcomers have the machine. */
 static void rest(void *user)
 {
 	struct listener *listener = user;
+	int64_t lasting_ms = atomic_load_explicit(&listener->metrics->gauge[GAUGE_LASTING_MS], memory_order_relaxed);
 
+	if (lasting_ms == 0 || clock_mono_us() - lasting_ms * 1000 > AT_WORK_US)
+		return;
 	lull_wait(listener->lull, listener->pace_us);
 }
 

@@ -9,6 +9,9 @@
 #include "http/listener.h"
 #include "http/tls.h"
 
+/* From so many on a connection lasts: a rig's. A newcomer's serve a nonce and an enrolment, perhaps twice. */
+#define LASTING_REQUESTS 5
+
 /* One TCP connection, from accept to close. */
 struct connection {
 	struct connection *next, *prev; /* the listener's list, under its lock */
@@ -20,6 +23,7 @@ struct connection {
 	bool known;             /* may idle for long */
 	bool vouched;           /* a rig has shown itself on it */
 	unsigned door;          /* the doorkeeper's slot of its address */
+	unsigned n_requests;    /* up to LASTING_REQUESTS */
 	struct peer *peer;
 	struct tls_keys *keys; /* the server's certificate of this connection; NULL without TLS */
 	atomic_int_fast64_t

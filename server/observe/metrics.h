@@ -64,6 +64,7 @@ enum metric_gauge {
 	GAUGE_TLS_EST_LEFT_S,     /* of the listeners' own certificates, as they lie in their files */
 	GAUGE_TLS_ADMIN_LEFT_S,
 	GAUGE_TLS_NOT_RENEWED,    /* 1: it is time, and it does not succeed */
+	GAUGE_LASTING_MS,           /* clock_mono_us() / 1000 of the last request over a lasting connection */
 	GAUGE_COUNT
 };
 

@@ -193,6 +193,29 @@ static void answers_at_once_and_later_on_one_connection(void **state)
 	close(fd);
 }
 
+/* Newcomers wait for who is at work over such a one, and for nobody else. */
+static void a_connection_lasts_from_its_fifth_request_on(void **state)
+{
+	struct world *w = *state;
+	char body[64];
+	int fd;
+
+	for (int i = 0; i < 10; i++) {
+		fd = dial(w);
+		ask(fd, "/now");
+		assert_int_equal(hear(fd, body, sizeof(body)), 200);
+		close(fd);
+	}
+	fd = dial(w);
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(atomic_load(&w->metrics.gauge[GAUGE_LASTING_MS]), 0);
+		ask(fd, "/now");
+		assert_int_equal(hear(fd, body, sizeof(body)), 200);
+	}
+	assert_in_range(atomic_load(&w->metrics.gauge[GAUGE_LASTING_MS]), 1, clock_mono_us() / 1000);
+	close(fd);
+}
+
 static void *stop_it(void *user)
 {
 	struct world *w = user;
@@ -433,6 +456,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(answers_at_once_and_later_on_one_connection, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_connection_lasts_from_its_fifth_request_on, setup, teardown),
 		cmocka_unit_test_setup_teardown(stop_waits_for_the_answer_and_refuses_newcomers, setup, teardown),
 		cmocka_unit_test_setup_teardown(outlives_a_client_that_leaves_while_it_waits, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_megabyte_gets_413_and_the_connection_lives, setup, teardown),
