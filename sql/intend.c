@@ -4,6 +4,7 @@
 
 #include "session.h"
 
+#define WARY_BATCHES 16 /* a batch taken for new that is not is written twice: retries come in crowds */
 #define NO_EXPIRY_S INT64_C(253402300799) /* 9999-12-31 23:59:59 UTC, as the certificate says it */
 
 /* One entry with what is derived from it, so that the batch can be sorted. */
@@ -123,9 +124,13 @@ static enum reason decode(struct ledger *ledger, const PGresult *result, struct 
 		rows[i].intent->outcome = INTENT_NEW;
 		rows[i].intent->verdict = (struct fault){ .reason = REASON_OK };
 	}
+	if (ledger->wary > 0)
+		ledger->wary--;
 	for (int i = 0; i < PQntuples(result); i++) {
 		int64_t idx = result_int(result, i, 0);
 
+		if (idx != 0)
+			ledger->wary = WARY_BATCHES;
 		if (idx == 0)
 			TRY(session_advance(&ledger->track[0], result_blob(result, i, 4), f));
 		else if (idx < 1 || idx > (int64_t)n)
@@ -146,11 +151,21 @@ static bool row_fits(const struct intent *intent)
 	       intent->not_after_s > intent->not_before_s;
 }
 
+/* Enrolments with fresh evidence: what they are is for the ledger to find, but most are new. */
+static bool look_new(const struct row *rows, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (rows[i].intent->grant->kind != GRANT_ENROL || rows[i].intent->grant->freshness != REASON_OK)
+			return false;
+	return true;
+}
+
 static void encode_call(struct ledger *ledger, const struct row *rows, size_t n, struct params *params)
 {
 	session_params(ledger, &ledger->track[0], params);
 	param_int8(params, ledger->retry_window_s);
 	encode(params, rows, n);
+	param_int8(params, ledger->wary == 0 && look_new(rows, n));
 }
 
 /* One commit, or, if a row is at fault, one for each half, until that row is alone. */

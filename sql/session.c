@@ -25,7 +25,7 @@
 	"$13::text[], $14::text[], $15::bytea[], $16::text[], $17::boolean[], $18::text[], $19::bytea[], "             \
 	"$20::bytea[], "                                                                                               \
 	"$21::smallint[], $22::text[], $23::bytea[], $24::bytea[], $25::text[], $26::bytea[], $27::text[], "           \
-	"$28::bigint[], $29::bigint[], $30::bytea[]"
+	"$28::bigint[], $29::bigint[], $30::bytea[], $31::bigint <> 0"
 
 static const struct {
 	const char *name, *sql;

@@ -13,7 +13,7 @@
 #include "ledger.h"
 #include "pgarray.h"
 
-#define LEDGER_SCHEMA 25    /* the newest migration that this code needs */
+#define LEDGER_SCHEMA 26    /* the newest migration that this code needs */
 #define CHAIN_NAME_CHARS 32 /* as table chain checks it */
 
 /* Every statement Assay sends; values travel only as parameters. */
@@ -84,6 +84,7 @@ struct ledger {
 	struct fault behind_fault;
 	size_t n_tracks;
 	struct track track[TRACKS_MAX]; /* signatures are recorded on the last, all else is written on the first */
+	unsigned wary;                  /* so many batches of intents are not taken for all new: a recent one was not */
 	/* Serials of a batch whose answer was lost: whatever of it is in the ledger will never be signed. */
 	struct sent_serial *lost;
 	size_t n_lost;

@@ -73,7 +73,8 @@ void world_postgres(struct world *world, const char *command)
 	assert_true(run(line, out, sizeof(out)));
 }
 
-struct ledger *world_ledger(struct world *world, const char *node, const char *stream, unsigned window_s)
+/* stream NULL: both of the line. */
+static struct ledger *open_ledger(struct world *world, const char *node, const char *stream, unsigned window_s)
 {
 	char dir[400];
 	struct ledger *ledger = NULL;
@@ -85,9 +86,22 @@ struct ledger *world_ledger(struct world *world, const char *node, const char *s
 	const struct ledger_options options = {
 		.conninfo = world->ca_conninfo, .node = node, .anchor_dir = dir, .retry_window_s = window_s
 	};
-	assert_ok(ledger_open(&options, stream, &ledger, f));
+	if (stream == NULL)
+		assert_ok(ledger_open_line(&options, &ledger, f));
+	else
+		assert_ok(ledger_open(&options, stream, &ledger, f));
 	assert_ok(ledger_ready(ledger, f));
 	return ledger;
+}
+
+struct ledger *world_ledger(struct world *world, const char *node, const char *stream, unsigned window_s)
+{
+	return open_ledger(world, node, stream, window_s);
+}
+
+struct ledger *world_ledger_line(struct world *world, const char *node, unsigned window_s)
+{
+	return open_ledger(world, node, NULL, window_s);
 }
 
 static const char *query(struct world *world, const char *sql)

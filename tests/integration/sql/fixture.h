@@ -32,6 +32,7 @@ void world_admin(struct world *world); /* connects again after a restart */
 void world_postgres(struct world *world, const char *command);
 
 struct ledger *world_ledger(struct world *world, const char *node, const char *stream, unsigned window_s);
+struct ledger *world_ledger_line(struct world *world, const char *node, unsigned window_s); /* both streams of the line */
 /* One value as text by SQL of the superuser ("" for NULL or no row); valid until the next call but three. */
 __attribute__((format(printf, 2, 3))) const char *world_sql(struct world *world, const char *fmt, ...);
 /* The same, as a number. */

@@ -18,6 +18,7 @@
 #define BATCH_MAX 256
 
 struct load {
+	const char *name; /* of its devices */
 	struct ledger *intend, *record;
 	struct request request[BATCH_MAX];
 	struct intent batch[BATCH_MAX];
@@ -62,7 +63,7 @@ static void fill(struct load *l, enum kind kind, int batch, int first, int n)
 	for (int i = 0; i < n; i++) {
 		struct request *r = &l->request[i];
 
-		snprintf(device, sizeof(device), "cost-%d-%d", batch, first + i);
+		snprintf(device, sizeof(device), "%s-%d-%d", l->name, batch, first + i);
 		snprintf(key, sizeof(key), "%s%s", device, kind == REFUSED ? "-other" : "");
 		request_enrol(r, device, key);
 		request_nonce(r, device);
@@ -98,11 +99,38 @@ static void run(struct load *l, enum kind kind, int rows, int batch)
 	}
 }
 
+static void run_cycles(struct load *l, struct ledger *line, int rows, int batch)
+{
+	struct signed_row signed_rows[BATCH_MAX];
+	uint8_t serials[BATCH_MAX][16];
+	size_t n_signed = 0;
+
+	for (int done = 0; done < rows; done += batch) {
+		fill(l, ENROL, batch, done, batch);
+		assert_ok(ledger_cycle(line, signed_rows, n_signed, l->batch, (size_t)batch, f));
+		for (int i = 0; i < batch; i++) {
+			assert_int_equal(l->batch[i].outcome, INTENT_NEW);
+			memcpy(serials[i], l->request[i].serial, 16);
+			signed_rows[i] = l->row[i];
+			signed_rows[i].serial = BLOB_OF(serials[i]);
+		}
+		n_signed = (size_t)batch;
+	}
+	assert_ok(ledger_record(line, signed_rows, n_signed, f));
+}
+
+static void fill_bytes(struct load *l)
+{
+	for (size_t i = 0; i < sizeof(l->evidence); i++)
+		l->evidence[i] = (uint8_t)(i * 131 + i / 7);
+	memcpy(l->tbs, l->evidence, sizeof(l->tbs));
+}
+
 static void prints_what_each_request_costs(void **state)
 {
 	static const int sizes[] = { 1, 8, 64, 256 };
 	static const char *const names[] = { "enrolments", "repeats", "refusals", "renewals" };
-	static struct load l;
+	static struct load l = { .name = "cost" };
 	struct world *world = *state;
 	const char *wanted = getenv("ASSAY_LEDGER_ROWS");
 	int rows = wanted != NULL ? atoi(wanted) : 2000;
@@ -112,9 +140,7 @@ static void prints_what_each_request_costs(void **state)
 	l.record = world_ledger(world, "cost", "record", WINDOW_S);
 	l.issued = calloc((size_t)rows + BATCH_MAX, sizeof(*l.issued));
 	assert_non_null(l.issued);
-	for (size_t i = 0; i < sizeof(l.evidence); i++)
-		l.evidence[i] = (uint8_t)(i * 131 + i / 7);
-	memcpy(l.tbs, l.evidence, sizeof(l.tbs));
+	fill_bytes(&l);
 	run(&l, ENROL, 32 * 7, 7); /* plans are made */
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		for (enum kind kind = ENROL; kind <= RENEW; kind++) {
@@ -132,9 +158,40 @@ static void prints_what_each_request_costs(void **state)
 	ledger_close(l.record);
 }
 
+/* As the line does it: the signatures of one batch and the intents of the next are one commit. */
+static void prints_what_an_enrolment_costs_in_shared_commits(void **state)
+{
+	static const int sizes[] = { 12, 23, 40, 64 };
+	static struct load l = { .name = "line" };
+	struct world *world = *state;
+	const char *wanted = getenv("ASSAY_LEDGER_ROWS");
+	int rows = wanted != NULL ? atoi(wanted) : 2000;
+	int postmaster = (int)world_count(world, "select split_part(pg_read_file('postmaster.pid'), E'\\n', 1)");
+	struct ledger *line = world_ledger_line(world, "line", WINDOW_S);
+
+	l.issued = calloc((size_t)rows + BATCH_MAX, sizeof(*l.issued));
+	assert_non_null(l.issued);
+	fill_bytes(&l);
+	run_cycles(&l, line, 32 * 7, 7);
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		int64_t cpu_us = postgres_cpu_us(postmaster), wall_us = clock_mono_us();
+		int n = rows / sizes[i] * sizes[i];
+
+		run_cycles(&l, line, n, sizes[i]);
+		printf("enrolments in shared commits of %3d: %4lld us of PostgreSQL's CPU each, %4lld us of time\n",
+		       sizes[i], (long long)(postgres_cpu_us(postmaster) - cpu_us) / n,
+		       (long long)(clock_mono_us() - wall_us) / n);
+	}
+	free(l.issued);
+	ledger_close(line);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(prints_what_each_request_costs) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(prints_what_an_enrolment_costs_in_shared_commits),
+		cmocka_unit_test(prints_what_each_request_costs),
+	};
 
 	return cmocka_run_group_tests(tests, world_setup, world_teardown);
 }
