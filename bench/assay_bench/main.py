@@ -31,8 +31,8 @@ class Measurement:
 
 MEASUREMENTS = (
     Measurement("floor", line.floor, ("floor_us",), 1),
-    Measurement("line", line.line, ("line64_rate", "line64_p99_ms", "line64_cpu_us", "line64_ratio_floor"), 11, ("floor",)),
-    Measurement("multibuffer", multibuffer.multibuffer, ("line64_mb_ratio_floor",), 8, ("floor",)),
+    Measurement("line", line.line, ("line64_rate", "line64_p99_ms", "line64_cpu_us", "line64_ratio_floor"), 12, ("floor",)),
+    Measurement("multibuffer", multibuffer.multibuffer, ("line64_mb_ratio_floor",), 9, ("floor",)),
     Measurement("peer", peer.peer, ("cfssl_cpu_us", "ratio_cfssl"), 1, ("line",)),
     Measurement("mb-peer", multibuffer.against_peer, ("mb_ratio_cfssl",), 0, ("multibuffer", "peer")),
     Measurement("connect", handshake.connect, ("connect_full_cpu_us", "connect_resumed_cpu_us"), 3),
