@@ -40,7 +40,7 @@ def floor(bench):
 
 def against_floor(bench, what):
     """64 stations in laps, the floor before, between and after them, for a machine drifts. The lap of the median CPU, and
-    its sum over the floor's mean."""
+    its ratio to the median floor."""
     floors, laps = [floor_parts(bench)["floor_us"]], []
     for _ in range(LAPS):
         laps.append(enrol(bench.instance, bench.scale(*BOARDS[64]), 64))
@@ -48,7 +48,7 @@ def against_floor(bench, what):
         floors.append(floor_parts(bench)["floor_us"])
     table.note("floor before, between and after: " + " ".join(f"{us:.0f}" for us in floors) + " us")
     lap = sorted(laps, key=lambda lap: lap["total_us"])[LAPS // 2]
-    floor_us = statistics.mean(floors)
+    floor_us = statistics.median(floors)
     return lap | {"floor_us": floor_us, "ratio_floor": lap["total_us"] / floor_us}
 
 
