@@ -43,7 +43,7 @@ def grow(plant, rows):
     loader = (TOP / "bench" / "assay_bench" / "growth.sql").read_text()
     seen = "from fresh where v_day < current_date"
     assert loader.count(seen) == 1
-    plant.owner_sql_file(f"{loader.replace(seen, 'from fresh where false')}\ncall pg_temp.grow('mass', {(rows + 63) // 64}, 64);")
+    plant.owner_sql_file(f"{loader.replace(seen, 'from fresh where false')}\ncall pg_temp.grow('mass', {rows}, 64);")
 
 
 @pytest.fixture(scope="module")
