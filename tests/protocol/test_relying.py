@@ -514,8 +514,8 @@ def test_an_nginx_staples_what_the_va_says_of_its_certificate(assay, operator, t
         assert "Cert Status: good" in nginx.stapled()
         assert operator.fresh().revoke({"serial": f"{cert.serial_number:032x}"})["done"]
         nginx.program.process.send_signal(signal.SIGHUP)  # it keeps an answer for up to an hour otherwise
-        wait_for("no good answer", lambda: "Cert Status: good" not in nginx.stapled() and "revoked" in nginx.program.text())
-        assert "no response sent" in nginx.stapled()
+        # the old worker may still serve a connection or two, with the old answer
+        wait_for("no good answer", lambda: "no response sent" in nginx.stapled() and "revoked" in nginx.program.text())
     finally:
         nginx.program.stop()
 
