@@ -24,6 +24,12 @@ def ctl(assay):
     return run
 
 
+def newest(ctl):
+    """The newest head of the instance's own node; other nodes on its ledger have heads too."""
+    heads = [json.loads(line)["head"] for line in ctl("audit", "heads", "--signed").stdout.splitlines()]
+    return next((head for head in heads if head["node"] == "quickstart"), None)
+
+
 def until(what, look, seconds=120):
     deadline = time.monotonic() + seconds
     while not (found := look()):
@@ -64,29 +70,28 @@ def test_heads_come_signed_from_the_api_the_newest_or_all(assay, ctl):
     until("two heads", lambda: ctl("audit", "heads", "--signed", "--after", "quickstart/0", who="AUDITOR").stdout.count("\n") > 1)
     numbers = [json.loads(line)["head"]["number"] for line in ctl("audit", "heads", "--signed", "--after", "quickstart/0").stdout.splitlines()]
     assert numbers == sorted(set(numbers)) and numbers[0] == 1
-    newest = json.loads(ctl("audit", "heads", "--signed").stdout)
-    assert newest["head"]["number"] >= numbers[-1] and newest["head"]["node"] == "quickstart"
+    assert newest(ctl)["number"] >= numbers[-1]
     assert ctl("audit", "heads", "--signed", "--after", f"quickstart/{numbers[-2]}").stdout.splitlines()[0].startswith('{"head":')
 
 
 def test_heads_are_posted_once_each_and_in_order(assay, ctl, keeper, tmp_path):
     url, state, header = f"http://127.0.0.1:{keeper.server_port}/heads", tmp_path / "sent", tmp_path / "header"
     header.write_text("Authorization: Bearer word\n")
-    until("a head", lambda: ctl("audit", "heads", "--signed").stdout)
+    until("a head", lambda: newest(ctl))
     post = ("audit", "post", url, "--state", state, "--header-file", header)
     ctl(*post, who="AUDITOR")
-    first = [one["head"]["number"] for one in keeper.kept]
+    kept = lambda: [one["head"]["number"] for one in keeper.kept if one["head"]["node"] == "quickstart"]  # noqa: E731
+    first = kept()
     assert first and keeper.headers["Authorization"] == "Bearer word"
     keeper.status = 500
     assay.enrol()
-    until("the next head", lambda: json.loads(ctl("audit", "heads", "--signed").stdout)["head"]["number"] > first[-1])
+    until("the next head", lambda: newest(ctl)["number"] > first[-1])
     assert "answered 500" in ctl(*post, status=1).stderr
     keeper.status = 200
     ctl(*post)
-    numbers = [one["head"]["number"] for one in keeper.kept]
+    numbers = kept()
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers))) and len(numbers) > len(first)
-    node, number = state.read_text().split()
-    assert (node, int(number)) == ("quickstart", numbers[-1])
+    assert f"quickstart {numbers[-1]}" in state.read_text().splitlines()
 
 
 def test_the_post_does_not_go_where_nobody_listens(ctl, tmp_path):
@@ -114,7 +119,7 @@ def test_crls_are_published_at_once_with_their_numbers(assay, ctl):
 
 def test_crls_of_all_issuers_in_a_table(assay, ctl):
     text = ctl("crl", "publish").stdout
-    assert text.startswith("ISSUER") and {line.split()[0] for line in text.splitlines()[1:]} == {"attested", "unattested", "idevid"}
+    assert text.startswith("ISSUER") and {line.split()[0] for line in text.splitlines()[1:]} >= {"attested", "unattested", "idevid", "rigs", "services"}
 
 
 def test_an_auditor_or_a_wrong_name_publishes_nothing(assay, ctl):
