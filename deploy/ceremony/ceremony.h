@@ -28,4 +28,9 @@ MUST_CHECK enum reason ceremony_certify(const struct spec *spec, const char *hom
 MUST_CHECK enum reason ceremony_accept(const struct spec *spec, const char *home, const char *module,
 				       const char *certified, struct fault *f);
 
+/* The root's CRL, PEM, into the new file `out` and below `home`/crl/: who was on an earlier one stays. Relying parties that
+ * check whole chains want it before the last one has run out. `revoked`: an issuer of the spec, or NULL. */
+MUST_CHECK enum reason ceremony_crl(const struct spec *spec, const char *home, const char *module, const char *revoked,
+				    unsigned days, const char *out, struct fault *f);
+
 #endif

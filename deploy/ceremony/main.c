@@ -22,6 +22,7 @@ static const char usage[] =
 	"       assay-ceremony sign    --home DIR --custodian NAME --key FILE\n"
 	"       assay-ceremony seal    --home DIR\n"
 	"       assay-ceremony check   FILE\n"
+	"       assay-ceremony crl     --spec FILE --home DIR --out FILE [--days N] [--revoke ISSUER]\n"
 	"\n"
 	"Holds a key ceremony: initialises a PKCS#11 token, generates the CA keys in it, issues the CA\n"
 	"certificates and the first server, rig and operator certificates, and writes the transcript\n"
@@ -37,13 +38,18 @@ static const char usage[] =
 	"-sign KEY -out NAME.sig ceremony.json), seal puts transcript and signatures into\n"
 	"DIR/ceremony-sealed.json when the quorum is there, check says who signed one.\n"
 	"\n"
+	"crl signs the root's CRL, where the root's key is: relying parties that check the whole chain need one\n"
+	"before the last has run out.\n"
+	"\n"
 	"  --spec FILE       what to make, JSON (example: deploy/ceremony/quickstart.json)\n"
 	"  --home DIR        where certificates, PIN files and the transcript go\n"
 	"  --module FILE     PKCS#11 module, instead of the spec's\n"
-	"  --out DIR         a new folder, to be carried to the other machine\n"
+	"  --out DIR         a new folder, to be carried to the other machine; of crl: a new file\n"
 	"  --requests DIR    what request wrote\n"
 	"  --certified DIR   what certify wrote; or root.pem and <issuer>.pem of another CA's making\n"
 	"  --custodian NAME  as the spec calls them\n"
+	"  --days N          how long the CRL is good, 1 to 1000 (90)\n"
+	"  --revoke ISSUER   an issuing CA that is to be trusted no more; stays on all later CRLs\n"
 	"  --key FILE        the custodian's private key, PEM\n"
 	"  --help            this text\n"
 	"\n"
@@ -56,7 +62,7 @@ static const char usage[] =
 	"  assay-ceremony check /srv/assay/ceremony-sealed.json\n";
 
 struct arguments {
-	const char *spec, *home, *module, *out, *requests, *certified, *custodian, *key, *file;
+	const char *spec, *home, *module, *out, *requests, *certified, *custodian, *key, *days, *revoke, *file;
 };
 
 enum { EXIT_USAGE = 2 };
@@ -99,6 +105,19 @@ static enum reason run_check(const struct arguments *a, const struct spec *spec,
 	return custodian_check(a->file, f);
 }
 
+#define DAYS_DEFAULT 90
+#define DAYS_MAX 1000
+
+static enum reason run_crl(const struct arguments *a, const struct spec *spec, struct fault *f)
+{
+	char *end = NULL;
+	const long days = a->days == NULL ? DAYS_DEFAULT : strtol(a->days, &end, 10);
+
+	if (days < 1 || days > DAYS_MAX || (end != NULL && *end != '\0'))
+		return fault_set(f, REASON_CONFIG, "--days %s: allowed: 1 to %d", a->days, DAYS_MAX);
+	return ceremony_crl(spec, a->home, a->module, a->revoke, (unsigned)days, a->out, f);
+}
+
 #define AT(member) offsetof(struct arguments, member)
 
 static const struct option options[] = {
@@ -110,6 +129,8 @@ static const struct option options[] = {
 	{ "certified", required_argument, NULL, AT(certified) },
 	{ "custodian", required_argument, NULL, AT(custodian) },
 	{ "key", required_argument, NULL, AT(key) },
+	{ "days", required_argument, NULL, AT(days) },
+	{ "revoke", required_argument, NULL, AT(revoke) },
 	{ "help", no_argument, NULL, 'h' + 1000 },
 	{ NULL, 0, NULL, 0 },
 };
@@ -119,14 +140,16 @@ static const struct verb {
 	const char *name;
 	enum reason (*run)(const struct arguments *a, const struct spec *spec, struct fault *f);
 	const char *needs[5];
+	const char *takes[3]; /* may come too */
 } verbs[] = {
-	{ "hold", run_hold, { "spec", "home" } },
-	{ "request", run_request, { "spec", "home", "out" } },
-	{ "certify", run_certify, { "spec", "home", "requests", "out" } },
-	{ "accept", run_accept, { "spec", "home", "certified" } },
-	{ "sign", run_sign, { "home", "custodian", "key" } },
-	{ "seal", run_seal, { "home" } },
-	{ "check", run_check, { NULL } },
+	{ "hold", run_hold, { "spec", "home" }, { "module" } },
+	{ "request", run_request, { "spec", "home", "out" }, { "module" } },
+	{ "certify", run_certify, { "spec", "home", "requests", "out" }, { "module" } },
+	{ "accept", run_accept, { "spec", "home", "certified" }, { "module" } },
+	{ "sign", run_sign, { "home", "custodian", "key" }, { NULL } },
+	{ "seal", run_seal, { "home" }, { NULL } },
+	{ "check", run_check, { NULL }, { NULL } },
+	{ "crl", run_crl, { "spec", "home", "out" }, { "module", "days", "revoke" } },
 };
 
 static const char **value_of(struct arguments *args, const char *name)
@@ -138,13 +161,17 @@ static const char **value_of(struct arguments *args, const char *name)
 	abort(); /* a name in verbs[] that options[] has not */
 }
 
-static bool needs(const struct verb *verb, const char *name)
+static bool takes(const struct verb *verb, const char *name)
 {
 	for (size_t i = 0; i < 5 && verb->needs[i] != NULL; i++) {
 		if (strcmp(verb->needs[i], name) == 0)
 			return true;
 	}
-	return strcmp(name, "module") == 0 && verb->needs[0] != NULL && strcmp(verb->needs[0], "spec") == 0;
+	for (size_t i = 0; i < 3 && verb->takes[i] != NULL; i++) {
+		if (strcmp(verb->takes[i], name) == 0)
+			return true;
+	}
+	return false;
 }
 
 static bool wrong(const char *verb, const char *what, const char *name)
@@ -162,7 +189,7 @@ static bool check_arguments(const struct verb *verb, struct arguments *args)
 			return wrong(verb->name, "needs --", verb->needs[i]);
 	}
 	for (const struct option *o = options; o->name != NULL; o++) {
-		if (o->has_arg == required_argument && *value_of(args, o->name) != NULL && !needs(verb, o->name))
+		if (o->has_arg == required_argument && *value_of(args, o->name) != NULL && !takes(verb, o->name))
 			return wrong(verb->name, "has no use for --", o->name);
 	}
 	if (verb->run == run_check && args->file == NULL)
@@ -197,7 +224,7 @@ static bool read_arguments(int argc, char **argv, struct arguments *args, const 
 	}
 	*ret_verb = optind < argc ? find_verb(argv[optind++]) : &verbs[0];
 	if (*ret_verb == NULL)
-		return wrong("", "there are request, certify, accept, sign, seal, check; not ", argv[optind - 1]);
+		return wrong("", "there are request, certify, accept, sign, seal, check, crl; not ", argv[optind - 1]);
 	if (optind < argc && (*ret_verb)->run == run_check)
 		args->file = argv[optind++];
 	if (optind < argc)

@@ -1,6 +1,5 @@
 """A relying party on this machine: assay-agent, a real mosquitto and a real nginx, configured as deploy/relying says."""
 
-import hashlib
 import http.client
 import os
 import pathlib
@@ -12,9 +11,6 @@ import struct
 import subprocess
 import time
 
-from asn1crypto import crl as asn1_crl
-from asn1crypto import pem
-from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from instance import TOP, free_ports, run
@@ -37,29 +33,9 @@ def wait_for(what, condition, limit_s=60):
 
 
 def root_crl(assay, file, days=30):
-    """An empty CRL of the root, signed by its key in the token, as a ceremony would."""
-    root = x509.load_pem_x509_certificate((assay.home / "ca" / "root.pem").read_bytes())
-    now = int(time.time())
-    algorithm = {"algorithm": "sha384_ecdsa"}
-    tbs = asn1_crl.TbsCertList({
-        "version": "v2", "signature": algorithm, "issuer": asn1_crl.Name.load(root.subject.public_bytes()),
-        "this_update": {"utc_time": utc(now - 60)}, "next_update": {"utc_time": utc(now + days * 86400)},
-        "crl_extensions": [{"extn_id": "crl_number", "extn_value": 1}],
-    })  # fmt: skip
-    digest, signature = file.with_suffix(".digest"), file.with_suffix(".sig")
-    digest.write_bytes(hashlib.sha384(tbs.dump()).digest())
-    run("pkcs11-tool", "--module", assay.env["PKCS11_MODULE"], "--token-label", "assay", "--login", "--pin",
-        (assay.home / "secrets" / "pin").read_text().strip(), "--sign", "--mechanism", "ECDSA", "--id", "01",
-        "--signature-format", "openssl", "--input-file", digest, "--output-file", signature,
-        env={**os.environ, "SOFTHSM2_CONF": assay.env["SOFTHSM2_CONF"]})  # fmt: skip
-    whole = asn1_crl.CertificateList({"tbs_cert_list": tbs, "signature_algorithm": algorithm, "signature": signature.read_bytes()})
-    file.write_bytes(pem.armor("X509 CRL", whole.dump()))
-
-
-def utc(at_s):
-    import datetime
-
-    return datetime.datetime.fromtimestamp(at_s, datetime.timezone.utc)
+    """The root's CRL, as the ceremony makes it; in a quickstart home the root's key is in the only token."""
+    run("assay-ceremony", "crl", "--spec", TOP / "deploy" / "ceremony" / "quickstart.json", "--home", assay.home, "--out", file,
+        "--days", str(days), env={**os.environ, **assay.env, "SOFTHSM2_CONF": assay.env["SOFTHSM2_CONF"]})  # fmt: skip
 
 
 def plugin_environ():
