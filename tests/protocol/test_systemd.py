@@ -45,7 +45,8 @@ def unit(root, role):
 def test_everything_is_installed(root):
     for name in ("bin/assayd", "lib/systemd/system/assay.target", "lib/sysusers.d/assay.conf", "lib/tmpfiles.d/assay.conf",
                  "share/assay/assay.json", "share/assay/profiles/line.json", "share/assay/sql/migrate",
-                 "share/assay/sql/migrations/0001_tables.sql", "bin/assay-agent", "share/assay/relying/mosquitto.conf",
+                 "share/assay/sql/migrations/0001_tables.sql", "bin/assay-agent", "bin/assay-ceremony",
+                 "share/assay/ceremony/guide", "share/assay/lib/say.sh", "share/assay/relying/mosquitto.conf",
                  "share/assay/relying/nginx.conf"):
         assert (root / "usr" / name).is_file(), name
     assert os.access(root / "usr/bin/assayd", os.X_OK) and os.access(root / "usr/share/assay/sql/migrate", os.X_OK)
