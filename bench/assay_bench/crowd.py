@@ -5,8 +5,8 @@ import threading
 import time
 
 from . import table
-from .driver import driver, enrol, load
-from .machine import family_memory_kib
+from .driver import driver, enrol
+from .machine import Trouble, family_memory_kib
 
 STATIONS = 16
 
@@ -65,11 +65,12 @@ def idle(bench):
     return {"idle_conn_kib": each}
 
 
-class MemoryWatch:
-    """Memory of the daemon, twice a second while the block runs."""
+class Watch:
+    """Memory of the daemon and jobs that wait at its stations, twice a second while the block runs."""
 
-    def __init__(self, pid):
-        self.pid, self.samples, self.over = pid, [], threading.Event()
+    def __init__(self, instance):
+        self.instance, self.over = instance, threading.Event()
+        self.memory_kib, self.waiting = [], []
 
     def __enter__(self):
         self.thread = threading.Thread(target=self.watch)
@@ -77,28 +78,62 @@ class MemoryWatch:
         return self
 
     def watch(self):
+        pid = self.instance.daemon_pid()
         while not self.over.wait(0.5):
-            self.samples.append(family_memory_kib(self.pid))
+            self.memory_kib.append(family_memory_kib(pid))
+            with contextlib.suppress(OSError):  # a reading that overload delays too long is one less
+                self.waiting.append(self.instance.waiting_jobs())
 
     def __exit__(self, *_):
         self.over.set()
         self.thread.join()
 
 
+def offered(bench, stations, seconds):
+    """Four times what fits, for so long, all connections open before; what the driver says, and what was seen."""
+    rate = bench.figures["line64_rate"]
+    devices = int(rate * seconds * 1.3) + stations
+    with driver(bench.instance, "--stations", stations, "--devices", devices, "--takt", stations / (4 * rate),
+                "--until-input") as run:
+        with Watch(bench.instance) as watch:
+            run.say_go()
+            time.sleep(seconds)  # the measuring time itself
+        run.say_stop()
+        result = run.result()
+    if result["begun"] == devices:
+        raise Trouble(f"its {devices} devices were through before the {seconds} s were over")
+    return result, watch
+
+
+def growth_of(samples):
+    """Highest of the last 3/8 less highest of the 3/8 before them, and the swing of these; the first quarter is for
+    queues and heaps to reach their level."""
+    steady = samples[len(samples) // 4 :]
+    half = len(steady) // 2
+    if half < 2:
+        raise Trouble(f"only {len(samples)} readings of it")
+    before, after = steady[:half], steady[half:]
+    return max(after) - max(before), max(before) - min(before)
+
+
 def overload(bench):
     """More boards at once than the queues admit, four times the rate that fits: refused, never piled up."""
-    stations, seconds = bench.scale(800, 4000), bench.scale(3, 20)
-    rate = bench.figures["line64_rate"]
-    pid = bench.instance.daemon_pid()
-    with MemoryWatch(pid) as watch:
-        result = load(bench.instance, "--stations", stations, "--devices", int(rate * seconds * 1.5) + stations,
-                      "--takt", stations / (4 * rate), "--seconds", seconds)
-    half = len(watch.samples) // 2
-    growth = max(watch.samples[half:]) - max(watch.samples[: half or 1])
-    bench.series["overload"] = {"stations": stations, "memory_kib": watch.samples, **result}
-    table.heading(f"overload: {stations} stations offer {4 * rate:.0f}/s, four times what fits, for {seconds} s")
+    stations, seconds = bench.scale(800, 4000), bench.scale(5, 40)
+    result, watch = offered(bench, stations, seconds)
+    growth, swing = growth_of(watch.memory_kib)
+    more, _ = growth_of(watch.waiting)
+    bench.series["overload"] = {"stations": stations, "memory_kib": watch.memory_kib, "waiting": watch.waiting, **result}
+    table.heading(f"overload: {stations} stations offer {4 * bench.figures['line64_rate']:.0f}/s, four times what fits, "
+                  f"for {seconds} s")
     table.note(f"done {result['done']}, {result['rate']:.0f}/s; refused for now {result['retried']} times "
                f"({result['without_retry_after']} without Retry-After), connections lost {result['lost']}")
-    table.note(f"memory of the roles: at most {max(watch.samples) / 1024:.0f} MiB; second half against the first: "
-               f"{growth / 1024:+.1f} MiB")
-    return {"overload_growth_kib": growth, "overload_without_retry_after": result["without_retry_after"]}
+    table.note(f"jobs that wait: at most {max(watch.waiting):.0f}, later against before {more:+.0f}")
+    table.note(f"memory of the roles: at most {max(watch.memory_kib) / 1024:.0f} MiB, up and down by {swing / 1024:.1f} "
+               f"MiB; highest later against highest before {growth / 1024:+.1f} MiB")
+    figures = {
+        "overload_swing_kib": swing,
+        "overload_waiting_max": max(watch.waiting),
+        "overload_without_retry_after": result["without_retry_after"],
+    }
+    # heaps take longer than --quick's seconds to reach their level: what still grows then says nothing
+    return figures if bench.quick else figures | {"overload_growth_kib": growth}

@@ -156,6 +156,10 @@ class Instance:
         found = re.search(rf'^{name}{{[^}}]*role="{role}"[^}}]*}} (\S+)', self.admin("/metrics"), re.MULTILINE)
         return float(found[1]) if found else None
 
+    def waiting_jobs(self):
+        """At all stations of all roles."""
+        return sum(map(float, re.findall(r"^assay_station_depth{[^}]*} (\S+)", self.admin("/metrics"), re.MULTILINE)))
+
     def restart(self, change=lambda config: None, environ={}):
         config = json.loads(self.config_text)
         for issuer in config["issuers"]:

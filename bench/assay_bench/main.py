@@ -44,7 +44,7 @@ MEASUREMENTS = (
     Measurement("ocsp", ocsp.ocsp, ("ocsp_get_per_s_core", "ocsp_nonce_per_s_core"), 5),
     Measurement("bite", bite.bite, bite.NAMES, 5),
     Measurement("crl", crl.crl, tuple(f"crl_{kind}_{name}{unit}" for kind, name in crl.SHOWN for unit in ("_ms", "_cpu_ms")), 8),
-    Measurement("overload", crowd.overload, ("overload_growth_kib",), 6, ("line",)),
+    Measurement("overload", crowd.overload, ("overload_growth_kib",), 9, ("line",)),
     Measurement("takt", takt.takt, ("takt2s_stations",), 12, ("line",)),
 )
 QUICK_S = 87  # what would end later with --quick is not begun; the instance goes within three more seconds

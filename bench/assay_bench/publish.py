@@ -40,7 +40,7 @@ ROWS = (
                            ("crl", "the new CRL"))
       for where, node in (("told", "node that took the call"), ("other", "another node"))
       for name, aim in (("p50", ""), ("p99", "1,000 ms"))),
-    ("overload_growth_kib", "four times what fits: memory, second half against first", "none", "{:+} KiB"),
+    ("overload_growth_kib", "four times what fits: memory, later against before", "none", "{:+} KiB"),
 )
 
 
