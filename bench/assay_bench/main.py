@@ -42,6 +42,7 @@ MEASUREMENTS = (
     Measurement("hsm", token.hsm, ("hsm5ms_32_efficiency",), 6),
     Measurement("growth", growth.growth, ("growth_cpu_ratio", "growth_rows"), 8),
     Measurement("ocsp", ocsp.ocsp, ("ocsp_get_per_s_core", "ocsp_nonce_per_s_core"), 5),
+    Measurement("flood", ocsp.flood, ("flood_p99_ratio", "flood_signed_per_s"), 5),
     Measurement("bite", bite.bite, bite.NAMES, 5),
     Measurement("crl", crl.crl, tuple(f"crl_{kind}_{name}{unit}" for kind, name in crl.SHOWN for unit in ("_ms", "_cpu_ms")), 8),
     Measurement("overload", crowd.overload, ("overload_growth_kib",), 9, ("line",)),

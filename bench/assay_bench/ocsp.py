@@ -9,6 +9,7 @@ import time
 import urllib.parse
 
 from . import ledger, plain_http, table
+from .crowd import STATIONS, working
 from .driver import enrol
 from .machine import Trouble
 
@@ -92,3 +93,33 @@ def ocsp(bench):
         table.note(f"{what}: {one['total_us']:.0f} us of CPU, {one['per_s_core']:.0f}/s of a core; "
                    f"{one['rate']:.0f}/s beside the asker")
     return {"ocsp_get_per_s_core": cached["per_s_core"], "ocsp_nonce_per_s_core": signed["per_s_core"]}
+
+
+def flood(bench):
+    """Strangers ask with nonces, as fast as they are answered, while 16 stations work: the ration as it comes."""
+    instance = bench.instance
+    enrol(instance, CERTIFICATES, 64)
+    which, with_nonce = serials(instance), []
+
+    def counted(request, body):
+        is_good(request, body)
+        with_nonce.append(request[-NONCE_BYTES:] in body)
+
+    plain_http.drive(urllib.parse.urlsplit(instance.env["ASSAY_STATUS_URL"]).port, gets(instance, which, len(which)), CONNECTIONS)
+    questions = posts(instance, which, bench.scale(8000, 150000))
+    with working(bench, bench.scale(4000, 60000)) as alone:
+        time.sleep(bench.scale(1, 8))  # the measuring time itself
+    with working(bench, bench.scale(4000, 60000)) as during:
+        began = time.monotonic()
+        plain_http.drive(urllib.parse.urlsplit(instance.env["ASSAY_STATUS_URL"]).port, questions, CONNECTIONS, counted)
+        seconds = time.monotonic() - began
+    alone, during = alone[0], during[0]
+    bench.series["flood"] = {"alone": alone, "during": during, "questions": len(questions), "with_nonce": sum(with_nonce),
+                             "seconds": seconds}
+    table.heading(f"flood: {CONNECTIONS} strangers ask for OCSP with nonces while {STATIONS} stations work")
+    table.note(f"stations alone: {alone['rate']:.0f}/s, p99 {alone['whole_ms']['p99']:.1f} ms; "
+               f"during the flood: {during['rate']:.0f}/s, p99 {during['whole_ms']['p99']:.1f} ms")
+    table.note(f"answers: {len(questions) / seconds:.0f}/s, all good; {sum(with_nonce) / seconds:.0f}/s with their nonce "
+               "through the token, the others as they are kept")
+    return {"flood_p99_ratio": during["whole_ms"]["p99"] / alone["whole_ms"]["p99"],
+            "flood_signed_per_s": sum(with_nonce) / seconds, "flood_answers_per_s": len(questions) / seconds}

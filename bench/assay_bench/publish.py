@@ -27,6 +27,8 @@ ROWS = (
     ("idle_conn_kib", "memory of an idle TLS connection", "64 KiB", "{:.1f} KiB"),
     ("ocsp_get_per_s_core", "OCSP answers from the cache (GET), per second of a core of the `va`", "", "{:,.0f}/s"),
     ("ocsp_nonce_per_s_core", "OCSP answers with nonce through the token (POST), per second of a core", "", "{:,.0f}/s"),
+    ("flood_p99_ratio", "16 stations' p99 in a flood of OCSP questions with nonces / alone", "", "{:.2f}"),
+    ("flood_signed_per_s", "of these questions, signed by the token, per second (ration 500)", "", "{:.0f}/s"),
     ("crl_complete_1k_ms", "complete CRL, 1,000 revoked: from question to signed list", "", "{:.1f} ms"),
     ("crl_complete_1k_cpu_ms", "the same, CPU", "", "{:.1f} ms"),
     ("crl_complete_10k_ms", "complete CRL, 10,000 revoked", "", "{:.0f} ms"),

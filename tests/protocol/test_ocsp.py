@@ -1,8 +1,10 @@
 """OCSP as relying parties meet it: openssl's client over POST, curl over GET; RFC 6960, RFC 5019, RFC 9654."""
 
 import base64
+import concurrent.futures
 import datetime
 import http.client
+import os
 import re
 import time
 import urllib.parse
@@ -210,6 +212,39 @@ def test_97_nonce(assay, responder, length):
     response, answer = responder.post(request(cert, issuer_of(assay, cert), nonce=nonce))
     assert answer.extensions.get_extension_for_class(x509.OCSPNonce).value.nonce in (nonce, b"\x04\x81\x80" + nonce, bytes([4, length]) + nonce)
     assert response.getheader("Cache-Control") == "no-store"
+
+
+RATION = 500  # the configuration's status.ocsp_s, which the instance leaves as it comes
+
+
+def test_a_flood_of_nonces_does_not_take_the_token_from_the_line(assay, responder):
+    """Beyond the ration answers come without nonce, as they are kept; who enrols meanwhile gets a certificate."""
+    cert, _, _ = assay.enrol()
+    template = request(cert, issuer_of(assay, cert), nonce=b"n" * 16)
+    responder.get(request(cert, issuer_of(assay, cert)))  # one is kept now
+
+    def flood(_):
+        client, signed = Responder(assay), 0
+        for _ in range(200):
+            nonce = os.urandom(16)
+            client.connection.request("POST", "/ocsp", template.replace(b"n" * 16, nonce), {"Content-Type": "application/ocsp-request"})
+            body = client.connection.getresponse().read()
+            assert ocsp.load_der_ocsp_response(body).certificate_status == GOOD
+            signed += nonce in body
+        client.connection.close()
+        return signed
+
+    began = time.monotonic()
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        askers = [pool.submit(flood, i) for i in range(16)]
+        enrolled = 0
+        while enrolled < 3 or not all(asker.done() for asker in askers):
+            assay.enrol()
+            enrolled += 1
+        signed = sum(asker.result() for asker in askers)
+    seconds = time.monotonic() - began
+    assert 0 < signed <= RATION * (seconds + 1), (signed, seconds)
+    assert signed < 16 * 200 or seconds > 16 * 200 / RATION - 1, "a ration that nobody meets"
 
 
 def test_every_answer_is_on_record_before_it_is_signed(assay, responder):
