@@ -127,7 +127,8 @@ static bool perform(struct ctl *ctl, const char *path)
 	code = curl_easy_perform(api->curl);
 	curl_easy_setopt(api->curl, CURLOPT_ERRORBUFFER, NULL);
 	if (code != CURLE_OK)
-		return !ctl->quiet && fail("%s: %s", ctl->url, error[0] == '\0' ? curl_easy_strerror(code) : error) == 0;
+		return !ctl->quiet &&
+		       fail("%s: %s", ctl->url, error[0] == '\0' ? curl_easy_strerror(code) : error) == 0;
 	curl_easy_getinfo(api->curl, CURLINFO_RESPONSE_CODE, &status);
 	if (status == 200)
 		return true;

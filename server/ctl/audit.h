@@ -19,6 +19,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/blob.h"
+
 #define AUDIT_HASH 32
 #define AUDIT_COLUMNS_MAX 32
 #define AUDIT_TABLES_MAX 32
@@ -99,5 +101,10 @@ bool facts_check(struct facts *facts, void (*wrong)(void *user, int64_t at, cons
 /* progress.c: a bar on standard error, if that is a terminal. */
 void progress(const char *what, uint64_t done, uint64_t of);
 void progress_end(void);
+
+/* Whether this is the previous certificate's key's signature over its serial (hex) and the new key's hash (hex), as
+ * assay.4.1 defines it: RFC 7030 knows none, ARCHITECTURE.md has the definition. */
+bool audit_continuity_holds(struct blob previous_der, const char *previous_serial, const char *key_hash,
+			    struct blob signature);
 
 #endif

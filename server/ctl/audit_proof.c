@@ -113,7 +113,9 @@ static bool put_intents(struct proof *p, const char *serial)
 		(void)snprintf(now, sizeof(now), "%s", next);
 		(void)snprintf(policy, sizeof(policy), "%s", text_of(intent, "policy_hash"));
 		(void)snprintf(next, sizeof(next), "%s",
-			       text_of(intent, "evidence")[0] != '\0' ? "" : text_of(intent, "previous"));
+			       text_of(intent, "evidence")[0] != '\0' && text_of(intent, "continuity")[0] == '\0'
+				       ? ""
+				       : text_of(intent, "previous"));
 		if (!put_row(p, intent) || !put_all(p, "signature", "serial", now) ||
 		    !put_all(p, "revocation", "serial", now) || !put_all(p, "policy", "hash", policy))
 			return false;

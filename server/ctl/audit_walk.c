@@ -340,33 +340,51 @@ static bool walk_certificate(struct walk *w, const json_t *intent, struct buf *r
 	return ok;
 }
 
-/* Back through the re-enrolments to the one whose evidence counts. */
+/* The certificate before, and the old key's word for the new one where it was given. */
+static void walk_continuity(struct walk *w, const json_t *intent, const json_t *previous)
+{
+	AUTO(buf_done) struct buf der = { 0 }, word = { 0 };
+	const char *serial = text_of(previous, "serial"), *key = text_of(intent, "key_hash");
+	const bool same = strcmp(text_of(previous, "key_hash"), key) == 0;
+	json_t *signature = audit_find(w->export, "signature", "serial", serial, 0);
+
+	if (strcmp(text_of(previous, "device"), text_of(intent, "device")) != 0)
+		step(w, WRONG, "continuity", "the previous certificate belongs to another device");
+	else if (text_of(intent, "continuity")[0] == '\0')
+		step(w, HOLDS, "continuity", "the device presented certificate %s, %s", serial,
+		     same ? "with the same key" : "and gave a new key");
+	else if (signature == NULL || !certificate(previous, signature, &der) ||
+		 !bytes_of(intent, "continuity", &word) ||
+		 !audit_continuity_holds(buf_blob(&der), serial, key, buf_blob(&word)))
+		step(w, WRONG, "continuity", "the signature for the new key is not by the key of certificate %s",
+		     serial);
+	else
+		step(w, HOLDS, "continuity", "the key of certificate %s signed for the new one", serial);
+	json_decref(signature);
+}
+
+/* Back through the re-enrolments to the one whose evidence counts; further where an old key signed for a new one. */
 static void walk_back(struct walk *w, json_t *intent)
 {
 	for (unsigned n = 0; n < GENERATIONS_MAX; n++) {
 		AUTO(buf_done) struct buf der = { 0 };
+		const bool evidence = text_of(intent, "evidence")[0] != '\0',
+			   first = text_of(intent, "previous")[0] == '\0';
 		json_t *previous;
 
 		if (!walk_certificate(w, intent, &der))
 			break;
-		if (text_of(intent, "previous")[0] == '\0' || text_of(intent, "evidence")[0] != '\0') {
+		if (evidence || first)
 			walk_evidence(w, intent, buf_blob(&der));
+		if (first || (evidence && text_of(intent, "continuity")[0] == '\0'))
 			break;
-		}
 		previous = audit_find(w->export, "issuance", "serial", text_of(intent, "previous"), 0);
 		if (previous == NULL) {
 			step(w, WRONG, "continuity", "the previous certificate %s is not on record",
 			     text_of(intent, "previous"));
 			break;
 		}
-		if (strcmp(text_of(previous, "device"), text_of(intent, "device")) != 0)
-			step(w, WRONG, "continuity", "the previous certificate belongs to another device");
-		else
-			step(w, HOLDS, "continuity", "the device presented certificate %s, %s",
-			     text_of(previous, "serial"),
-			     strcmp(text_of(previous, "key_hash"), text_of(intent, "key_hash")) == 0
-				     ? "with the same key"
-				     : "and gave a new key");
+		walk_continuity(w, intent, previous);
 		json_decref(intent);
 		intent = previous;
 	}

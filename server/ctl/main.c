@@ -43,19 +43,24 @@ const struct verb verbs[] = {
 	{ "requester", "enrol",
 	  "NAME --kind KIND (--csr FILE | --new-key FILE) [--out FILE] [--names PATTERN] [--labels L] [--note WHY]",
 	  "give a key rights and a certificate",
-	  "  KIND: operator, auditor, administrator, rig. --csr: a request (PKCS#10, PEM) made by who keeps the key; its\n"
+	  "  KIND: operator, auditor, administrator, rig. --csr: a request (PKCS#10, PEM) made by who keeps the key; "
+	  "its\n"
 	  "  names are not looked at. --new-key: the key is made here, mode 0600. The same call again gives the same.\n"
 	  "  example: assayctl requester enrol alice --kind operator --csr alice.csr --out alice.pem\n"
 	  "  example: assayctl requester enrol rig-7 --kind rig --new-key rig-7.key --out rig-7.pem\n",
 	  verb_requester_enrol },
 	{ "renew", NULL, "[--new-key FILE --out FILE]", "the next certificate of whoever calls",
-	  "  In place of ASSAY_OPERATOR_CERT. --new-key: for a key made here; the present one keeps its rights until its\n"
-	  "  certificate ends. Other verbs renew by themselves, same key, when the last third of the certificate's life\n"
+	  "  In place of ASSAY_OPERATOR_CERT. --new-key: for a key made here; the present one keeps its rights until "
+	  "its\n"
+	  "  certificate ends. Other verbs renew by themselves, same key, when the last third of the certificate's "
+	  "life\n"
 	  "  has begun; ASSAY_RENEW=off in the environment stops that.\n"
 	  "  example: assayctl renew --new-key new.key --out new.pem\n",
 	  verb_renew },
-	{ "requester", "retire", "(SPKI-HASH | --cert FILE) --note WHY [--reason R]", "take a key's rights and certificates away",
-	  "  Also of the keys that it was renewed to or from. --reason: as revoke takes it; cessationOfOperation if left "
+	{ "requester", "retire", "(SPKI-HASH | --cert FILE) --note WHY [--reason R]",
+	  "take a key's rights and certificates away",
+	  "  Also of the keys that it was renewed to or from. --reason: as revoke takes it; cessationOfOperation if "
+	  "left "
 	  "out.\n",
 	  verb_requester_retire },
 	{ "crl", "publish", "[--issuer NAME]", "sign the CRLs of an issuer, or of all, anew",

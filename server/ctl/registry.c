@@ -11,7 +11,7 @@
 int verb_requester_list(struct ctl *ctl, int argc, char **argv)
 {
 	static const struct column columns[] = {
-		{ "KIND", "kind" },   { "NAME", "name" }, { "ACTIVE", "active" },        { "LABELS", "labels" },
+		{ "KIND", "kind" },   { "NAME", "name" }, { "ACTIVE", "active" },   { "LABELS", "labels" },
 		{ "NAMES", "names" }, { "SINCE", "at" },  { "UNTIL", "not_after" }, { "PUBLIC KEY", "spki_hash" },
 	};
 	json_t *rows;

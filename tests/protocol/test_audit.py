@@ -20,6 +20,7 @@ import check_proof
 import der
 import element
 import pytest
+import test_reenrol
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from instance import TOP
@@ -188,6 +189,10 @@ def exported(assay, tmp_path_factory):
     assert assay.admin("operator").revoke({"serial": f"{cert.serial_number:032x}"})["done"]
     device, cert, key, _ = assay.device()
     renewed = device.reenrol(element.csr(key)).certificate()
+    other, cert, old_key, chip = assay.device()
+    new_key = element.new_key()
+    word = test_reenrol.continuity(old_key, cert, new_key)
+    rekeyed = other.reenrol(test_reenrol.csr(new_key, chip.evidence(new_key, other.nonce("field")), word)).certificate()
     folder = tmp_path_factory.mktemp("audit")
     keep_heads(assay, folder)
     env = {**os.environ, **assay.env,
@@ -202,6 +207,7 @@ def exported(assay, tmp_path_factory):
     export = Export(folder / "ledger.jsonl")
     export.heads = folder / "heads"
     export.renewed = f"{renewed.serial_number:032x}"
+    export.rekeyed = f"{rekeyed.serial_number:032x}"
     return export
 
 
@@ -392,6 +398,29 @@ def test_the_walk_goes_from_a_reenrolled_certificate_to_ceremony_and_vendor(walk
     links = [step["link"] for step in said["walk"]]
     one = ["intent", "issuing CA", "ceremony", "root", "ceremony"]
     assert links == ["ledger", "status", *one, "continuity", *one, "evidence", "element", "batch CA", "vendor root"]
+
+
+def test_the_old_keys_word_for_the_new_one_is_checked(assay, exported, walked, tampered, tmp_path):
+    options = walked[1]
+    said = walk(exported.rekeyed, options)
+    assert said["ok"] and said["complete"], said
+    assert ["signed for the new one" in step["detail"] for step in said["walk"] if step["link"] == "continuity"] == [True]
+    out = tmp_path / "proof.json"
+
+    def proof(export):
+        assert assayctl("audit", "proof", exported.rekeyed, "--export", export, "--cas", options["--cas"], "--out", out).returncode == 0
+        command = ["/usr/bin/python3", TOP / "tests" / "support" / "check_proof.py", out, "--root", assay.home / "ca" / "root.pem"]
+        return subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+    done = proof(exported.file)
+    assert done.returncode == 0 and "signed for by the key of certificate" in done.stdout, done.stdout + done.stderr
+    row = next(row for row in tampered.of("issuance") if row[1] == exported.rekeyed)
+    row[1 + columns("issuance").index("continuity")] = changed(row[1 + columns("issuance").index("continuity")])
+    tampered.rehash()
+    tampered.passes()
+    unseen = {k: v for k, v in options.items() if k != "--heads"} | {"--export": tampered.file}
+    assert wrong_links(exported.rekeyed, unseen) == {"continuity"}
+    assert proof(tampered.file).returncode == 1
 
 
 def test_what_was_not_brought_leaves_a_link_open(walked):

@@ -173,9 +173,21 @@ def der_length(n):
     return bytes([n]) if n < 128 else (lambda b: bytes([128 | len(b)]) + b)(n.to_bytes((n.bit_length() + 7) // 8, "big"))
 
 
-def check_certificate(intent, signature, cas, root, transcripts):
+def certificate_of(intent, signature):
     body = intent["tbs"] + signature["tail"]
-    cert = x509.load_der_x509_certificate(b"\x30" + der_length(len(body)) + body)
+    return x509.load_der_x509_certificate(b"\x30" + der_length(len(body)) + body)
+
+
+def check_continuity(intent, previous):
+    """The old key's signature over the old serial and the new key: assay.4.1."""
+    key = previous.public_key()
+    digest = hashes.SHA384() if getattr(key, "key_size", 0) == 384 else hashes.SHA256()
+    kind = (ec.ECDSA(digest),) if isinstance(key, ec.EllipticCurvePublicKey) else (padding.PKCS1v15(), digest)
+    key.verify(intent["continuity"], b"assay-continuity-v1" + intent["previous"] + intent["key_hash"], *kind)
+
+
+def check_certificate(intent, signature, cas, root, transcripts):
+    cert = certificate_of(intent, signature)
     need(cert.serial_number == int.from_bytes(intent["serial"], "big"), "the certificate has another serial")
     need(spki_hash(cert) == intent["key_hash"], "the certificate has another key than its intent")
     path = path_to(cert, cas, root)
@@ -265,12 +277,17 @@ def check(proof, root, vendor_root, outside):
         cert, path = check_certificate(intent, signatures[serial], cas, root, transcripts)
         walk.append(f"certificate {serial.hex()} {cert.subject.rfc4514_string()}")
         walk += [f"CA {ca.subject.rfc4514_string()}, of a ceremony on record {signed}" for ca, signed in path]
-        if intent["evidence"] or not intent["previous"]:
+        if intent["evidence"] and vendor_root:
+            walk.append(f"evidence of element {intent['element'].hex()}")
+            walk += [f"vendor {ca.subject.rfc4514_string()}" for ca in check_evidence(intent, cert, vendor_root)]
+        if not intent["previous"] or intent["evidence"] and not intent["continuity"]:
             break
+        if intent["continuity"]:
+            need(intent["previous"] in intents and intent["previous"] in signatures, "the previous certificate is not there")
+            old = certificate_of(intents[intent["previous"]], signatures[intent["previous"]])
+            check_continuity(intent, old)
+            walk.append(f"signed for by the key of certificate {intent['previous'].hex()}")
         serial = intent["previous"]
-    if intent["evidence"] and vendor_root:
-        walk.append(f"evidence of element {intent['element'].hex()}")
-        walk += [f"vendor {ca.subject.rfc4514_string()}" for ca in check_evidence(intent, cert, vendor_root)]
     return walk
 
 
