@@ -282,6 +282,8 @@ bool heads_check_file(struct heads *heads, const char *path, const struct heads_
 		(void)snprintf(where, sizeof(where), "%.120s line %u", path, n);
 		ok = check_line(heads, line, (size_t)len, where, view);
 	}
+	if (ok && ferror(file)) /* a folder, or a medium that fails: what stands behind is not checked */
+		ok = fail("%s: cannot be read to its end", path) == 0;
 	free(line);
 	(void)fclose(file);
 	return ok;

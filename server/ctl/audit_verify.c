@@ -68,12 +68,17 @@ static void *grow(struct list *list, size_t size)
 	return (char *)list->items + list->n++ * size;
 }
 
-static void said(json_t *list, const char *format, va_list args)
+/* Never lost, whatever a forger wrote into a name: what was cut amid a character of several bytes would be no string of
+ * JSON, and what steers a terminal no finding. */
+static void said(struct verify *v, json_t *list, const char *format, va_list args)
 {
 	char text[1024];
 
 	(void)vsnprintf(text, sizeof(text), format, args);
-	(void)json_array_append_new(list, json_string(text));
+	for (char *c = text; *c != '\0'; c++)
+		if (*c < ' ' || *c > '~')
+			*c = '?';
+	v->short_of_memory |= json_array_append_new(list, json_string(text)) != 0;
 }
 
 static void found(struct verify *v, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -82,7 +87,7 @@ static void found(struct verify *v, const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	said(v->findings, format, args);
+	said(v, v->findings, format, args);
 	va_end(args);
 }
 
@@ -92,7 +97,7 @@ static void unproven(struct verify *v, const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	said(v->unproven, format, args);
+	said(v, v->unproven, format, args);
 	va_end(args);
 }
 
@@ -483,7 +488,7 @@ static void finding(void *user, const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	said(v->findings, format, args);
+	said(v, v->findings, format, args);
 	va_end(args);
 }
 
@@ -574,12 +579,12 @@ static bool verify(struct verify *v, const struct outside *outside)
 	if (!read_export(v))
 		return fail("the export cannot be read to its end, or memory is short") == 0;
 	check_roots(v);
-	if (!facts_check(v->facts, contradiction, v) || v->short_of_memory)
+	if (!facts_check(v->facts, contradiction, v))
 		return fail("short of memory") == 0;
 	if (!check_heads(v, outside))
 		return false;
 	tell_tails(v, outside->n > 0);
-	return true;
+	return !v->short_of_memory || fail("short of memory") == 0;
 }
 
 json_t *audit_check(const char *path, const struct outside *outside)

@@ -249,6 +249,17 @@ def test_every_altered_value_of_every_table_is_found_and_its_row_named(exported,
     tampered.passes()
 
 
+def test_a_name_that_is_cut_amid_a_character_hides_nothing(exported, tampered):
+    """What a forger puts in a row's place: each finding would name it, and names are cut to a length."""
+    gone = tampered.of("issuance")[-1][1]
+    for row in tampered.rows:
+        row[1:] = ["f" * 99 + "\u00e9\u001b[2J" if value == gone else value for value in row[1:]]
+    issuance = tampered.of("issuance")[-1]
+    found = tampered.finds()
+    for what in ("altered: issuance ffff", f"altered: {place(tampered, issuance)}: not what was written: issuance ffff"):
+        assert any(text.startswith(what) and text.isascii() and text.isprintable() for text in found), (what, found)
+
+
 def test_a_row_without_a_batch_ca_is_hashed_as_before_there_was_one(exported, tampered):
     batch_ca = 1 + columns("issuance").index("batch_ca")
     bare = next(row for row in tampered.of("issuance") if row[batch_ca] is None)
@@ -636,6 +647,12 @@ def test_a_forged_head_is_named(exported, tampered, tmp_path):
         found = tampered.finds(*heads_options(exported, tmp_path / "forged"))
         assert len(found) == 1 and found[0].startswith(f"forged: {tmp_path}/forged line 2") and what in found[0], found
         assert what != "its signature" or f"head {number} of quickstart" in found[0]
+
+
+def test_heads_that_cannot_be_read_prove_nothing(exported, tmp_path):
+    done = assayctl("audit", "verify", exported.file, "--heads", tmp_path)
+    assert done.returncode not in (0, 1) or "verified" not in done.stdout, done
+    assert f"{tmp_path}: cannot be read to its end" in done.stderr, done
 
 
 def test_a_ledger_made_anew_is_betrayed_by_a_signed_head(exported, tampered):
