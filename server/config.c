@@ -128,6 +128,8 @@ static const struct key certificate_keys[] = {
 	  .max = 100 * YEAR_S },
 	{ "tls", KEY_DURATION_S, offsetof(struct config, certificates.tls_s), .fallback = "90d", .min = 10,
 	  .max = 100 * YEAR_S },
+	{ "responder", KEY_DURATION_S, offsetof(struct config, certificates.responder_s), .fallback = "30d",
+	  .min = 3672, .max = YEAR_S }, /* an answer is good for an hour, and never longer than its signer */
 };
 
 static const struct key trust_keys[] = {

@@ -38,7 +38,8 @@
  *
  *   An issuer is "for" devices (the default), or rigs, or services: that is operators, auditors, administrators and the
  *   listeners' own TLS certificates; those two sign level none alone. Without them somebody else renews all of these.
- *   "certificates": { "operators": "1y", "rigs": "1y", "tls": "90d" },    how long what they sign lasts
+ *   "certificates": { "operators": "1y", "rigs": "1y", "tls": "90d",      how long what they sign lasts
+ *                     "responder": "30d" },     and, under each issuer, the OCSP responder's certificate
  *
  *   "token": { "module": "/usr/lib/softhsm/libsofthsm2.so", "label": "assay", "pin_file": "secrets/pin", "sessions": 4,
  *              "sign_timeout_ms": 20000,                 a signature that takes longer never comes: the ca starts anew
@@ -124,6 +125,7 @@ struct config {
 	char *root;
 	struct {
 		uint64_t operators_s, rigs_s, tls_s; /* how long a certificate that the ca issues to them lasts */
+		uint64_t responder_s;                /* and that of the OCSP responder */
 	} certificates;
 	struct issuer_options issuer[LIMIT_ISSUERS];
 	size_t n_issuers;

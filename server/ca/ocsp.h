@@ -8,8 +8,9 @@
  * can use the answer of, have three quarters of the ration, so that there is always something left to fill the va's
  * memory with.
  *
- * Certificates: one under each issuer for the one key, made by the ca for itself when there is none or half of its life
- * is over. One that is in the ledger is used again after a restart, and by other nodes with the same key.
+ * Certificates: one under each issuer for the one key, made by the ca for itself when there is none or half of the time
+ * is over in which the configured kind serves (certificates.responder). One that is in the ledger is used again after a
+ * restart, and by other nodes with the same key.
  *
  * Threads: what is marked so below is the station's one thread's; `lock` guards the ration.
  */
@@ -20,9 +21,8 @@
 #include "channel/status_frames.h"
 #include "status.h"
 
-#define OCSP_BATCH 64        /* questions in one commit */
-#define OCSP_VALIDITY_S 3600 /* of an answer; the va asks for a new one at its half */
-#define RESPONDER_VALIDITY_S (30 * 86400LL)
+#define OCSP_BATCH 64                           /* questions in one commit */
+#define OCSP_VALIDITY_S 3600                    /* of an answer; the va asks for a new one at its half */
 #define RESPONDER_BACKDATE_S 3600               /* relying parties' clocks */
 #define RESPONDER_LAST_S (OCSP_VALIDITY_S + 60) /* no answer that its signer's certificate would not outlive */
 
@@ -35,7 +35,7 @@ struct certificate {
 struct responder {
 	struct ocsp_issuer id;
 	struct certificate *certificate; /* NULL: none yet */
-	int64_t not_after_s, renew_at_s;
+	int64_t not_after_s;
 };
 
 struct ocsp_desk {

@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "observe/log.h"
 
-#define LOOK_US 60000000LL /* certificates live for weeks */
+#define LOOK_US 60000000LL /* at most: certificates live for weeks */
 #define LOOK_SOON_US 1000000LL
 
 void certificate_unref(struct certificate *certificate)
@@ -19,8 +19,7 @@ void certificate_unref(struct certificate *certificate)
 }
 
 /* Consumes *der. */
-static enum reason install(struct responder *r, struct buf *der, int64_t not_before_s, int64_t not_after_s,
-			   struct fault *f)
+static enum reason install(struct responder *r, struct buf *der, int64_t not_after_s, struct fault *f)
 {
 	struct certificate *certificate = calloc(1, sizeof(*certificate));
 
@@ -32,7 +31,6 @@ static enum reason install(struct responder *r, struct buf *der, int64_t not_bef
 	certificate_unref(r->certificate);
 	r->certificate = certificate;
 	r->not_after_s = not_after_s;
-	r->renew_at_s = not_before_s + (not_after_s - not_before_s) / 2;
 	return REASON_OK;
 }
 
@@ -44,14 +42,15 @@ static enum reason look(struct ca *ca, struct responder *r, const char *issuer, 
 
 	TRY(ledger_responder(ca->ocsp->ledger, issuer, ca->ocsp->key_hash, &row, f));
 	if (row.certificate.len > 0 && row.not_after_s > r->not_after_s)
-		reason = install(r, &row.certificate, row.not_before_s, row.not_after_s, f);
+		reason = install(r, &row.certificate, row.not_after_s, f);
 	buf_done(&row.certificate);
 	return reason;
 }
 
-static int64_t end_of(const struct issuer *issuer, int64_t now_s)
+static int64_t end_of(const struct ca *ca, const struct issuer *issuer, int64_t now_s)
 {
-	int64_t end_s = now_s + RESPONDER_VALIDITY_S, last_s = issuer_cert(issuer)->not_after_s;
+	int64_t end_s = now_s + (int64_t)ca->config->certificates.responder_s,
+		last_s = issuer_cert(issuer)->not_after_s;
 
 	return end_s < last_s ? end_s : last_s;
 }
@@ -62,7 +61,7 @@ static enum reason intend(struct ca *ca, struct issue *issue, struct fault *f)
 	int64_t now_s = clock_wall_s();
 
 	issue->not_before_s = now_s - RESPONDER_BACKDATE_S;
-	issue->not_after_s = end_of(issue->issuer, now_s);
+	issue->not_after_s = end_of(ca, issue->issuer, now_s);
 	issue->serial_len = SERIAL_BYTES;
 	TRY(serial_new(now_s, issue->serial, f));
 	TRY(ocsp_build_responder(issue->issuer, &ca->ocsp->public, BLOB(issue->serial, SERIAL_BYTES),
@@ -86,7 +85,7 @@ static enum reason record(struct ca *ca, struct responder *r, struct issue *issu
 	TRY(ledger_responder_record(ca->ocsp->ledger, BLOB(issue->serial, issue->serial_len), buf_blob(&issue->tail),
 				    f));
 	TRY(signed_assemble(buf_blob(&issue->tbs), buf_blob(&issue->tail), &der, f));
-	return install(r, &der, issue->not_before_s, issue->not_after_s, f);
+	return install(r, &der, issue->not_after_s, f);
 }
 
 static struct responder *responder_of(struct ca *ca, const struct issue *issue)
@@ -98,21 +97,27 @@ static struct responder *responder_of(struct ca *ca, const struct issue *issue)
 	return &ca->ocsp->responder[i];
 }
 
-/* No certificate, or one that is past its half: the next is made while this one still serves. Not one that would end
- * with its issuer as well. */
-static bool due(const struct responder *r, const struct issuer *issuer)
+/* For how long the configured kind of certificate has answers signed. */
+static int64_t serves_s(const struct ca *ca)
 {
-	int64_t now_s = clock_wall_s();
+	return (int64_t)ca->config->certificates.responder_s - RESPONDER_LAST_S;
+}
 
-	return r->certificate == NULL || (now_s >= r->renew_at_s && end_of(issuer, now_s) > r->not_after_s);
+/* No certificate, or one with less than half of its time to go: the next is made while this one still serves. Not one
+ * that would end with its issuer as well. */
+static bool due(const struct ca *ca, const struct responder *r, const struct issuer *issuer)
+{
+	int64_t now_s = clock_wall_s(), left_s = r->not_after_s - RESPONDER_LAST_S - now_s;
+
+	return r->certificate == NULL || (left_s <= serves_s(ca) / 2 && end_of(ca, issuer, now_s) > r->not_after_s);
 }
 
 static enum reason begin(struct ca *ca, struct responder *r, struct issue *issue, bool *ret_signs, struct fault *f)
 {
 	*ret_signs = false;
-	if (due(r, issue->issuer))
+	if (due(ca, r, issue->issuer))
 		TRY(look(ca, r, issuer_name(issue->issuer), f));
-	if (!due(r, issue->issuer))
+	if (!due(ca, r, issue->issuer))
 		return REASON_OK;
 	TRY(intend(ca, issue, f));
 	*ret_signs = true;
@@ -153,6 +158,14 @@ enum reason responder_for(struct ca *ca, struct ocsp_job *job, int64_t now_s, st
 	return REASON_OK;
 }
 
+/* Several times in the half of a certificate's time in which the next is made. */
+static int64_t look_us(const struct ca *ca)
+{
+	int64_t often_us = serves_s(ca) * 1000000 / 16;
+
+	return often_us < LOOK_US ? often_us : LOOK_US;
+}
+
 void ocsp_nudge(struct ca *ca)
 {
 	int64_t now_us = clock_mono_us();
@@ -161,7 +174,7 @@ void ocsp_nudge(struct ca *ca)
 	if (ca->ocsp == NULL || !atomic_load(&ca->ledger_ready) || atomic_load(&ca->token_away) ||
 	    atomic_load(&ca->stopping) || now_us < atomic_load(&ca->ocsp->look_at_us))
 		return;
-	atomic_store(&ca->ocsp->look_at_us, now_us + LOOK_US);
+	atomic_store(&ca->ocsp->look_at_us, now_us + look_us(ca));
 	for (size_t i = 0; i < ca->n_issuers; i++) {
 		if (issue_new(ca, ISSUE_RESPONDER, LANE_OCSP, NULL, 0, &issue, NULL) != REASON_OK)
 			return;

@@ -67,6 +67,7 @@ static void the_example_is_good(void **state)
 	assert_int_equal(c->issuer[0].use, ISSUER_DEVICES); /* left out */
 	assert_int_equal(c->issuer[3].use, ISSUER_RIGS);
 	assert_int_equal(c->certificates.tls_s, 90 * 86400);
+	assert_int_equal(c->certificates.responder_s, 30 * 86400);
 	assert_string_equal(c->issuer[0].ca_issuers_url, "http://127.0.0.1:8445/ca/attested.cer");
 	assert_string_equal(c->issuer[1].crl_url, "http://127.0.0.1:8445/crl/unattested.crl");
 	assert_int_equal(c->ledger.retry_window_s, 7 * 86400);
@@ -120,6 +121,7 @@ static void every_mistake_names_its_key_and_what_is_allowed(void **state)
 		{ "\"for\": \"rigs\"", "\"for\": \"robots\"", { "issuers[3].for", "\"robots\"", "devices, rigs, services" } },
 		{ "\"key\": \"idevid\",", "\"key\": \"idevid\", \"for\": \"rigs\",", { "issuers[2].level_max", "must be \"none\"" } },
 		{ "\"tls\": \"90d\"", "\"tls\": \"5s\"", { "certificates.tls", "\"5s\"" } },
+		{ "\"responder\": \"30d\"", "\"responder\": \"1h\"", { "certificates.responder", "\"1h\"" } },
 		{ "\"retry_window\": \"7d\"", "\"retry_window\": \"5s\"", { "ledger.retry_window", "\"5s\"" } },
 		{ "\"sessions\": 4", "\"sessions\": 65", { "token.sessions", "is 65", "from 1 to 64" } },
 		{ "\"sessions\": 4",
