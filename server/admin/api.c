@@ -1,7 +1,6 @@
 /* api.c - see api.h: routes, rights, and the way of a call. */
 #include "admin/api.h"
 
-#include <openssl/pem.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,37 +8,35 @@
 
 #include "base/clock.h"
 #include "base/text.h"
-#include "cert.h"
 #include "observe/log.h"
 
-#define TYPE_JSON "application/json"
 #define TYPE_PEM "application/x-pem-file"
 #define STRANGERS_A_MINUTE 60 /* refusals of nobody we know: noted up to here, then only logged */
 
 /* clang-format off */
 static const struct api_route routes[] = {
-	/* op                method     path                       rights        fill               acts   answer */
-	{ "certificates",    HTTP_GET,  "certificates",            MAY_READ,     fill_certificates, false, INSPECT_CERTIFICATES, 8, TYPE_JSON },
-	{ "certificate",     HTTP_GET,  "certificates/*",          MAY_READ,     fill_segment,      false, INSPECT_CERTIFICATE,  1, TYPE_JSON },
-	{ "pem",             HTTP_GET,  "certificates/*/pem",      MAY_READ,     fill_segment,      false, INSPECT_PEM,          1, TYPE_PEM },
-	{ "evidence",        HTTP_GET,  "certificates/*/evidence", MAY_READ,     fill_segment,      false, INSPECT_EVIDENCE,     1, TYPE_JSON },
-	{ "devices",         HTTP_GET,  "devices",                 MAY_READ,     fill_devices,      false, INSPECT_DEVICES_OF,   2, TYPE_JSON },
-	{ "device",          HTTP_GET,  "devices/*",               MAY_READ,     fill_segment,      false, INSPECT_DEVICE,       1, TYPE_JSON },
-	{ "actions",         HTTP_GET,  "actions",                 MAY_READ,     fill_actions,      false, INSPECT_ACTIONS,      3, TYPE_JSON },
-	{ "requesters",      HTTP_GET,  "requesters",              MAY_READ,     fill_requesters,   false, INSPECT_REQUESTERS,   2, TYPE_JSON },
-	{ "audit",           HTTP_GET,  "audit/*",                 MAY_READ,     fill_audit,        false, INSPECT_AUDIT,        3, TYPE_JSON },
-	{ "status",          HTTP_GET,  "status",                  MAY_READ,     fill_nothing,      false, INSPECT_STATUS,       0, TYPE_JSON },
-	{ "openapi",         HTTP_GET,  "openapi.json",            MAY_READ,     fill_nothing,      false, INSPECTIONS,          0, TYPE_JSON },
-	{ "plan",            HTTP_POST, "revocations",             MAY_REVOKE,   fill_plan,         true,  INSPECT_PLAN,         1, TYPE_JSON },
-	{ "revoke",          HTTP_POST, "revocations/*",           MAY_REVOKE,   fill_revoke,       true,  INSPECT_PLAN,         1, TYPE_JSON },
-	{ "revocation",      HTTP_GET,  "revocations/*",           MAY_READ,     fill_segment,      false, INSPECT_PLAN,         1, TYPE_JSON },
-	{ "list",            HTTP_POST, "lists",                   MAY_REVOKE,   fill_list,         true,  INSPECTIONS,          0, TYPE_JSON },
-	{ "list",            HTTP_POST, "lists/*",                 MAY_REVOKE,   fill_list,         true,  INSPECTIONS,          0, TYPE_JSON },
-	{ "publish",         HTTP_POST, "crls",                    MAY_REVOKE,   fill_publish,      true,  INSPECTIONS,          0, TYPE_JSON },
-	{ "heads",           HTTP_GET,  "heads",                   MAY_READ,     fill_heads,        false, INSPECT_HEADS,        2, TYPE_JSON },
-	{ "register",        HTTP_POST, "requesters",              MAY_REGISTER, fill_register,     true,  INSPECTIONS,          0, TYPE_JSON },
-	{ "renewal",         HTTP_POST, "renewal",                 MAY_READ,     fill_renewal,      true,  INSPECTIONS,          0, TYPE_JSON },
-	{ "retire",          HTTP_POST, "requesters/*/retire",     MAY_REGISTER, fill_retire,       true,  INSPECTIONS,          0, TYPE_JSON },
+	/* op             method     path                       rights        queries             fill           acts   answer */
+	{ "certificates", HTTP_GET,  "certificates",            MAY_READ,     query_certificates, NULL,          false, INSPECT_CERTIFICATES, 8, TYPE_JSON },
+	{ "certificate",  HTTP_GET,  "certificates/*",          MAY_READ,     query_segment,      NULL,          false, INSPECT_CERTIFICATE,  1, TYPE_JSON },
+	{ "pem",          HTTP_GET,  "certificates/*/pem",      MAY_READ,     query_segment,      NULL,          false, INSPECT_PEM,          1, TYPE_PEM },
+	{ "evidence",     HTTP_GET,  "certificates/*/evidence", MAY_READ,     query_segment,      NULL,          false, INSPECT_EVIDENCE,     1, TYPE_JSON },
+	{ "devices",      HTTP_GET,  "devices",                 MAY_READ,     query_devices,      fill_devices,  false, INSPECT_DEVICES_OF,   2, TYPE_JSON },
+	{ "device",       HTTP_GET,  "devices/*",               MAY_READ,     query_segment,      NULL,          false, INSPECT_DEVICE,       1, TYPE_JSON },
+	{ "actions",      HTTP_GET,  "actions",                 MAY_READ,     query_actions,      NULL,          false, INSPECT_ACTIONS,      3, TYPE_JSON },
+	{ "requesters",   HTTP_GET,  "requesters",              MAY_READ,     query_requesters,   NULL,          false, INSPECT_REQUESTERS,   2, TYPE_JSON },
+	{ "audit",        HTTP_GET,  "audit/*",                 MAY_READ,     query_audit,        NULL,          false, INSPECT_AUDIT,        3, TYPE_JSON },
+	{ "status",       HTTP_GET,  "status",                  MAY_READ,     NULL,               NULL,          false, INSPECT_STATUS,       0, TYPE_JSON },
+	{ "openapi",      HTTP_GET,  "openapi.json",            MAY_READ,     NULL,               NULL,          false, INSPECTIONS,          0, TYPE_JSON },
+	{ "plan",         HTTP_POST, "revocations",             MAY_REVOKE,   NULL,               fill_plan,     true,  INSPECT_PLAN,         1, TYPE_JSON },
+	{ "revoke",       HTTP_POST, "revocations/*",           MAY_REVOKE,   NULL,               fill_revoke,   true,  INSPECT_PLAN,         1, TYPE_JSON },
+	{ "revocation",   HTTP_GET,  "revocations/*",           MAY_READ,     query_segment,      NULL,          false, INSPECT_PLAN,         1, TYPE_JSON },
+	{ "list",         HTTP_POST, "lists",                   MAY_REVOKE,   NULL,               fill_list,     true,  INSPECTIONS,          0, TYPE_JSON },
+	{ "list",         HTTP_POST, "lists/*",                 MAY_REVOKE,   NULL,               fill_list,     true,  INSPECTIONS,          0, TYPE_JSON },
+	{ "publish",      HTTP_POST, "crls",                    MAY_REVOKE,   NULL,               fill_publish,  true,  INSPECTIONS,          0, TYPE_JSON },
+	{ "heads",        HTTP_GET,  "heads",                   MAY_READ,     query_heads,        NULL,          false, INSPECT_HEADS,        2, TYPE_JSON },
+	{ "register",     HTTP_POST, "requesters",              MAY_REGISTER, NULL,               fill_register, true,  INSPECTIONS,          0, TYPE_JSON },
+	{ "renewal",      HTTP_POST, "renewal",                 MAY_READ,     NULL,               fill_renewal,  true,  INSPECTIONS,          0, TYPE_JSON },
+	{ "retire",       HTTP_POST, "requesters/*/retire",     MAY_REGISTER, NULL,               fill_retire,   true,  INSPECTIONS,          0, TYPE_JSON },
 };
 /* clang-format on */
 
@@ -130,39 +127,6 @@ static void finish(struct call *call)
 	call_free(call);
 }
 
-/* Names of fields and paths are the caller's bytes, perhaps cut in the middle of a character. */
-static void plain(const char *text, char *out, size_t out_len)
-{
-	size_t i = 0;
-
-	for (; text[i] != '\0' && i + 1 < out_len; i++)
-		out[i] = text[i] < ' ' || text[i] > '~' ? '?' : text[i];
-	out[i] = '\0';
-}
-
-/* {"reason", "what", "detail", "request"}: programs read the first, people the others. */
-static struct reply refusal(const struct exchange *x, const struct fault *fault)
-{
-	struct reply reply = reply_fault(fault);
-	const struct reason_info *info = reason_info(fault->reason);
-	bool away = info->class == REASON_CLASS_RETRY; /* what it says is ours, for operators */
-	bool tells = away || info->class == REASON_CLASS_CLIENT;
-	char detail[sizeof(fault->detail)], *text = NULL;
-	json_t *object;
-
-	plain(tells ? fault->detail : "", detail, sizeof(detail));
-	object = json_pack("{s:s, s:s, s:s, s:s}", "reason", info->name, "what",
-			   away ? "not possible now, try again later" : info->text, "detail", detail, "request",
-			   x->request);
-	if (object != NULL)
-		text = json_dumps(object, JSON_COMPACT);
-	if (text != NULL && buf_append(&reply.body, BLOB_STR(text), NULL) == REASON_OK)
-		reply.type = TYPE_JSON;
-	free(text);
-	json_decref(object);
-	return reply;
-}
-
 static void note(struct call *call)
 {
 	struct operate what = { .op = OPERATE_NOTE, .outcome = call->reply.fault.reason };
@@ -177,7 +141,7 @@ static void note(struct call *call)
 		return;
 	(void)fault_set(&f, REASON_CA_AWAY, "nothing was done: the ca is away, the call cannot be recorded");
 	reply_done(&call->reply);
-	call->reply = refusal(call->x, &f);
+	call->reply = answer_refusal(call->x, &f);
 	finish(call);
 }
 
@@ -186,7 +150,7 @@ void call_refused(struct call *call, const struct fault *fault)
 	bool noting = call->state == CALL_NOTING;
 
 	reply_done(&call->reply);
-	call->reply = refusal(call->x, fault);
+	call->reply = answer_refusal(call->x, fault);
 	if (fault->reason == REASON_HTTP_METHOD)
 		reply_header(&call->reply, "Allow", "%s", http_methods_text(call->methods));
 	if (noting || reason_info(fault->reason)->class == REASON_CLASS_RETRY)
@@ -206,73 +170,6 @@ static void read_answer(struct call *call)
 	call_refused(call, &f);
 }
 
-static void bio_freep(BIO **bio)
-{
-	BIO_free(*bio);
-}
-
-static enum reason certificate_pem(struct blob der, struct buf *ret_pem, struct fault *f)
-{
-	AUTO(bio_freep) BIO *bio = BIO_new(BIO_s_mem());
-	char *text;
-	long len;
-
-	if (bio == NULL || PEM_write_bio(bio, PEM_STRING_X509, "", der.ptr, (long)der.len) <= 0)
-		return fault_set(f, REASON_NO_MEMORY, "certificate as PEM");
-	len = BIO_get_mem_data(bio, &text);
-	return buf_copy(BLOB(text, (size_t)len), ret_pem, f);
-}
-
-/* The certificate that was made, and what a program would read in it first. */
-static enum reason enrolled_reply(struct call *call, const struct operated *operated, struct fault *f)
-{
-	AUTO(buf_done) struct buf pem = { 0 };
-	char serial[2 * LIMIT_SERIAL_BYTES + 1], not_after[sizeof("2026-11-21T06:00:00Z")], *text;
-	struct cert cert;
-	struct tm tm;
-	time_t end;
-	json_t *object;
-	enum reason reason;
-
-	TRY(cert_parse(buf_blob(&operated->certificate), &cert, f));
-	TRY(certificate_pem(cert.der, &pem, f));
-	text_hex(cert.serial, serial, sizeof(serial));
-	end = (time_t)cert.not_after_s;
-	strftime(not_after, sizeof(not_after), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&end, &tm));
-	object = json_pack("{s:b, s:I, s:s, s:s, s:s%}", "done", 1, "action", (json_int_t)operated->action, "serial",
-			   serial, "not_after", not_after, "certificate", (const char *)pem.ptr, pem.len);
-	text = object == NULL ? NULL : json_dumps(object, JSON_COMPACT);
-	json_decref(object);
-	if (text == NULL)
-		return fault_set(f, REASON_NO_MEMORY, "answer");
-	call->reply = (struct reply){ .type = TYPE_JSON };
-	reason = buf_append(&call->reply.body, BLOB_STR(text), f);
-	free(text);
-	return reason;
-}
-
-/* What the ca says where nothing is read from the ledger. */
-static enum reason operated_reply(struct call *call, const struct operated *operated, struct fault *f)
-{
-	char hex[2 * OPERATE_PLAN_BYTES + 1], text[160];
-	bool lists = call->ask.op == OPERATE_PUBLISH;
-
-	if (operated->certificate.len > 0)
-		return enrolled_reply(call, operated, f);
-	text_hex(BLOB_OF(operated->plan), hex, sizeof(hex));
-	if (call->ask.op == OPERATE_LIST)
-		snprintf(text, sizeof(text), "{\"list\":\"%s\",\"n\":%llu}", hex, (unsigned long long)operated->n);
-	else
-		snprintf(text, sizeof(text), "{\"done\":true,\"action\":%llu%s", (unsigned long long)operated->action,
-			 lists ? ",\"crls\":" : "}");
-	call->reply = (struct reply){ .type = TYPE_JSON };
-	TRY(buf_append(&call->reply.body, BLOB_STR(text), f));
-	if (!lists)
-		return REASON_OK;
-	TRY(buf_append(&call->reply.body, buf_blob(&operated->sample), f));
-	return buf_append(&call->reply.body, BLOB_STR("}"), f);
-}
-
 static bool records(enum operate_op op)
 {
 	return op == OPERATE_REVOKE || op == OPERATE_REGISTER || op == OPERATE_RETIRE || op == OPERATE_ENROL ||
@@ -290,12 +187,12 @@ void call_operated(struct call *call, const struct operated *operated)
 		finish(call);
 	} else {
 		call->recorded = records(call->ask.op);
-		plain(operated->detail, call->notice, sizeof(call->notice));
+		answer_plain(operated->detail, call->notice, sizeof(call->notice));
 		if (call->route->inspection != INSPECTIONS) {
 			text_hex(BLOB_OF(operated->plan), call->arg[0], sizeof(call->arg[0]));
 			call->has_arg[0] = true;
 			read_answer(call);
-		} else if (operated_reply(call, operated, &f) != REASON_OK) {
+		} else if (answer_operated(call, operated, &f) != REASON_OK) {
 			call_refused(call, &f);
 		} else if (call->recorded) {
 			finish(call);
@@ -303,17 +200,6 @@ void call_operated(struct call *call, const struct operated *operated)
 			note(call);
 		}
 	}
-}
-
-/* Behind the last member of the object that the ledger gave; texts of the ca's hold no quotes. */
-static enum reason add_notice(const struct call *call, struct buf *text, struct fault *f)
-{
-	if (call->notice[0] == '\0' || text->len == 0 || text->ptr[text->len - 1] != '}')
-		return REASON_OK;
-	text->len--;
-	TRY(buf_append(text, BLOB_STR(",\"notice\":\""), f));
-	TRY(buf_append(text, BLOB_STR(call->notice), f));
-	return buf_append(text, BLOB_STR("\"}"), f);
 }
 
 static enum reason read_one(struct call *call, struct inspector *inspector, struct fault *f)
@@ -331,7 +217,7 @@ static enum reason read_one(struct call *call, struct inspector *inspector, stru
 				 call->recorded ? "it was done and is recorded; reading the ledger failed"
 						: "nothing was changed: reading the ledger failed");
 	}
-	TRY(add_notice(call, &text, f));
+	TRY(answer_notice(call, &text, f));
 	if (text.len == 0)
 		return fault_set(f, REASON_NOT_FOUND, "%.128s", call->segment);
 	call->reply = (struct reply){ .type = call->route->type, .body = text };
@@ -384,9 +270,8 @@ static enum reason begin(struct api *api, struct exchange *x, struct call *call,
 		return f->reason;
 	}
 	TRY(read_body(call, f));
-	if (call->route->method == HTTP_POST)
-		TRY(fill_nothing(call, f)); /* all is in the body */
-	return call->route->fill(call, f);
+	TRY(query_read(call, f));
+	return call->route->fill == NULL ? REASON_OK : call->route->fill(call, f);
 }
 
 static bool may_note_stranger(struct api *api)
@@ -456,12 +341,12 @@ bool api_run(struct api *api, struct exchange *x)
 
 	if (call == NULL) {
 		(void)fault_set(&f, REASON_OVERLOADED, "nothing was done: too many calls are under way");
-		x->reply = refusal(x, &f);
+		x->reply = answer_refusal(x, &f);
 		return true;
 	}
 	(void)!begin(api, x, call, &f);
 	if (f.reason != REASON_OK && strcmp(call->ask.who, "stranger") == 0 && !may_note_stranger(api)) {
-		x->reply = refusal(x, &f);
+		x->reply = answer_refusal(x, &f);
 		call_free(call);
 		return true;
 	}

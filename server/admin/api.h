@@ -1,6 +1,7 @@
 /*
  * api.h - the admin API below /v1/: JSON in, JSON out, every call a row of the ledger. Files: api.c (routes, rights,
- * the way of a call), api_fill.c (what a request says), asking.c (frames to the ca and back).
+ * the way of a call), what a request says in query.c and fill_*.c (both stand on fields.h), asking.c (frames to the ca
+ * and back), answers.c (what is answered).
  *
  * The way of a call: fill (HTTP thread) -> ask the ca, if it is to do something -> read, if the answer is read from the
  * ledger -> note -> answer. What the ca did is recorded in the commit that did it; everything else is noted before it
@@ -35,7 +36,8 @@ struct api_route {
 	unsigned method;  /* HTTP_GET, HTTP_POST */
 	const char *path; /* below /v1/; a "*" is one segment */
 	unsigned rights;
-	/* What the request says, into call->ask and call->arg. */
+	const struct query *queries; /* into call->arg; NULL: none */
+	/* What else the request says, into call->ask; NULL: nothing. */
 	enum reason (*fill)(struct call *call, struct fault *f);
 	bool acts;                  /* the ca is asked with call->ask */
 	enum inspection inspection; /* what the answer is read from; INSPECTIONS: what the ca said, or openapi.json */
@@ -94,19 +96,37 @@ MUST_CHECK bool asking_send(struct call *call, const struct operate *what);
 void call_operated(struct call *call, const struct operated *operated);
 void call_refused(struct call *call, const struct fault *fault);
 
-/* api_fill.c: one function for each kind of request. */
-enum reason fill_nothing(struct call *call, struct fault *f);
-enum reason fill_segment(struct call *call, struct fault *f);
-enum reason fill_certificates(struct call *call, struct fault *f);
+/* answers.c */
+#define TYPE_JSON "application/json"
+struct reply answer_refusal(const struct exchange *x, const struct fault *fault);
+/* What the ca says where nothing is read from the ledger. */
+MUST_CHECK enum reason answer_operated(struct call *call, const struct operated *operated, struct fault *f);
+/* Adds call->notice to the object that the ledger gave. */
+MUST_CHECK enum reason answer_notice(const struct call *call, struct buf *text, struct fault *f);
+/* What is no printable ASCII becomes a question mark; cut at out_len. */
+void answer_plain(const char *text, char *out, size_t out_len);
+
+/* query.c: a key of the query, or what stands for the star in the path, and where it goes. */
+enum query_type { QUERY_HEX, QUERY_TEXT, QUERY_TIME, QUERY_NUMBER, QUERY_PAGE, QUERY_PATH_HEX, QUERY_PATH_TEXT };
+
+struct query {
+	const char *name; /* NULL: the table's end */
+	enum query_type type;
+	size_t arg;
+};
+
+extern const struct query query_segment[], query_certificates[], query_devices[], query_actions[], query_requesters[],
+	query_audit[], query_heads[];
+MUST_CHECK enum reason query_read(struct call *call, struct fault *f);
 enum reason fill_devices(struct call *call, struct fault *f);
-enum reason fill_actions(struct call *call, struct fault *f);
-enum reason fill_requesters(struct call *call, struct fault *f);
-enum reason fill_audit(struct call *call, struct fault *f);
+
+/* fill_revocations.c */
 enum reason fill_plan(struct call *call, struct fault *f);
 enum reason fill_revoke(struct call *call, struct fault *f);
 enum reason fill_list(struct call *call, struct fault *f);
 enum reason fill_publish(struct call *call, struct fault *f);
-enum reason fill_heads(struct call *call, struct fault *f);
+
+/* fill_requesters.c */
 enum reason fill_register(struct call *call, struct fault *f);
 enum reason fill_retire(struct call *call, struct fault *f);
 enum reason fill_renewal(struct call *call, struct fault *f);
