@@ -20,7 +20,7 @@ static EVP_PKEY *read_key(const char *pem)
 	return text == NULL ? NULL : PEM_read_bio_PUBKEY(text, NULL, NULL, NULL);
 }
 
-enum reason quorum_check_custodian(const char *name, const char *key_pem, struct fault *f)
+static enum reason check_custodian(const char *name, const char *key_pem, struct fault *f)
 {
 	AUTO(pkey_freep) EVP_PKEY *key = read_key(key_pem);
 	const size_t len = strlen(name);
@@ -34,6 +34,34 @@ enum reason quorum_check_custodian(const char *name, const char *key_pem, struct
 				 "key of custodian %s: allowed: a public key in PEM, EC from 256 bits or RSA from 2048 "
 				 "(openssl pkey -pubout)",
 				 name);
+	return REASON_OK;
+}
+
+/* One person with two names, or two names for one key, would be two of the quorum. */
+static bool same(const char *name, const char *key_pem, const json_t *other)
+{
+	AUTO(pkey_freep) EVP_PKEY *key = read_key(key_pem);
+	AUTO(pkey_freep) EVP_PKEY *other_key = read_key(json_string_value(json_object_get(other, "key")));
+
+	return strcmp(name, json_string_value(json_object_get(other, "name"))) == 0 || EVP_PKEY_eq(key, other_key) == 1;
+}
+
+enum reason quorum_check_custodians(const json_t *list, struct fault *f)
+{
+	const char *name, *key;
+
+	if (json_array_size(list) == 0 || json_array_size(list) > QUORUM_CUSTODIANS_MAX)
+		return fault_set(f, REASON_CONFIG, "custodians: an array of 1 to %d", QUORUM_CUSTODIANS_MAX);
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		if (json_unpack_ex(json_array_get(list, i), NULL, JSON_STRICT, "{s:s, s:s}", "name", &name, "key",
+				   &key) != 0)
+			return fault_set(f, REASON_CONFIG,
+					 "custodians: with a quorum each is an object of name and key");
+		TRY(check_custodian(name, key, f));
+		for (size_t k = 0; k < i; k++)
+			if (same(name, key, json_array_get(list, k)))
+				return fault_set(f, REASON_CONFIG, "custodians: two with the same name or key");
+	}
 	return REASON_OK;
 }
 
@@ -92,7 +120,7 @@ static enum reason take_signature(struct quorum *q, const char *text, const json
 	const char *key = json_string_value(json_object_get(custodian, "key"));
 	AUTO(buf_done) struct buf signature = { 0 };
 
-	if (key == NULL || base64 == NULL || quorum_check_custodian(name, key, f) != REASON_OK)
+	if (key == NULL || base64 == NULL)
 		return fault_set(f, REASON_CONFIG, "a signature by '%.40s', who is no custodian of this ceremony",
 				 name == NULL ? "" : name);
 	if (strlen(base64) > 2 * QUORUM_SIGNATURE_MAX || text_unbase64(BLOB_STR(base64), &signature, f) != REASON_OK ||
@@ -128,10 +156,10 @@ static enum reason read_transcript(const char *text, struct quorum *q, struct fa
 	quorum = json_object_get(q->transcript, "quorum");
 	if (quorum == NULL)
 		return REASON_OK;
+	TRY(quorum_check_custodians(json_object_get(q->transcript, "custodians"), f));
 	q->of = (unsigned)json_array_size(json_object_get(q->transcript, "custodians"));
-	if (q->of > QUORUM_CUSTODIANS_MAX || json_integer_value(quorum) < 1 || json_integer_value(quorum) > q->of)
-		return fault_set(f, REASON_CONFIG, "quorum: allowed: 1 to as many as there are custodians, %d at most",
-				 QUORUM_CUSTODIANS_MAX);
+	if (json_integer_value(quorum) < 1 || json_integer_value(quorum) > q->of)
+		return fault_set(f, REASON_CONFIG, "quorum: allowed: 1 to as many as there are custodians");
 	q->needed = (unsigned)json_integer_value(quorum);
 	return REASON_OK;
 }

@@ -35,8 +35,9 @@ struct quorum {
 MUST_CHECK enum reason quorum_read(const char *text, struct quorum *ret_quorum, struct fault *f);
 void quorum_done(struct quorum *quorum);
 
-/* What is right for one custodian's name and public key (PEM) in a spec. */
-MUST_CHECK enum reason quorum_check_custodian(const char *name, const char *key_pem, struct fault *f);
+/* What is right for custodians with keys, in a spec and in a transcript: an array of objects of name and key (PEM), no
+ * two with the same name or, however it is written, the same key. */
+MUST_CHECK enum reason quorum_check_custodians(const json_t *list, struct fault *f);
 
 /* One signature over a text, by one public key (PEM). */
 bool quorum_verify(const char *key_pem, const char *text, struct blob signature);

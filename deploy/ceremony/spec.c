@@ -254,23 +254,10 @@ static enum reason read_token(const char *what, json_t *object, struct spec_toke
 	return check_path(token->so_pin_file, f);
 }
 
-static enum reason read_custodian(json_t *custodian, bool with_key, struct fault *f)
-{
-	const char *name, *key;
-
-	if (!with_key)
-		return json_is_string(custodian)
-			       ? REASON_OK
-			       : fault_set(f, REASON_CONFIG, "custodians: names, where there is no quorum");
-	if (json_unpack_ex(custodian, NULL, JSON_STRICT, "{s:s, s:s}", "name", &name, "key", &key) != 0)
-		return fault_set(f, REASON_CONFIG, "custodians: with a quorum each is an object of name and key");
-	return quorum_check_custodian(name, key, f);
-}
-
 static enum reason read_custodians(struct spec *spec, int quorum, struct fault *f)
 {
-	size_t n = json_array_size(spec->custodians), i, k;
-	json_t *one, *other;
+	size_t n = json_array_size(spec->custodians), i;
+	json_t *one;
 
 	if (n == 0 || n > QUORUM_CUSTODIANS_MAX)
 		return fault_set(f, REASON_CONFIG, "custodians: an array of 1 to %d", QUORUM_CUSTODIANS_MAX);
@@ -278,16 +265,12 @@ static enum reason read_custodians(struct spec *spec, int quorum, struct fault *
 		return fault_set(f, REASON_CONFIG, "quorum %d; allowed: 1 to %zu, as many as there are custodians",
 				 quorum, n);
 	spec->quorum = (unsigned)quorum;
+	if (quorum > 0)
+		return quorum_check_custodians(spec->custodians, f);
 	json_array_foreach(spec->custodians, i, one)
 	{
-		TRY(read_custodian(one, quorum > 0, f));
-		json_array_foreach(spec->custodians, k, other)
-		{
-			if (k < i && quorum > 0 &&
-			    (json_equal(json_object_get(one, "name"), json_object_get(other, "name")) ||
-			     json_equal(json_object_get(one, "key"), json_object_get(other, "key"))))
-				return fault_set(f, REASON_CONFIG, "custodians: two with the same name or key");
-		}
+		if (!json_is_string(one))
+			return fault_set(f, REASON_CONFIG, "custodians: names, where there is no quorum");
 	}
 	return REASON_OK;
 }

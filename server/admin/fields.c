@@ -40,14 +40,18 @@ enum reason value_plain(const char *name, const char *text, char *out, size_t ou
 	return REASON_OK;
 }
 
+/* A day that no calendar has is no other day: what is written again must be the same. */
 enum reason value_time(const char *name, const char *text, int64_t *ret_s, struct fault *f)
 {
-	struct tm tm = { 0 };
+	struct tm tm = { 0 }, day;
+	char again[sizeof("2026-11-21T06:00:00Z")] = "";
 	const char *end = strptime(text, "%Y-%m-%dT%H:%M:%SZ", &tm);
+	time_t s = end == NULL ? 0 : timegm(&tm);
 
-	if (end == NULL || *end != '\0')
+	if (end == NULL || gmtime_r(&s, &day) == NULL ||
+	    strftime(again, sizeof(again), "%Y-%m-%dT%H:%M:%SZ", &day) == 0 || strcmp(again, text) != 0)
 		return fault_set(f, REASON_API_FIELD, "%s: must be a time as 2026-11-21T06:00:00Z", name);
-	*ret_s = (int64_t)timegm(&tm);
+	*ret_s = (int64_t)s;
 	return REASON_OK;
 }
 

@@ -235,6 +235,8 @@ BAD = {
     "a NUL": ("revocations", '{"select":{"serial":"01"},"reason":"keyCompromise","note":"a\\u0000b"}', 400, None),
     "times in the wrong order": ("revocations", {**GOOD, "select": {"issued": {"from": "2026-01-02T00:00:00Z", "until": "2026-01-01T00:00:00Z"}}}, 400, "api_field"),
     "no time": ("revocations", {**GOOD, "select": {"issued": {"from": "yesterday", "until": "today"}}}, 400, "api_field"),
+    "a day that no calendar has": ("revocations", {**GOOD, "select": {"issued": {"from": "2026-02-31T00:00:00Z", "until": "2027-01-01T00:00:00Z"}}}, 400, "api_field"),
+    "a time with gaps": ("revocations", {**GOOD, "select": {"issued": {"from": "2026- 1- 1T 0: 0: 0Z", "until": "2027-01-01T00:00:00Z"}}}, 400, "api_field"),
     "an unknown token": ("revocations/" + "ab" * 16, {}, 404, "plan_unknown"),
     "SQL for a token": ("revocations/'or'1", {}, 404, "plan_unknown"),
     "fields beside a token": ("revocations/" + "ab" * 16, {"yes": True}, 400, "api_field"),
@@ -263,7 +265,7 @@ def test_another_media_type_and_another_method(operator):
     assert operator.request("DELETE", "status").status == 405
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=501", "limit=x", "after=zz", "device=0", "from=now", "page=2", "limit=1&limit=2"])
+@pytest.mark.parametrize("query", ["limit=0", "limit=501", "limit=x", "after=zz", "device=0", "from=now", "from=1-1-1T0:0:0Z", "until=2026-02-31T00:00:00Z", "page=2", "limit=1&limit=2"])
 def test_bad_queries(operator, query):
     answer = operator.request("GET", "certificates?" + query)
     assert answer.status == 400 and answer.reason == "api_field", answer.body

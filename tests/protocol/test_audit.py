@@ -484,6 +484,7 @@ SEALS = {
     "one, twice": ([("alice", "alice"), ("alice", "alice")], False),
     "one in another's name": ([("alice", "alice"), ("bob", "alice")], False),
     "a stranger": ([("alice", "alice"), ("mallory", "alice")], False),
+    "one with two names": ([("alice", "alice"), ("alias", "alias")], False),
 }
 
 
@@ -492,6 +493,8 @@ def test_a_ceremony_stands_with_its_quorum_and_not_without(assay, walked, tamper
     serial, options = walked
     signers, holds = SEALS[what]
     keys = {name: ec.generate_private_key(ec.SECP256R1()) for name in ("alice", "bob", "carol")}
+    if what == "one with two names":
+        keys = {"alice": keys["alice"], "alias": keys["alice"], "carol": keys["carol"]}
     row = tampered.of("ceremony")[0]
     row[-1] = seal(row[-1], signers, keys)
     row[1] = hashlib.sha256(row[-1].encode()).hexdigest()
@@ -684,6 +687,25 @@ def test_a_head_that_miscounts_is_named(exported, tampered):
     row[-1] = json.dumps(head, separators=(",", ":"))
     found = tampered.finds()
     assert any(f"head {row[1]} of quickstart counts" in text and "intents of ocsp" in text for text in found), found
+
+
+def test_a_head_that_follows_another_is_named(exported, tampered):
+    """Every hash of the chain fits; between the two another head could have been."""
+    row = tampered.of("head_intent")[-1]
+    head = json.loads(row[-1])
+    head["previous"] = "11" * 32
+    row[-1] = json.dumps(head, separators=(",", ":"))
+    tampered.rehash_once()
+    assert tampered.finds() == [f"forged: head {row[1]} of {row[2]}: does not follow from the signed head before"]
+
+
+def test_a_key_for_heads_that_no_ceremony_made_is_named(exported, tmp_path):
+    """The very key, in a certificate that somebody else made for it: another key could have been put into one as well."""
+    real = element.x509.load_pem_x509_certificate(exported.file.with_name("heads.pem").read_bytes())
+    cert = element.make_cert(real.subject, real, real.issuer, element.new_key())
+    (tmp_path / "other.pem").write_bytes(cert.public_bytes(serialization.Encoding.PEM))
+    found = exported.finds("--heads-key", tmp_path / "other.pem")
+    assert found == ["forged: the certificate of the key that signs heads is of no ceremony on record"]
 
 
 def test_a_head_taken_out_of_the_ledger_is_named(exported, tampered):

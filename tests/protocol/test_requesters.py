@@ -339,6 +339,8 @@ def ra(assay):
 
 def test_the_ra_gets_no_certificate_under_the_issuers_for_services_and_rigs(assay, administrator, ra):
     rig, operator = Requester(assay, administrator, "rig"), Requester(assay, administrator, "operator")
+    another, gone = Requester(assay, administrator, "rig"), Requester(assay, administrator, "rig")
+    assert administrator.post(f"requesters/{gone.hash}/retire", {"note": "scrapped"}).status == 200
     before = assay.issuances()
     fields = {"policy": POLICY, "level": 0, "level_needed": 0, "format": "name", "evidence": b"", "evidence_format": ""}
     own = element.new_key()
@@ -350,6 +352,10 @@ def test_the_ra_gets_no_certificate_under_the_issuers_for_services_and_rigs(assa
         ("services", operator.key, operator.serial),  # not the ra's to renew
         ("rigs", operator.key, operator.serial),  # an operator's key is no rig's
         ("rigs", own, "00" * 16),  # a certificate nobody has
+        ("rigs", operator.key, "00" * 16),
+        ("rigs", another.key, rig.serial),  # another rig's key
+        ("rigs", gone.key, gone.serial),  # rights that were taken away
+        ("rigs", gone.key, "00" * 16),
         ("unattested", rig.key, rig.serial),  # a rig's certificate is no device's
         ("rigs", rig.key, operator.serial),
     ]:

@@ -150,9 +150,11 @@ def unseal(transcript):
     if outer.get("what") != "assay key ceremony, sealed":
         return outer, []
     inner, signers = json.loads(outer["transcript"]), []
-    keys = {custodian["name"]: custodian["key"] for custodian in inner["custodians"]}
+    keys = {custodian["name"]: serialization.load_pem_public_key(custodian["key"].encode()) for custodian in inner["custodians"]}
+    spki = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    need(len({key.public_bytes(*spki) for key in keys.values()}) == len(inner["custodians"]), "two custodians with one name or key")
     for entry in outer["signatures"]:
-        key = serialization.load_pem_public_key(keys[entry["custodian"]].encode())
+        key = keys[entry["custodian"]]
         kind = (ec.ECDSA(hashes.SHA256()),) if isinstance(key, ec.EllipticCurvePublicKey) else (padding.PKCS1v15(), hashes.SHA256())
         key.verify(base64.b64decode(entry["signature"]), outer["transcript"].encode(), *kind)
         signers.append(entry["custodian"])
