@@ -21,7 +21,8 @@ struct heads_desk {
 	enum reason told; /* why there is no head, as the log has it */
 	atomic_bool under_way;
 	_Atomic int64_t look_at_us;
-	_Atomic int64_t signed_us, exported_us; /* when all was as it should be */
+	_Atomic int64_t signed_us; /* when all was as it should be */
+	_Atomic int64_t stuck_us;  /* since when lines wait for their file; 0: they do not */
 };
 
 static int64_t interval_us(const struct ca *ca)
@@ -56,11 +57,14 @@ static enum reason line_of(struct blob text, struct blob signature, struct buf *
 static void export_out(struct heads_desk *desk)
 {
 	struct fault fault = { 0 };
+	int64_t none_us = 0;
 
-	if (heads_export_flush(&desk->export, &fault) == REASON_OK)
-		atomic_store(&desk->exported_us, clock_mono_us());
-	else
-		trouble(desk, &fault);
+	if (heads_export_flush(&desk->export, &fault) == REASON_OK) {
+		atomic_store(&desk->stuck_us, 0);
+		return;
+	}
+	(void)atomic_compare_exchange_strong(&desk->stuck_us, &none_us, clock_mono_us());
+	trouble(desk, &fault);
 }
 
 /* The newest that there is, for it may never have left the process that made it. */
@@ -144,9 +148,10 @@ enum reason heads_sign(struct ca *ca, struct issue *issue, unsigned slot, struct
 static void tell(struct ca *ca, int64_t now_us)
 {
 	const int64_t late_us = HEADS_LATE_BEATS * interval_us(ca) + HEADS_LATE_LEAST_S * 1000000LL;
+	const int64_t stuck_us = atomic_load(&ca->heads->stuck_us);
 
 	metrics_gauge(ca->metrics, GAUGE_HEADS_LATE, now_us - atomic_load(&ca->heads->signed_us) > late_us);
-	metrics_gauge(ca->metrics, GAUGE_HEADS_UNEXPORTED, now_us - atomic_load(&ca->heads->exported_us) > late_us);
+	metrics_gauge(ca->metrics, GAUGE_HEADS_UNEXPORTED, stuck_us != 0 && now_us - stuck_us > late_us);
 }
 
 void heads_nudge(struct ca *ca)
@@ -199,7 +204,6 @@ enum reason heads_open(struct ca *ca, struct heads_desk **ret_desk, struct fault
 		return fault_set(f, REASON_NO_MEMORY, "signed heads");
 	desk->since_s = clock_wall_s();
 	atomic_init(&desk->signed_us, clock_mono_us());
-	atomic_init(&desk->exported_us, clock_mono_us());
 	heads_export_open(&desk->export, ca->config->heads.file, ca->config->heads.syslog);
 	*ret_desk = desk;
 	return ca_ledger(ca->config, "heads", &desk->ledger, f);

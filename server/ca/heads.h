@@ -42,9 +42,9 @@
 
 #include "ca/ca.h"
 
-#define HEADS_AGE_S 3600      /* the oldest that the last head becomes while nothing moves */
-#define HEADS_LATE_BEATS 5    /* intervals without a head that was due, or with one that could not be exported, and */
-#define HEADS_LATE_LEAST_S 10 /* so much on top: then it is said */
+#define HEADS_AGE_S 3600     /* the oldest that the last head becomes while nothing moves */
+#define HEADS_LATE_BEATS 5   /* intervals without a head that was due, or with one that could not be exported, and */
+#define HEADS_LATE_LEAST_S 5 /* so much on top: then it is said */
 
 /* Nothing is opened, and *ret_desk stays NULL, when the configuration names no key for heads. */
 MUST_CHECK enum reason heads_open(struct ca *ca, struct heads_desk **ret_desk, struct fault *f);

@@ -63,3 +63,18 @@ def plant(whole):
     whole.wait_ready()
     yield whole
     whole.shim.set(mode=plant_module.PASS, delay_us=0, skip=0)
+
+
+def in_seconds(config):
+    config["heads"]["interval"] = "1s"
+    # the home's first start has certificates of the usual time made for the key "ocsp": here is one that has none
+    config["status"]["responder"] = "heads"
+    config["certificates"] = {"responder": f"{plant_module.RESPONDER_SHORTEST_S}s"}
+
+
+@pytest.fixture(scope="session")
+def brisk():
+    """Another one, in which what usually takes minutes or weeks comes after seconds."""
+    made = plant_module.Plant(in_seconds)
+    yield made
+    made.close()

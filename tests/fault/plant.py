@@ -30,6 +30,7 @@ VERIFY_CHAIN = TOP / "tests" / "integration" / "sql" / "verify_chain.py"
 ROLES = ("ra", "ca", "va", "admin")
 DEADLINE_MS = 4000
 SIGN_TIMEOUT_MS = 4000  # of the token; longer than what a test lets it take
+RESPONDER_SHORTEST_S = 3672  # answers are good for an hour: 12 s in which it signs, and after half of them comes the next
 
 # Modes of the shim, in the order of its enum.
 PASS, FAIL_BEFORE, FAIL_AFTER, CRASH_BEFORE, CRASH_AFTER, GARBAGE, SESSION_LOST = range(7)

@@ -1,22 +1,13 @@
 """The OCSP responder's certificate renews itself before it ends, and is used again after a restart."""
 
+import json
 import os
 import time
 
 from cryptography.hazmat.primitives import serialization
 from instance import run
-from plant import Plant, wait_until
+from plant import wait_until
 from status import ask_ocsp, ocsp_request
-
-SHORTEST_S = 3672  # answers are good for an hour: 12 s in which it signs, and after half of them comes the next
-
-
-def responder(key, lasting):
-    def change(config):
-        config["certificates"] = {**config.get("certificates", {}), "responder": lasting}
-        config["status"]["responder"] = key
-
-    return change
 
 
 def made(plant):
@@ -60,19 +51,13 @@ def openssl_verifies(plant, cert):
     assert "Response verify OK" in text and "asked.pem: good" in text, text
 
 
-def test_the_responder_renews_itself_and_serves_again_after_a_restart():
-    # the home's first start has certificates of the usual time made for the key "ocsp": here is one that has none
-    plant = Plant(responder("heads", f"{SHORTEST_S}s"))
-    try:
-        usual = made(plant)[0]
-        cert = plant.enrol()[0]
-        ca, signers = plant.pid("ca"), asks_until_the_second(plant, cert)
-        assert plant.pid("ca") == ca
-        in_order_and_in_time(plant, signers)
-        used_again_after_a_restart(plant, cert, usual)
-        plant.account()
-    finally:
-        plant.close()
+def test_the_responder_renews_itself_and_serves_again_after_a_restart(brisk):
+    usual, cert = made(brisk)[0], brisk.enrol()[0]
+    ca, signers = brisk.pid("ca"), asks_until_the_second(brisk, cert)
+    assert brisk.pid("ca") == ca
+    in_order_and_in_time(brisk, signers)
+    used_again_after_a_restart(brisk, cert, usual)
+    brisk.account()
 
 
 def asks_until_the_second(plant, cert):
@@ -102,7 +87,9 @@ def used_again_after_a_restart(plant, cert, usual):
     """With the key and the time of the home's first start: its certificate serves, and no other is made."""
     plant.stop_daemon()
     serials = made(plant)
-    plant.configure(responder("ocsp", "30d"))
+    file = plant.home / "assay.json"
+    config = json.loads(file.read_text())
+    file.write_text(json.dumps({**config, "status": {**config["status"], "responder": "ocsp"}, "certificates": {}}, indent=2))
     plant.start_daemon()
     assert hexed(signer_now(plant, cert)) == usual
     assert made(plant) == serials, "a start makes one of its own"
