@@ -1,6 +1,6 @@
 /*
- * requesters.c - of the operate station: a requester is registered, or renews itself; the certificate follows. See
- * services.h.
+ * requesters.c - of the operate station: a requester is registered, retired, or renews itself; the certificate follows.
+ * See operation.h and services.h.
  *
  * Rights come first and are durable before the certificate is asked for: a certificate without them is worth nothing,
  * and the same call again, after whatever went wrong between the two, finds the rights there and gives the certificate.
@@ -8,9 +8,39 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ca/operation.h"
 #include "ca/services.h"
-#include "channel/operate.h"
+#include "observe/log.h"
 #include "operators.h"
+
+static enum reason change(struct operations *all, struct operation *op, struct operated *done, struct fault *f)
+{
+	struct registration r = { .who = op->ask.who,
+				  .call = op->ask.call,
+				  .request = op->ask.request,
+				  .note = op->ask.note,
+				  .kind = op->ask.kind,
+				  .name = op->ask.name,
+				  .names = op->ask.names,
+				  .labels = op->ask.labels,
+				  .spki_hash = op->ask.spki_hash,
+				  .active = op->ask.op == OPERATE_REGISTER,
+				  .reason = op->ask.reason };
+
+	TRY(ledger_register(all->ledger, &r, f));
+	done->action = r.action;
+	news_poke(all->ca->news);
+	return REASON_OK;
+}
+
+void requesters_register(struct operations *all, struct operation *op)
+{
+	struct operated done = { .reason = REASON_OK };
+	struct fault f = { 0 };
+	enum reason reason = change(all, op, &done, &f);
+
+	operation_end(op, reason, &done, &f);
+}
 
 static enum reason check_key(const struct pubkey *key, struct fault *f)
 {
@@ -19,8 +49,8 @@ static enum reason check_key(const struct pubkey *key, struct fault *f)
 	return pubkey_check(key, f);
 }
 
-enum reason requesters_enrol(struct ca *ca, struct ledger *ledger, const struct operate *ask, uint64_t *ret_action,
-			     struct grant **ret_grant, struct fault *f)
+static enum reason add(struct ca *ca, struct ledger *ledger, const struct operate *ask, uint64_t *ret_action,
+		       struct grant **ret_grant, struct fault *f)
 {
 	AUTO(grant_freep) struct grant *grant = grant_new();
 	uint8_t device[32], key[32];
@@ -50,8 +80,8 @@ enum reason requesters_enrol(struct ca *ca, struct ledger *ledger, const struct 
 	return REASON_OK;
 }
 
-enum reason requesters_renew(struct ca *ca, struct ledger *ledger, const struct operate *ask, uint64_t *ret_action,
-			     struct grant **ret_grant, struct fault *f)
+static enum reason renew(struct ca *ca, struct ledger *ledger, const struct operate *ask, uint64_t *ret_action,
+			 struct grant **ret_grant, struct fault *f)
 {
 	AUTO(grant_freep) struct grant *grant = grant_new();
 	const char *name = strchr(ask->who, ':');
@@ -81,4 +111,57 @@ enum reason requesters_renew(struct ca *ca, struct ledger *ledger, const struct 
 	*ret_action = r.action;
 	*ret_grant = TAKE(grant);
 	return REASON_OK;
+}
+
+/* What the line has made of it; whoever asked may be gone. */
+static void enrolled(void *user, struct blob certificate, const struct fault *fault)
+{
+	struct operation *op = user;
+	AUTO(operated_done) struct operated done = { .action = op->action };
+	struct fault f;
+
+	if (fault != NULL && reason_info(fault->reason)->class == REASON_CLASS_RETRY) {
+		operation_tell_fault(
+			op, fault->reason,
+			"the key has its rights, its certificate could not be made: the same call again gives it");
+		operation_free(op);
+	} else if (fault != NULL) {
+		operation_refuse(op, fault);
+	} else if (buf_copy(certificate, &done.certificate, &f) != REASON_OK) {
+		operation_refuse(op, &f);
+	} else {
+		operation_answer(op, &done);
+	}
+}
+
+/* Rights first, then the certificate: the operation is the line's from services_put() on. */
+void requesters_enrol(struct operations *all, struct operation *op)
+{
+	struct service service = { .told = enrolled, .user = op };
+	struct fault f = { 0 };
+	enum reason reason = op->ask.op == OPERATE_ENROL
+				     ? add(all->ca, all->ledger, &op->ask, &op->action, &service.grant, &f)
+				     : renew(all->ca, all->ledger, &op->ask, &op->action, &service.grant, &f);
+
+	if (reason != REASON_OK) {
+		operation_refuse(op, &f);
+		return;
+	}
+	news_poke(all->ca->news);
+	if (services_put(all->ca, &service, &f) != REASON_OK)
+		enrolled(op, (struct blob){ 0 }, &f);
+}
+
+void requesters_lapse(struct operations *all, struct operation *op)
+{
+	struct fault f = { 0 };
+	uint64_t n = 0;
+
+	if (ledger_lapse(all->ledger, &n, &f) != REASON_OK) {
+		log_fault(LOG_WARN, "keys_not_retired", &f);
+	} else if (n > 0) {
+		news_poke(all->ca->news);
+		log_event(LOG_INFO, "keys_retired", "n", LOG_INT, (int64_t)n, NULL);
+	}
+	operation_free(op);
 }

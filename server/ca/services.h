@@ -39,14 +39,6 @@ MUST_CHECK enum reason services_put(struct ca *ca, struct service *service, stru
 /* Of the ledger station, before a certificate's other rules: may this grant come to this issuer? Completes it. */
 MUST_CHECK enum reason services_admit(struct ca *ca, struct issue *issue, struct fault *f);
 
-/* requesters.c: what the operate station does before a certificate is asked for; ret_grant is the caller's. */
-struct ledger;
-struct operate;
-MUST_CHECK enum reason requesters_enrol(struct ca *ca, struct ledger *ledger, const struct operate *ask,
-					uint64_t *ret_action, struct grant **ret_grant, struct fault *f);
-MUST_CHECK enum reason requesters_renew(struct ca *ca, struct ledger *ledger, const struct operate *ask,
-					uint64_t *ret_action, struct grant **ret_grant, struct fault *f);
-
 /* upkeep.c: renews the listeners' certificates before they run out; see there. */
 struct upkeep;
 MUST_CHECK enum reason upkeep_open(struct ca *ca, struct upkeep **ret_upkeep, struct fault *f);
