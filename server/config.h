@@ -1,66 +1,104 @@
+/* clang-format off */
 /*
  * config.h - the configuration: one JSON file, checked whole at start-up, one typed struct.
  *
  * An error names the key, what is allowed and the value given; an unknown key is an error. Paths may be relative to
  * the file's folder. Every key has a safe default but those marked required. The example is deploy/assay.json.
  *
- * {
- *   "node": "n1",                                   required: this node's name in the ledger's chains
- *   "state_dir": "state", "run_dir": "run",         required: anchors; sockets, metrics
- *   "log_level": "info",                            debug, info, warn, error
- *   "multi_buffer": "libcrypto_mb.so.11",           verifies eight signatures at once where library and CPU are there:
- * its name or absolute path; off: never "home": "quickstart",                           only quickstart homes have it:
- * admits a software vendor "est": { "listeners": [ { "name": "est", "address": "127.0.0.1", "port": 8443, "threads": 2,
- *                             "connections": 2000, "idle_s": 60,
- *                             "per_address": 500, "handshakes_s": 100,       of one address; 0: no limit
- *                             "reserve": 200,   of `connections`, for addresses that rigs have shown themselves from
- *                             "strangers_s": 1000,   begun a second of all other addresses together; 0: no limit
- *                             "clients": "any" } ],                          any, or rigs: rigs and RAs alone
- *            "certificate": "tls/est.pem", "key": "tls/est.key",   chain, leaf first
- *            "default_label": "line", "realm": "assay", "nonce_key": "secrets/nonce.key", "deadline_ms": 10000,
- *            "rig_under_way": 512,    requests of one rig or RA at once, on all connections; 0: no limit
- *            "device_under_way": 4, "user_under_way": 16,    of one device or vendor's element; user or address
- *            "ticket_key": "secrets/ticket.key" },   32 bytes, the same on all nodes; left out: derived from nonce_key
- *   "admin":  { "address": "127.0.0.1", "port": 8444, "certificate": "...", "key": "...", "clients":
- * "trust/operators.pem" }, "status": { "address": "127.0.0.1", "port": 8445, "url": "http://127.0.0.1:8445",
- *   "responder": "ocsp",        label of the OCSP responder's key in the token; left out: no OCSP
- *   "ocsp_s": 500 },            signatures of that key a second, at most: the rest of the token is the line's
- *   "heads": { "key": "heads",  label of the key that signs where the ledger's chains stand (ca/heads.h); without
- * "heads": nobody "interval": "60s",                      does. How often, if anything moved "file":
- * "state/heads.jsonl",            written there, a line each; better on another machine's disk "syslog": false }, and
- * to syslog, facility authpriv "trust": { "rigs": "trust/rigs.pem", "vendors": "trust/vendors.pem" },    PEM; vendors
- * may be left out "evidence": [ { "format": "assay.1.1", "name": "acme", "roots": "vendors/acme.pem", "software": false
- * } ], "profiles": "profiles", "users": "users.json", "root": "ca/root.pem", "issuers": [ { "name": "attested",
- * "certificate": "ca/attested.pem", "key": "attested", "level_min": "vouched", "level_max": "native", "validity_max":
- * "10y", "hourly_max": 100000, "crl_shards": 0 } ],   lists that its revocations are split into for profiles with
- * "crl": "shard": 0 (none) or a power of two up to 256, for ever: certificates name their list, and a change would
- * leave them on the wrong one
+ *   key                     default         what it says
+ *   node                    required        this node's name in the ledger's chains, at most 32 characters
+ *   state_dir, run_dir      required        folders: anchors; sockets and metrics
+ *   log_level               info            debug, info, warn, error
+ *   multi_buffer            libcrypto_mb    library that verifies eight signatures at once, where the CPU can: name
+ *                                           or absolute path; off: never
+ *   home                    plant           quickstart: admits software vendors; only quickstart homes have it
+ *   profiles                required        folder
+ *   users                                   file of passwords
+ *   root                    required        PEM, up to four certificates while the root changes, the old and the new
+ *                                           one with each other (RFC 4210 section 4.4)
  *
- *   An issuer is "for" devices (the default), or rigs, or services: that is operators, auditors, administrators and the
- *   listeners' own TLS certificates; those two sign level none alone. Without them somebody else renews all of these.
- *   "certificates": { "operators": "1y", "rigs": "1y", "tls": "90d",      how long what they sign lasts
- *                     "responder": "30d" },     and, under each issuer, the OCSP responder's certificate
+ *   est.listeners[]         1 to 4
+ *     name, address         est, 127.0.0.1
+ *     port                  required
+ *     threads, connections  2, 2000
+ *     idle_s                60
+ *     clients               any             rigs: rigs and RAs alone
+ *     per_address           500             connections open of one address; 0: no limit
+ *     handshakes_s          100             connections begun a second of one address; 0: no limit
+ *     reserve               200             of `connections`, for addresses that rigs have shown themselves from
+ *     strangers_s           1000            begun a second of all other addresses together; 0: no limit
+ *   est.certificate, key    required        PEM, the chain with its leaf first
+ *   est.default_label                       label of paths without one; may be left out where there is one profile
+ *   est.realm               assay
+ *   est.nonce_key           required        one to three secrets of 32 bytes one after the other: nonce.h
+ *   est.ticket_key                          32 bytes, the same on all nodes; left out: derived from nonce_key
+ *   est.deadline_ms         10000
+ *   est.rig_under_way       512             requests of one rig or RA at once, on all connections; 0: no limit
+ *   est.device_under_way    4               of one device, or one vendor's element
+ *   est.user_under_way      16              of one user or address
  *
- *   "token": { "module": "/usr/lib/softhsm/libsofthsm2.so", "label": "assay", "pin_file": "secrets/pin", "sessions": 4,
- *              "sign_timeout_ms": 20000,                 a signature that takes longer never comes: the ca starts anew
- *              "network": false },                       true: the module speaks to an HSM over the network
- *   "confinement": { "seccomp": "required" },            system calls of a role: required (a kernel that cannot ends
- * the role), wanted (then it goes on and says so) or off
- *   "ledger": { "writer": "host=... dbname=... user=assay_ca",
- * "reader": "...", "retry_window": "7d" }, "roles": { "ra": { "user": "assay-ra" }, "ca": {...}, "va": {...}, "admin":
- * {...} }   users to become when started as root; left out: stay who started it
- * }
+ *   admin.address           127.0.0.1
+ *   admin.port, certificate, key            required
+ *   admin.clients           required        PEM: who may be an operator or auditor
+ *   admin.two_operators_above  0            certificates in one revocation; 0: one operator is always enough
+ *
+ *   status.address          127.0.0.1
+ *   status.port             required
+ *   status.url                              http://..., in certificates; left out: they say no AIA and no CRLDP
+ *   status.crl_validity     24h
+ *   status.responder                        label of the OCSP responder's key in the token; left out: no OCSP
+ *   status.ocsp_s           500             signatures of that key a second, at most: the line has the rest
+ *
+ *   heads                                   left out: nobody signs where the ledger's chains stand (ca/heads.h)
+ *   heads.key               required        label of the key that does
+ *   heads.interval          60s             how often, if anything moved
+ *   heads.file                              written there, a line each; better on another machine's disk
+ *   heads.syslog            false           and to syslog, facility authpriv
+ *
+ *   trust.rigs              required        PEM
+ *   trust.vendors                           PEM
+ *   evidence[]              none
+ *     format, name          required        "assay.1.1"; a name for the log
+ *     roots                 required        PEM
+ *     software              false           a software element: in a quickstart home alone
+ *
+ *   issuers[]               1 at least
+ *     name, certificate     required
+ *     key                   required        label in the token
+ *     for                   devices         rigs; or services: operators, auditors, administrators and the listeners'
+ *                                           own TLS certificates. Those two sign level none alone; without them
+ *                                           somebody else renews all of these
+ *     level_min             required        none, vouched, provisioned, native
+ *     level_max             native
+ *     validity_max          none            none: up to the issuer's own end
+ *     hourly_max            100000
+ *     crl_shards            0               lists that its revocations are split into for profiles with "crl":
+ *                                           "shard": 0 or a power of two up to 256, for ever: certificates name their
+ *                                           list, and a change would leave them on the wrong one
+ *   certificates.operators, rigs  1y        how long lasts what the ca issues to them
+ *   certificates.tls        90d
+ *   certificates.responder  30d             the OCSP responder's, under each issuer
+ *
+ *   token.module, label, pin_file           required
+ *   token.sessions          4
+ *   token.sign_timeout_ms   20000           a signature that takes longer never comes: the ca starts anew
+ *   token.network           false           the module speaks to an HSM over the network
+ *   confinement.seccomp     required        system calls of a role: required (a kernel that cannot ends the role),
+ *                                           wanted (then it goes on and says so) or off
+ *   ledger.writer, reader   required        "host=... dbname=... user=..."
+ *   ledger.retry_window     7d              how long a repeated enrolment gets the same certificate
+ *   roles.ra.user, ...                      users to become when started as root, of ra, ca, va, admin; left out: stay
  *
  * Read again while it runs (reload.h): est.certificate with est.key, nonce_key, ticket_key, trust, roots of evidence,
  * profiles, users, root, the admin's certificate, key and clients; issuers' certificates by the ra. All else is read at
  * the start alone; that this file, or an issuer's certificate, has changed and needs a restart is said in the log.
- * nonce_key: one to three secrets of 32 bytes one after the other, nonce.h says how they are changed; of ticket_key the
- * first counts. Beside the PIN they are changed by writing into the file, for the ra may open that one alone. root: up
- * to four certificates while the root changes, the old and the new one with each other (RFC 4210 section 4.4).
+ * nonce_key, ticket_key and the PIN are changed by writing into the file, for the ra may open that one alone; of
+ * ticket_key the first secret counts.
  *
  * Owns:    every string; config_free() frees all.
  * Threads: read-only after load.
  */
+/* clang-format on */
 #ifndef ASSAY_CONFIG_H
 #define ASSAY_CONFIG_H
 
@@ -84,13 +122,14 @@ struct listener_options {
 	unsigned reserve, strangers_s;      /* http/doorkeeper.h */
 };
 
+enum home { HOME_PLANT, HOME_QUICKSTART }; /* a quickstart's admits a software vendor */
 enum seccomp_mode { SECCOMP_REQUIRED, SECCOMP_WANTED, SECCOMP_OFF };
 
 struct config {
 	char *path, *node, *state_dir, *run_dir;
 	int log_level;      /* enum log_level */
 	char *multi_buffer; /* library, or "off" */
-	bool quickstart;
+	int home;           /* enum home */
 	struct {
 		struct listener_options listener[CONFIG_LISTENERS_MAX];
 		size_t n_listeners;
@@ -139,19 +178,19 @@ struct config {
 		char *writer, *reader;
 		char *reader_passfile; /* what reader names, for those who confine its user; NULL: none; main.c sets it
 					*/
-		unsigned retry_window_s;
+		uint64_t retry_window_s;
 	} ledger;
 	char *user[ROLE_COUNT]; /* NULL: stay */
 };
 
 #define CONFIG_BYTES_MAX (256 * 1024) /* a file larger than this is no configuration */
 
-/* The issuers' URLs come from status.url: <url>/ca/<issuer>.cer, <url>/crl/<issuer>.crl, <url>/crl/<issuer>-delta.crl and
- * <url>/crl/<issuer>/<shard>.crl. */
+/* The issuers' URLs come from status.url: <url>/ca/<issuer>.cer, <url>/crl/<issuer>.crl, <url>/crl/<issuer>-delta.crl
+ * and <url>/crl/<issuer>/<shard>.crl. */
 /* Do the issuers have what profiles ask of them? REASON_CONFIG if a profile wants shards and its issuer has none, or if
  * it is for others than the issuer. */
-MUST_CHECK enum reason config_profile_fits(const struct config *config, const char *label, const char *issuer, bool rigs,
-					   enum grant_crl crl, struct fault *f);
+MUST_CHECK enum reason config_profile_fits(const struct config *config, const char *label, const char *issuer,
+					   bool rigs, enum grant_crl crl, struct fault *f);
 MUST_CHECK enum reason config_load(const char *path, struct config **ret_config, struct fault *f);
 /* The same from bytes; `path` is absolute: it names the file in errors, and its folder is where relative paths start.
  */

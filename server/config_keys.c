@@ -235,3 +235,10 @@ enum reason keys_read(const json_t *object, const struct key *keys, size_t n, co
 	}
 	return REASON_OK;
 }
+
+void keys_free(const struct key *keys, size_t n, void *out)
+{
+	for (size_t i = 0; i < n; i++)
+		if (keys[i].kind == KEY_TEXT || keys[i].kind == KEY_PATH)
+			free(*(char **)(void *)((char *)out + keys[i].offset));
+}

@@ -1,5 +1,6 @@
 /*
- * config_keys.h - reading one JSON object into one struct by a table of keys; config.c's tables are written in it.
+ * config_keys.h - reading one JSON object into one struct by a table of keys; the configuration's tables are written
+ * in it (config_sections.c, config_lists.c).
  *
  * Threads: pure.
  */
@@ -35,6 +36,9 @@ struct key {
 	const char *const *choices; /* NULL-terminated */
 };
 
+#define KEY_COUNT(table) (sizeof(table) / sizeof((table)[0]))
+#define KEY_YEAR_S (365 * UINT64_C(86400))
+
 /* Where we are: the file, its folder, and the way to the object, as it is named in errors ("issuers[0]", "" at the
  * top). */
 struct place {
@@ -52,6 +56,19 @@ __attribute__((format(printf, 4, 5))) enum reason config_refuse(const struct pla
  * are the caller's also on failure. `object` may be NULL: then every fallback counts. */
 MUST_CHECK enum reason keys_read(const json_t *object, const struct key *keys, size_t n, const struct place *place,
 				 void *out, struct fault *f);
+
+/* Frees the texts of *out. */
+void keys_free(const struct key *keys, size_t n, void *out);
+
+/* The whole file is these two, the sections first. */
+struct config;
+MUST_CHECK enum reason config_read_sections(const json_t *root, const struct place *top, struct config *config,
+					    struct fault *f);
+MUST_CHECK enum reason config_read_lists(const json_t *root, const struct place *top, struct config *config,
+					 struct fault *f);
+void config_free_sections(struct config *config);
+void config_free_lists(struct config *config);
+
 MUST_CHECK bool duration_parse(const char *text, uint64_t *ret_s);
 
 #endif

@@ -44,7 +44,7 @@ static struct ledger_options ledger_options(const struct config *config)
 		.conninfo = config->ledger.writer,
 		.node = config->node,
 		.anchor_dir = config->state_dir,
-		.retry_window_s = config->ledger.retry_window_s,
+		.retry_window_s = (unsigned)config->ledger.retry_window_s,
 	};
 }
 

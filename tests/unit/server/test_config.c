@@ -71,7 +71,7 @@ static void the_example_is_good(void **state)
 	assert_string_equal(c->issuer[0].ca_issuers_url, "http://127.0.0.1:8445/ca/attested.cer");
 	assert_string_equal(c->issuer[1].crl_url, "http://127.0.0.1:8445/crl/unattested.crl");
 	assert_int_equal(c->ledger.retry_window_s, 7 * 86400);
-	assert_false(c->quickstart);
+	assert_int_equal(c->home, HOME_PLANT);
 	assert_null(c->trust.vendors);
 	assert_null(c->user[ROLE_CA]);
 	config_free(c);
@@ -175,7 +175,7 @@ static void a_software_vendor_is_taken_in_a_quickstart_home(void **state)
 	(void)state;
 	if (config_parse(BLOB_STR(text), "/q/assay.json", &c, &f) != REASON_OK)
 		fail_msg("%s", f.detail);
-	assert_true(c->quickstart);
+	assert_int_equal(c->home, HOME_QUICKSTART);
 	assert_string_equal(c->evidence[0].roots, "/q/vendor/root.pem");
 	config_free(c);
 	free(text);
