@@ -20,21 +20,17 @@
  *
  * Threads: mosquitto has one.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <openssl/x509.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <mosquitto.h>
 #include <mosquitto_broker.h>
 #include <mosquitto_plugin.h>
 
-#include "revoked_list.h"
+#include "mosquitto_clients.h"
+#include "watched_list.h"
 
 #define EXPORT __attribute__((visibility("default")))
 #define SAY_STALE_EVERY_S 60
@@ -43,31 +39,16 @@
 
 enum stale { STALE_REFUSE, STALE_KICK, STALE_ALLOW };
 enum username { USERNAME_CN, USERNAME_SERIAL, USERNAME_KEEP };
-enum verdict { GOOD, REVOKED, UNKNOWN_ISSUER, STALE };
-
-struct client {
-	struct client *next;
-	const struct mosquitto *is; /* never looked into: it may be gone */
-	char *id;
-	uint8_t issuer[REVOKED_NAME_BYTES];
-	uint8_t serial[REVOKED_SERIAL_BYTES];
-};
-
-#define BUCKETS 4096
 
 struct plugin {
 	mosquitto_plugin_id_t *id;
-	const char *path; /* of mosquitto's options, which stay */
+	struct watched_list list; /* its path is of mosquitto's options, which stay */
 	int stale, unknown_issuer, username;
-	struct stat seen; /* the file that is mapped */
-	uint8_t *map;     /* NULL: none */
-	size_t map_len;
-	struct revoked_list list;
 	time_t said_stale_s;
 	bool was_stale;
 	bool unasked;      /* somebody who may not stay was let in without our having been asked */
 	int64_t looked_ms; /* for a changed list */
-	struct client *bucket[BUCKETS];
+	struct clients clients;
 };
 
 static int64_t clock_ms(void)
@@ -108,7 +89,7 @@ static bool choose(struct plugin *p, const struct choice *choice, const char *va
 static bool take_option(struct plugin *p, const struct mosquitto_opt *option)
 {
 	if (strcmp(option->key, "list") == 0) {
-		p->path = option->value;
+		p->list.path = option->value;
 		return true;
 	}
 	for (size_t i = 0; i < sizeof(choices) / sizeof(choices[0]); i++)
@@ -122,149 +103,24 @@ static bool take_option(struct plugin *p, const struct mosquitto_opt *option)
 
 /* The list */
 
-static void unmap(struct plugin *p)
-{
-	if (p->map != NULL)
-		munmap(p->map, p->map_len);
-	p->map = NULL;
-}
-
-static bool map_file(struct plugin *p, int fd)
-{
-	if (fstat(fd, &p->seen) != 0 || p->seen.st_size == 0)
-		return false;
-	p->map_len = (size_t)p->seen.st_size;
-	p->map = mmap(NULL, p->map_len, PROT_READ, MAP_SHARED, fd, 0);
-	if (p->map == MAP_FAILED)
-		p->map = NULL;
-	if (p->map != NULL && revoked_list_open(p->map, p->map_len, &p->list))
-		return true;
-	unmap(p);
-	return false;
-}
-
 static void load(struct plugin *p)
 {
-	int fd = open(p->path, O_RDONLY | O_CLOEXEC);
+	const char *why = watched_load(&p->list);
 
-	unmap(p);
-	memset(&p->seen, 0, sizeof(p->seen));
-	if (fd < 0 || !map_file(p, fd))
-		mosquitto_log_printf(MOSQ_LOG_ERR, "assay: %s: %s; is assay-agent running?", p->path,
-				     fd < 0 ? strerror(errno) : "no list of assay-agent");
-	if (fd >= 0)
-		close(fd);
+	if (why != NULL)
+		mosquitto_log_printf(MOSQ_LOG_ERR, "assay: %s: %s; is assay-agent running?", p->list.path, why);
 }
 
-/* True: it was another one. The agent replaces the file, so that its inode and time are new. */
+/* True: it was another one. */
 static bool reload_if_changed(struct plugin *p)
 {
-	struct stat now;
-
-	if (stat(p->path, &now) != 0) {
-		if (p->map == NULL)
-			return false;
-		load(p);
-		return true;
-	}
-	if (now.st_ino == p->seen.st_ino && now.st_dev == p->seen.st_dev &&
-	    now.st_mtim.tv_sec == p->seen.st_mtim.tv_sec && now.st_mtim.tv_nsec == p->seen.st_mtim.tv_nsec &&
-	    now.st_size == p->seen.st_size)
+	if (!watched_changed(&p->list))
 		return false;
 	load(p);
 	return true;
 }
 
-static bool issuer_stale(const struct revoked_issuer *issuer, time_t now_s)
-{
-	return (int64_t)now_s >= issuer->good_until_s;
-}
-
-static bool list_stale(const struct plugin *p, time_t now_s)
-{
-	for (size_t i = 0; p->map != NULL && i < p->list.n; i++)
-		if (issuer_stale(&p->list.issuer[i], now_s))
-			return true;
-	return p->map == NULL;
-}
-
-/* What is known to be revoked stays so, however old the list. */
-static enum verdict look_up(const struct plugin *p, const struct client *client)
-{
-	const struct revoked_issuer *issuer;
-
-	if (p->map == NULL)
-		return STALE;
-	issuer = revoked_list_issuer(&p->list, client->issuer);
-	if (issuer == NULL)
-		return UNKNOWN_ISSUER;
-	if (revoked_list_has(issuer, client->serial))
-		return REVOKED;
-	return issuer_stale(issuer, time(NULL)) ? STALE : GOOD;
-}
-
 /* Clients */
-
-static struct client **place_of(struct plugin *p, const struct mosquitto *client)
-{
-	struct client **at = &p->bucket[(uintptr_t)client / 64 % BUCKETS];
-
-	while (*at != NULL && (*at)->is != client)
-		at = &(*at)->next;
-	return at;
-}
-
-static void client_free(struct client *client)
-{
-	if (client != NULL)
-		free(client->id);
-	free(client);
-}
-
-static void forget(struct plugin *p, const struct mosquitto *client)
-{
-	struct client **at = place_of(p, client), *gone = *at;
-
-	if (gone == NULL)
-		return;
-	*at = gone->next;
-	client_free(gone);
-}
-
-static bool issuer_of(const X509 *cert, uint8_t out[REVOKED_NAME_BYTES])
-{
-	return X509_NAME_digest(X509_get_issuer_name(cert), EVP_sha256(), out, NULL) == 1;
-}
-
-static struct client *client_new(const struct mosquitto *is, const X509 *cert)
-{
-	const ASN1_INTEGER *serial = X509_get0_serialNumber(cert);
-	struct client *client = calloc(1, sizeof(*client));
-
-	if (client == NULL)
-		return NULL;
-	client->is = is;
-	client->id = strdup(mosquitto_client_id(is));
-	if (client->id != NULL && issuer_of(cert, client->issuer) &&
-	    revoked_serial(ASN1_STRING_get0_data(serial), (size_t)ASN1_STRING_length(serial), client->serial))
-		return client;
-	client_free(client);
-	return NULL;
-}
-
-static void serial_text(const uint8_t serial[REVOKED_SERIAL_BYTES], char out[2 * REVOKED_SERIAL_BYTES + 1])
-{
-	static const char digits[] = "0123456789ABCDEF";
-	size_t from = 0, n = 0;
-
-	while (from < REVOKED_SERIAL_BYTES - 1 && serial[from] == 0)
-		from++;
-	for (; from < REVOKED_SERIAL_BYTES; from++) {
-		out[n++] = digits[serial[from] >> 4];
-		out[n++] = digits[serial[from] & 15];
-	}
-	out[n] = '\0';
-}
 
 static bool set_username(const struct plugin *p, struct mosquitto *is, const struct client *client, const X509 *cert)
 {
@@ -273,7 +129,7 @@ static bool set_username(const struct plugin *p, struct mosquitto *is, const str
 	if (p->username == USERNAME_KEEP)
 		return true;
 	if (p->username == USERNAME_SERIAL)
-		serial_text(client->serial, name);
+		client_serial(client, name);
 	else if (X509_NAME_get_text_by_NID(X509_get_subject_name(cert), NID_commonName, name, sizeof(name)) <= 0)
 		return true;
 	return mosquitto_set_username(is, name) == MOSQ_ERR_SUCCESS;
@@ -282,13 +138,13 @@ static bool set_username(const struct plugin *p, struct mosquitto *is, const str
 static bool may_stay(const struct plugin *p, enum verdict verdict, bool connecting)
 {
 	switch (verdict) {
-	case GOOD:
+	case VERDICT_GOOD:
 		return true;
-	case STALE:
+	case VERDICT_STALE:
 		return p->stale == STALE_ALLOW || (p->stale == STALE_REFUSE && !connecting);
-	case UNKNOWN_ISSUER:
+	case VERDICT_UNKNOWN_ISSUER:
 		return p->unknown_issuer == 1;
-	case REVOKED:
+	case VERDICT_REVOKED:
 	default:
 		return false;
 	}
@@ -304,67 +160,46 @@ static const char *verdict_text(enum verdict verdict)
 
 static void say(const struct client *client, enum verdict verdict, const char *what)
 {
-	char serial[2 * REVOKED_SERIAL_BYTES + 1];
+	char serial[CLIENT_SERIAL_CHARS + 1];
 
-	serial_text(client->serial, serial);
+	client_serial(client, serial);
 	mosquitto_log_printf(MOSQ_LOG_NOTICE, "assay: client %s (serial %s) %s: %s", client->id, serial, what,
 			     verdict_text(verdict));
 }
 
-/* In the place of a client of before at the same address, whose end mosquitto did not tell. */
-static void remember(struct plugin *p, struct client *client)
-{
-	struct client **at;
-
-	forget(p, client->is);
-	at = place_of(p, client->is);
-	client->next = *at;
-	*at = client;
-}
-
 static int admit(struct plugin *p, struct mosquitto *is, const X509 *cert)
 {
-	struct client *client = client_new(is, cert);
+	struct client *client = client_new(is, mosquitto_client_id(is), cert);
 	enum verdict verdict;
 
 	if (client == NULL)
 		return MOSQ_ERR_AUTH;
 	(void)reload_if_changed(p);
-	verdict = look_up(p, client);
+	verdict = watched_verdict(&p->list, client->issuer, client->serial);
 	if (!may_stay(p, verdict, true) || !set_username(p, is, client, cert)) {
 		say(client, verdict, "refused");
 		client_free(client);
 		return MOSQ_ERR_AUTH;
 	}
-	remember(p, client);
+	clients_put(&p->clients, client);
 	return p->username == USERNAME_KEEP ? MOSQ_ERR_PLUGIN_DEFER : MOSQ_ERR_SUCCESS;
 }
 
-/* The first whose verdict says so, taken out of the table; the table may be another after a kick. */
-static struct client *take_one_out(struct plugin *p, enum verdict *ret_verdict)
+static bool must_go(const struct client *client, void *user)
 {
-	for (size_t i = 0; i < BUCKETS; i++) {
-		for (struct client **at = &p->bucket[i]; *at != NULL; at = &(*at)->next) {
-			struct client *client = *at;
+	const struct plugin *p = user;
 
-			*ret_verdict = look_up(p, client);
-			if (may_stay(p, *ret_verdict, false))
-				continue;
-			*at = client->next;
-			return client;
-		}
-	}
-	return NULL;
+	return !may_stay(p, watched_verdict(&p->list, client->issuer, client->serial), false);
 }
 
-/* Without its will: that would be a message of a device that may not send any more. */
+/* Without its will: that would be a message of a device that may not send any more. The table may be another after a
+ * kick. */
 static void put_out(struct plugin *p)
 {
 	struct client *client;
-	enum verdict verdict;
 
-	while ((client = take_one_out(p, &verdict)) != NULL) {
-		say(client, verdict, "put out");
+	while ((client = clients_take(&p->clients, must_go, p)) != NULL) {
+		say(client, watched_verdict(&p->list, client->issuer, client->serial), "put out");
 		(void)mosquitto_kick_client_by_clientid(client->id, false);
 		client_free(client);
 	}
@@ -374,15 +209,15 @@ static void put_out(struct plugin *p)
 static bool watch_staleness(struct plugin *p)
 {
 	time_t now_s = time(NULL);
-	bool stale = list_stale(p, now_s), changed = stale != p->was_stale;
+	bool stale = watched_stale(&p->list, now_s), changed = stale != p->was_stale;
 
 	if (stale && (changed || now_s - p->said_stale_s >= SAY_STALE_EVERY_S)) {
 		p->said_stale_s = now_s;
-		mosquitto_log_printf(MOSQ_LOG_WARNING, "assay: %s is missing or past its time: %s", p->path,
+		mosquitto_log_printf(MOSQ_LOG_WARNING, "assay: %s is missing or past its time: %s", p->list.path,
 				     choices[0].values[p->stale]);
 	}
 	if (changed && !stale)
-		mosquitto_log_printf(MOSQ_LOG_NOTICE, "assay: %s is good", p->path);
+		mosquitto_log_printf(MOSQ_LOG_NOTICE, "assay: %s is good", p->list.path);
 	p->was_stale = stale;
 	return changed;
 }
@@ -424,7 +259,7 @@ static int on_tick(int event, void *data, void *user)
 static int look_up_late(struct plugin *p, const struct mosquitto *is)
 {
 	X509 *cert = mosquitto_client_certificate(is);
-	struct client *client = cert == NULL ? NULL : client_new(is, cert);
+	struct client *client = cert == NULL ? NULL : client_new(is, mosquitto_client_id(is), cert);
 	bool stays;
 
 	X509_free(cert);
@@ -432,8 +267,8 @@ static int look_up_late(struct plugin *p, const struct mosquitto *is)
 		return MOSQ_ERR_SUCCESS;
 	if (client == NULL)
 		return MOSQ_ERR_ACL_DENIED;
-	remember(p, client);
-	stays = may_stay(p, look_up(p, client), false);
+	clients_put(&p->clients, client);
+	stays = may_stay(p, watched_verdict(&p->list, client->issuer, client->serial), false);
 	p->unasked = p->unasked || !stays;
 	mosquitto_log_printf(MOSQ_LOG_WARNING,
 			     "assay: client %s is connected without this plugin having been asked: do not use "
@@ -448,7 +283,7 @@ static int on_message(int event, void *data, void *user)
 	struct plugin *p = user;
 
 	(void)event;
-	if (message->client == NULL || *place_of(p, message->client) != NULL)
+	if (message->client == NULL || clients_has(&p->clients, message->client))
 		return MOSQ_ERR_SUCCESS;
 	return look_up_late(p, message->client);
 }
@@ -458,7 +293,7 @@ static int on_disconnect(int event, void *data, void *user)
 	const struct mosquitto_evt_disconnect *gone = data;
 
 	(void)event;
-	forget(user, gone->client);
+	clients_drop(&((struct plugin *)user)->clients, gone->client);
 	return MOSQ_ERR_SUCCESS;
 }
 
@@ -475,15 +310,8 @@ EXPORT int mosquitto_plugin_cleanup(void *user, struct mosquitto_opt *options, i
 	struct plugin *p = user;
 
 	(void)options, (void)n;
-	for (size_t i = 0; i < BUCKETS; i++) {
-		while (p->bucket[i] != NULL) {
-			struct client *client = p->bucket[i];
-
-			p->bucket[i] = client->next;
-			client_free(client);
-		}
-	}
-	unmap(p);
+	clients_done(&p->clients);
+	watched_close(&p->list);
 	free(p);
 	return MOSQ_ERR_SUCCESS;
 }
@@ -493,7 +321,7 @@ static int start(struct plugin *p, const struct mosquitto_opt *options, int n)
 	for (int i = 0; i < n; i++)
 		if (!take_option(p, &options[i]))
 			return MOSQ_ERR_INVAL;
-	if (p->path == NULL) {
+	if (p->list.path == NULL) {
 		mosquitto_log_printf(MOSQ_LOG_ERR, "assay: plugin_opt_list is missing: the file \"revoked\" in "
 						   "assay-agent's state folder");
 		return MOSQ_ERR_INVAL;
