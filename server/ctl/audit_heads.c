@@ -274,16 +274,15 @@ bool heads_check_file(struct heads *heads, const char *path, const struct heads_
 	char *line = NULL, where[AUDIT_LABEL];
 	size_t cap = 0;
 	ssize_t len;
-	bool ok = true;
+	bool ok = true, any = false;
 
 	if (file == NULL)
 		return fail("%s: cannot be read", path) == 0;
 	for (unsigned n = 1; ok && (len = getline(&line, &cap, file)) > 0; n++) {
 		(void)snprintf(where, sizeof(where), "%.120s line %u", path, n);
-		ok = check_line(heads, line, (size_t)len, where, view);
+		ok = any = check_line(heads, line, (size_t)len, where, view);
 	}
-	if (ok && ferror(file)) /* a folder, or a medium that fails: what stands behind is not checked */
-		ok = fail("%s: cannot be read to its end", path) == 0;
+	ok = ok && read_whole(file, path) && (any || fail("%s: no head in it", path) == 0);
 	free(line);
 	(void)fclose(file);
 	return ok;

@@ -200,6 +200,10 @@ static bool prepare(struct post *p, const char *cacert, struct curl_slist **head
 		if (line[0] != '\0')
 			*headers = curl_slist_append(*headers, line);
 	}
+	if (file != NULL && !read_whole(file, header_file)) {
+		(void)fclose(file);
+		return false;
+	}
 	if (file != NULL)
 		(void)fclose(file);
 	p->curl = curl_easy_init();

@@ -169,14 +169,16 @@ static bool offer_file(struct proof *p, const char *path)
 	char *line = NULL;
 	size_t cap = 0;
 	ssize_t len;
+	bool ok;
 
 	if (file == NULL)
 		return fail("%s: cannot be read", path) == 0;
 	while ((len = getline(&line, &cap, file)) > 0)
 		offer(p, line, (size_t)len);
+	ok = read_whole(file, path);
 	free(line);
 	(void)fclose(file);
-	return true;
+	return ok;
 }
 
 /* Of the export itself: texts come first, then the signatures of most of them. The newest texts are kept till then. */

@@ -296,7 +296,7 @@ static bool read_export(struct verify *v)
 	free(text);
 	if (v->header == NULL)
 		found(v, "altered: the first line is not the head of an export");
-	return ok && !ferror(v->file);
+	return ok && feof(v->file) && !ferror(v->file);
 }
 
 /* The row whose line begins there, by name. */

@@ -478,8 +478,12 @@ int verb_audit_walk(struct ctl *ctl, int argc, char **argv)
 		return fail("%s: cannot be read", file);
 	w.steps = json_array();
 	w.cas = read_cas(cas);
-	walk(&w, file, &outside, serial);
-	tell(ctl, &w);
+	if (cas != NULL && sk_X509_num(w.cas) <= 0) {
+		w.wrong = (unsigned)fail("%s: no PEM certificate can be read there", cas);
+	} else {
+		walk(&w, file, &outside, serial);
+		tell(ctl, &w);
+	}
 	sk_X509_pop_free(w.cas, X509_free);
 	json_decref(w.steps);
 	(void)fclose(w.export);

@@ -1,8 +1,8 @@
 /*
  * ctl.h - assayctl: the operator's command. Everything goes through the admin API; nothing here knows the ledger.
  *
- * Files: main.c (verbs), api.c (one HTTPS connection), show.c (tables and JSON), cert.c, revoke.c, registry.c, enrol.c, crl.c,
- * audit*.c (a file for each group of verbs; audit.h), progress.c.
+ * Files: main.c (verbs), api.c (one HTTPS connection), show.c (tables and JSON), cert.c, revoke.c, registry.c, enrol.c,
+ * crl.c, audit*.c (a file for each group of verbs; audit.h), progress.c.
  *
  * Threads: one.
  * Exit:    0 done; 1 refused or not reachable; 2 usage.
@@ -48,6 +48,9 @@ void show_fields(const struct ctl *ctl, const json_t *object, const struct colum
 void show_json(const json_t *value);
 const char *text_at(const json_t *object, const char *key); /* "" if absent; numbers and truth values as text */
 int fail(const char *format, ...) __attribute__((format(printf, 1, 2))); /* tells, and is 1 */
+/* After the last line that could be read: was it the file's last? Else told: a folder, a medium that fails, a line that
+ * there is no memory for. */
+bool read_whole(FILE *file, const char *path);
 
 /* One verb: its own options are read by it. argv[0] is the verb's name as typed. */
 struct verb {
@@ -63,7 +66,8 @@ int usage_of(const char *group, const char *name); /* prints it on standard erro
  */
 bool cert_spki_hash(const char *path, char hex[65]);
 
-/* enrol.c: after a command that went well, when the last third of our own certificate has begun; ASSAY_RENEW=off: never. */
+/* enrol.c: after a command that went well, when the last third of our own certificate has begun; ASSAY_RENEW=off:
+ * never. */
 void renew_in_time(struct ctl *ctl);
 
 int verb_cert_list(struct ctl *ctl, int argc, char **argv);

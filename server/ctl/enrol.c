@@ -24,13 +24,14 @@ static char *read_text(const char *path)
 	FILE *file = fopen(path, "re");
 	char *text = calloc(1, 65537);
 	size_t n = file == NULL || text == NULL ? 0 : fread(text, 1, 65536, file);
+	int error = file == NULL || ferror(file) ? errno : 0;
 
 	if (file != NULL)
 		(void)fclose(file);
-	if (n > 0 && n < 65536)
+	if (error == 0 && n > 0 && n < 65536)
 		return text;
 	free(text);
-	(void)fail("%s: cannot be read: %s", path, n == 0 && errno != 0 ? strerror(errno) : "no request");
+	(void)fail("%s: cannot be read: %s", path, error != 0 ? strerror(error) : "no request");
 	return NULL;
 }
 

@@ -8,6 +8,7 @@
 #include "audit.h"
 #include "ctl.h"
 
+#define LINE_CHARS 256
 #define LIST_PIECE 3000 /* serials in one request: the API takes 64 KiB */
 
 /* What to select by: an option of the same name, with "-" for "_". */
@@ -113,28 +114,44 @@ static bool send_piece(struct ctl *ctl, json_t *serials, char list[64], long *kn
 	return json_array_clear(serials) == 0;
 }
 
-/* One serial a line, as hex; empty lines and what follows a # are passed over. */
+/* False: there are no more lines. One that is longer than a serial with its remark, or no text, is not `ret_sound`. */
+static bool next_line(FILE *file, char line[LINE_CHARS], bool *ret_sound)
+{
+	size_t n = 0;
+	int c;
+
+	*ret_sound = true;
+	while ((c = getc(file)) != EOF && c != '\n' && *ret_sound) {
+		line[n++] = (char)c;
+		*ret_sound = c != '\0' && n + 1 < LINE_CHARS;
+	}
+	line[n] = '\0';
+	return c != EOF || n > 0;
+}
+
+/* One serial a line, as hex; empty lines and what follows a # are passed over. Nothing is passed over because it could
+ * not be read: it would not be revoked. */
 static json_t *send_file(struct ctl *ctl, const char *path)
 {
 	FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "r");
 	json_t *serials = json_array();
-	char line[256], list[64] = "";
-	bool ok = file != NULL && serials != NULL;
+	char line[LINE_CHARS], list[64] = "";
+	bool ok = file != NULL && serials != NULL, sound;
 	long n = 0, known = 0;
 
 	if (file == NULL)
 		(void)fail("%s cannot be read", path);
-	while (ok && fgets(line, sizeof(line), file) != NULL) {
-		if (strlen(line) == sizeof(line) - 1 && line[sizeof(line) - 2] != '\n')
-			ok = fail("%s: the line after %ld serials is too long", path, n) == 0;
+	while (ok && next_line(file, line, &sound)) {
 		line[strcspn(line, "# \t\r\n")] = '\0';
-		if (line[0] == '\0')
+		if (sound && line[0] == '\0')
 			continue;
-		ok = ok && json_array_append_new(serials, json_string(line)) == 0;
+		ok = (sound && json_array_append_new(serials, json_string(line)) == 0) ||
+		     fail("%s: the line after %ld serials is too long, or no text", path, n) == 0;
 		n++;
 		if (ok && json_array_size(serials) == LIST_PIECE)
 			ok = send_piece(ctl, serials, list, &known);
 	}
+	ok = ok && read_whole(file, path);
 	if (ok && json_array_size(serials) > 0)
 		ok = send_piece(ctl, serials, list, &known);
 	if (ok && n == 0)

@@ -30,6 +30,11 @@ int fail(const char *format, ...)
 	return 1;
 }
 
+bool read_whole(FILE *file, const char *path)
+{
+	return (feof(file) && !ferror(file)) || fail("%s: cannot be read to its end", path) == 0;
+}
+
 const char *text_at(const json_t *object, const char *key)
 {
 	static char number[4][32];

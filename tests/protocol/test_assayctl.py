@@ -4,6 +4,8 @@ import json
 import os
 import pty
 import re
+import socket
+import struct
 import subprocess
 
 import element
@@ -161,6 +163,34 @@ def test_a_file_of_serials_says_which_it_did_not_know(ctl, assay):
     assert "no serials" in ctl(*arguments, stdin="# nothing\n", status=1).stderr
     assert "serials[0]" in ctl(*arguments, stdin="not hex\n", status=1).stderr
     assert "too long" in ctl(*arguments, stdin="0" * 400 + "\n", status=1).stderr
+
+
+UNREADABLE = {
+    "a NUL, behind which one stands": b"01\0 02\n03\n", "UTF-16": "01\n".encode("utf-16"), "a long line of NULs": b"01\n" + bytes(10000) + b"02\n",
+    "a folder": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", UNREADABLE)
+def test_a_file_of_serials_that_cannot_be_read_whole_revokes_nothing(ctl, assay, tmp_path, what):
+    file = tmp_path / "serials"
+    file.mkdir() if what == "a folder" else file.write_bytes(UNREADABLE[what])
+    done = ctl("revoke", "--file", str(file), "--reason", "superseded", "--note", "n", "--yes", status=1)
+    assert done.stdout == "" and f"{file}: " in done.stderr, done.stderr
+
+
+def test_a_list_that_ends_in_a_fault_of_reading_revokes_nothing(ctl, assay):
+    """What was read before it is not all that is to be revoked. A connection that was reset gives what came, then a fault."""
+    serial = serial_of(assay.enrol()[0])
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as end:
+        far = server.accept()[0]
+        far.sendall(f"{serial}\n".encode())
+        far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        far.close()
+        command = ["assayctl", "revoke", "--file", "-", "--reason", "superseded", "--note", "n", "--yes"]
+        done = subprocess.run(command, env={**os.environ, **assay.env}, stdin=end, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1 and done.stdout == "" and "cannot be read to its end" in done.stderr, done
+    assert assay.admin("operator").get("certificates/" + serial).json["status"] == "valid"
 
 
 def test_selections_that_select_nothing(ctl):

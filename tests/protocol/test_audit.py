@@ -656,6 +656,18 @@ def test_heads_that_cannot_be_read_prove_nothing(exported, tmp_path):
     done = assayctl("audit", "verify", exported.file, "--heads", tmp_path)
     assert done.returncode not in (0, 1) or "verified" not in done.stdout, done
     assert f"{tmp_path}: cannot be read to its end" in done.stderr, done
+    (tmp_path / "empty").touch()
+    done = assayctl("audit", "verify", exported.file, "--heads", tmp_path / "empty")
+    assert done.returncode == 1 and "no head in it" in done.stderr and "verified" not in done.stdout, done
+    (tmp_path / "long").write_text("0" * (64 << 20))  # one line, for which there is no memory
+    command = ["prlimit", "--as=60000000", BUILD / "server" / "assayctl", "audit", "verify", exported.file, "--heads", tmp_path / "long"]
+    done = subprocess.run(command, env={}, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1 and "cannot be read to its end" in done.stderr and "verified" not in done.stdout, done
+
+
+def test_a_walk_names_the_file_of_cas_that_cannot_be_read(exported, tmp_path):
+    done = assayctl("audit", "walk", exported.renewed, "--export", exported.file, "--cas", tmp_path / "none.pem")
+    assert done.returncode == 1 and f"{tmp_path}/none.pem: no PEM certificate" in done.stderr and done.stdout == "", done
 
 
 def test_a_ledger_made_anew_is_betrayed_by_a_signed_head(exported, tampered):

@@ -211,15 +211,18 @@ def test_nobody_but_a_rig_renews_on_the_rigs_label(assay, administrator):
 
 
 def test_a_key_that_is_somebodys_serves_nobody_else(assay, administrator):
-    _, _, key, _ = assay.device()
-    assert Requester(assay, administrator, "operator", key=key).answer.reason == "key_bound"
+    _, _, device_key, _ = assay.device()
+    assert Requester(assay, administrator, "operator", key=device_key).answer.reason == "key_bound"
     one = Requester(assay, administrator, "operator")
     assert Requester(assay, administrator, "auditor", one.name, one.key).answer.reason == "key_bound"
     assert Requester(assay, administrator, "operator", "another", one.key).answer.reason == "key_bound"
     client = one.admin()
     trusting(client)
     other = Requester(assay, administrator, "operator")
-    assert client.post("renewal", {"csr": pem_csr(other.key)}).reason == "key_bound"
+    before = assay.sql("select count(*) from requester")
+    for key in (other.key, device_key):
+        assert client.post("renewal", {"csr": pem_csr(key)}).reason == "key_bound"
+    assert assay.sql("select count(*) from requester") == before, "rights come before the certificate: neither was given"
 
 
 def test_what_is_refused_registers_nobody(assay, administrator, nothing_issued):
@@ -341,6 +344,9 @@ def test_the_ra_gets_no_certificate_under_the_issuers_for_services_and_rigs(assa
     rig, operator = Requester(assay, administrator, "rig"), Requester(assay, administrator, "operator")
     another, gone = Requester(assay, administrator, "rig"), Requester(assay, administrator, "rig")
     assert administrator.post(f"requesters/{gone.hash}/retire", {"note": "scrapped"}).status == 200
+    _, device, both, _ = assay.device()
+    body = {"kind": "rig", "name": "of-a-device", "spki_hash": spki_hash(both), "note": "a device's key with a rig's rights"}
+    assert administrator.post("requesters", body).status == 200
     before = assay.issuances()
     fields = {"policy": POLICY, "level": 0, "level_needed": 0, "format": "name", "evidence": b"", "evidence_format": ""}
     own = element.new_key()
@@ -356,6 +362,7 @@ def test_the_ra_gets_no_certificate_under_the_issuers_for_services_and_rigs(assa
         ("rigs", another.key, rig.serial),  # another rig's key
         ("rigs", gone.key, gone.serial),  # rights that were taken away
         ("rigs", gone.key, "00" * 16),
+        ("rigs", both, f"{device.serial_number:032x}"),  # a device's certificate is no rig's
         ("unattested", rig.key, rig.serial),  # a rig's certificate is no device's
         ("rigs", rig.key, operator.serial),
     ]:

@@ -161,6 +161,56 @@ static void a_batch_ca_selects_its_own_and_counts_what_is_not_known(void **state
 	close_desk(&desk);
 }
 
+static enum reason renewed(struct desk *desk, const char *who, const uint8_t *old_key, const uint8_t *new_key)
+{
+	struct renewal renewal = { .who = who,
+				   .call = "POST",
+				   .request = "test",
+				   .old_key = old_key,
+				   .new_key = new_key,
+				   .until_s = 4000000000 };
+
+	return ledger_renew(desk->ledger, &renewal, NULL);
+}
+
+/* Whoever speaks for the admin role says who asks: rights go on under the name that has them, and while it has them. */
+static void a_key_renews_for_whose_it_is_while_it_has_rights(void **state)
+{
+	struct desk desk = open_desk(state, "renew");
+	uint8_t old_key[32], new_key[32], another[32];
+	struct registration r = { .who = "administrator:carol",
+				  .call = "POST",
+				  .request = "test",
+				  .note = "test",
+				  .kind = "operator",
+				  .name = "alice",
+				  .names = "",
+				  .labels = "",
+				  .spki_hash = old_key,
+				  .active = true,
+				  .reason = 5 };
+	long before;
+
+	memset(old_key, 0xa1, sizeof(old_key));
+	memset(new_key, 0xa2, sizeof(new_key));
+	memset(another, 0xa3, sizeof(another));
+	assert_ok(ledger_register(desk.ledger, &r, f));
+	before = world_count(desk.world, "select count(*) from requester");
+	assert_int_equal(renewed(&desk, "operator:bob", old_key, new_key), REASON_REQUESTER_UNKNOWN);
+	assert_int_equal(renewed(&desk, "administrator:alice", old_key, new_key), REASON_REQUESTER_UNKNOWN);
+	assert_int_equal(renewed(&desk, "operator:alice", another, new_key), REASON_REQUESTER_UNKNOWN);
+	assert_int_equal(world_count(desk.world, "select count(*) from requester"), before);
+	assert_int_equal(renewed(&desk, "operator:alice", old_key, new_key), REASON_OK);
+	r.active = false;
+	assert_ok(ledger_register(desk.ledger, &r, f));
+	before = world_count(desk.world, "select count(*) from requester");
+	assert_int_equal(renewed(&desk, "operator:alice", old_key, old_key), REASON_REQUESTER_UNKNOWN);
+	assert_int_equal(renewed(&desk, "operator:alice", old_key, new_key), REASON_REQUESTER_UNKNOWN);
+	assert_int_equal(renewed(&desk, "operator:alice", new_key, another), REASON_REQUESTER_UNKNOWN);
+	assert_int_equal(world_count(desk.world, "select count(*) from requester"), before);
+	close_desk(&desk);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -169,6 +219,7 @@ int main(void)
 		cmocka_unit_test(a_plan_that_is_too_old_does_nothing),
 		cmocka_unit_test(doing_it_again_repeats_the_answer),
 		cmocka_unit_test(a_batch_ca_selects_its_own_and_counts_what_is_not_known),
+		cmocka_unit_test(a_key_renews_for_whose_it_is_while_it_has_rights),
 	};
 
 	return cmocka_run_group_tests(tests, world_setup, world_teardown);
