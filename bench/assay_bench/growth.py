@@ -37,6 +37,7 @@ def small_ledger(bench):
         yield bench.instance
     else:
         with Instance(False) as instance:
+            ledger.wal_ahead(instance, bench.scale(*ledger.WAL_AHEAD))
             enrol(instance, WARM_UP, 64)
             yield instance
 

@@ -15,7 +15,7 @@ import signal
 import subprocess
 import time
 
-from . import bite, crl, crowd, draw, growth, handshake, line, multibuffer, ocsp, peer, publish, table, takt, token
+from . import bite, crl, crowd, draw, growth, handshake, ledger, line, multibuffer, ocsp, peer, publish, table, takt, token
 from .instance import TOP, Instance, build
 from .machine import Trouble, describe, say
 
@@ -148,6 +148,7 @@ def interrupt(*_):
 
 def measure(options, instance, began):
     bench = Bench(instance, options.quick, began)
+    ledger.wal_ahead(instance, bench.scale(*ledger.WAL_AHEAD))
     try:
         for measurement in wanted(options.only):
             bench.run(measurement)

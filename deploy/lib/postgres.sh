@@ -79,6 +79,7 @@ pg_settings() {
 		full_page_writes = on
 		wal_compression = lz4
 		max_wal_size = 2GB
+		min_wal_size = 2GB  # what was made once is used again, after a quiet night too
 		checkpoint_timeout = 15min
 		password_encryption = scram-sha-256
 		timezone = 'UTC'
