@@ -56,6 +56,8 @@ MUST_CHECK bool issuer_signed(const struct issuer *issuer, const struct cert *ce
 
 /* REASON_NO_MEMORY when the generator fails: no serial then, rather than one that can be guessed or met twice. */
 MUST_CHECK enum reason serial_new(int64_t now_s, uint8_t ret_serial[SERIAL_BYTES], struct fault *f);
+/* For a batch; after a failure `serials` holds nothing of use. */
+MUST_CHECK enum reason serial_fill(int64_t now_s, uint8_t (*serials)[SERIAL_BYTES], size_t n, struct fault *f);
 
 /*
  * The ca's own rules: end-entity only (no keyCertSign, cRLSign; no cmcRA, cmcCA, OCSPSigning, timeStamping,

@@ -16,11 +16,10 @@
 
 typedef enum reason rule(const struct issuer *issuer, const struct grant *grant, int64_t now_s, struct fault *f);
 
-static const char alnum[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-
 static bool in_set(char c, const char *more)
 {
-	return c != '\0' && (strchr(alnum, c) != NULL || strchr(more, c) != NULL);
+	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
+	       (c != '\0' && strchr(more, c) != NULL);
 }
 
 /* Ends within its array, from min to max characters, and every one is a letter, a digit or in `more`. */
@@ -300,9 +299,8 @@ static enum reason rule_crl(const struct issuer *issuer, const struct grant *gra
 }
 
 static rule *const rules[] = {
-	rule_texts, rule_shape, rule_subject, rule_sans,  rule_key,
-	rule_usage, rule_eku,   rule_level,   rule_stamp, rule_validity,
-	rule_crl,
+	rule_texts, rule_shape, rule_subject, rule_sans,     rule_key, rule_usage,
+	rule_eku,   rule_level, rule_stamp,   rule_validity, rule_crl,
 };
 
 /* One word holds hour and count, so that threads can count without a lock; a new hour starts again from one. */

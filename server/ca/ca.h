@@ -162,6 +162,7 @@ struct ledger_room {
 	struct previous asked[CA_BATCH];
 	/* Signed and not recorded yet, the oldest first: they stay here while the ledger is away. */
 	bool record_waits;
+	struct channel *answered; /* gets its answers at the end of the commit, in one write: issue_answers_leave() */
 	size_t n_signed;
 	struct issue *signed_one[CA_IN_HAND_MAX];
 	struct signed_row row[CA_BATCH];
@@ -231,10 +232,11 @@ struct ca {
 MUST_CHECK enum reason ca_ledger(const struct config *config, const char *stream, struct ledger **ret_ledger,
 				 struct fault *f);
 
-/* issue.c: every issue ends in exactly one of these three, which frees it */
+/* issue.c: every issue ends in exactly one of these three, which frees it. issue_enrolled() is the ledger station's. */
 MUST_CHECK enum reason issue_new(struct ca *ca, enum issue_kind kind, unsigned lane, struct channel *asker,
 				 uint64_t frame_id, struct issue **ret_issue, struct fault *f);
 void issue_enrolled(struct ca *ca, struct issue *issue, bool repeated, struct blob certificate);
+void issue_answers_leave(struct ca *ca); /* what issue_enrolled() has put for those who asked */
 void issue_refused(struct ca *ca, struct issue *issue, const struct fault *fault);
 void issue_finished(struct ca *ca, struct issue *issue); /* nothing to say */
 void issue_wake(struct ca *ca);                          /* lets the ledger station look around, once */

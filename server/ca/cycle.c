@@ -60,6 +60,7 @@ static bool commit(struct ca *ca)
 	}
 	intend_recorded(ca); /* first: the token is waiting, and repeats join those that are answered next */
 	record_done(ca, n_rows);
+	issue_answers_leave(ca);
 	return true;
 }
 

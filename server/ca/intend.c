@@ -104,21 +104,29 @@ static struct blob names_of(const struct issue *issue)
 	return issue->grant->kind == GRANT_REENROL ? buf_blob(&issue->previous.tbs) : buf_blob(&issue->names_from);
 }
 
+/* A serial for each; one that comes round again gets another. */
+static enum reason number(struct ledger_room *room, struct fault *f)
+{
+	uint8_t serial[CA_BATCH][SERIAL_BYTES];
+
+	TRY(serial_fill(clock_wall_s(), serial, room->n, f));
+	for (size_t i = 0; i < room->n; i++) {
+		memcpy(room->issue[i]->serial, serial[i], SERIAL_BYTES);
+		room->issue[i]->serial_len = SERIAL_BYTES;
+	}
+	return REASON_OK;
+}
+
 static enum reason build(struct ca *ca, struct issue *issue, struct fault *f)
 {
 	struct copied_names names = { 0 };
-	uint8_t serial[SERIAL_BYTES];
-	int64_t now_s = clock_wall_s();
 
 	(void)ca;
 	if (names_of(issue).len > 0)
 		TRY(tbs_names(names_of(issue), &names, f));
-	TRY(serial_new(now_s, serial, f));
-	memcpy(issue->serial, serial, sizeof(serial));
-	issue->serial_len = sizeof(serial);
 	buf_done(&issue->tbs);
-	return issuer_build(issue->issuer, issue->grant, &names, serial, now_s, &issue->tbs, &issue->not_before_s,
-			    &issue->not_after_s, f);
+	return issuer_build(issue->issuer, issue->grant, &names, issue->serial, clock_wall_s(), &issue->tbs,
+			    &issue->not_before_s, &issue->not_after_s, f);
 }
 
 static void fill_intent(const struct issue *issue, struct intent *intent)
@@ -189,6 +197,7 @@ enum reason intend_build(struct ca *ca, struct fault *f)
 	TRY(intend_prepare(ca, f));
 	TRY(ask_previous(ca, f));
 	each(ca, check);
+	TRY(number(room, f));
 	each(ca, build);
 	for (size_t i = 0; i < room->n; i++)
 		fill_intent(room->issue[i], &room->intent[i]);

@@ -89,20 +89,38 @@ void send_refusal(struct channel *asker, uint64_t frame_id, const struct fault *
 
 static enum reason encode_enrolled(bool repeated, struct blob serial, struct blob certificate, struct buf *body)
 {
+	TRY(buf_reserve(body, 16 + serial.len + certificate.len, NULL));
 	TRY(pack_u8(body, repeated, NULL));
 	TRY(pack_bytes(body, serial, NULL));
 	return pack_bytes(body, certificate, NULL);
 }
 
+void issue_answers_leave(struct ca *ca)
+{
+	if (ca->room->answered != NULL)
+		channel_flush(ca->room->answered);
+	channel_unref(ca->room->answered);
+	ca->room->answered = NULL;
+}
+
 /* Who asked may be gone by now: the certificate is recorded, and a retry finds it. */
-static void send_enrolled(const struct issue *issue, bool repeated, struct blob serial, struct blob certificate)
+static void put_answer(struct ca *ca, const struct issue *issue, struct blob body)
+{
+	if (!channel_put(issue->asker, FRAME_ENROLLED, issue->frame_id, body) || ca->room->answered == issue->asker)
+		return;
+	issue_answers_leave(ca); /* another's */
+	ca->room->answered = channel_ref(issue->asker);
+}
+
+static void send_enrolled(struct ca *ca, const struct issue *issue, bool repeated, struct blob serial,
+			  struct blob certificate)
 {
 	AUTO(buf_done) struct buf body = { 0 };
 
 	if (issue->told != NULL)
 		issue->told(issue->told_user, certificate, NULL);
 	else if (issue->asker != NULL && encode_enrolled(repeated, serial, certificate, &body) == REASON_OK)
-		(void)!channel_send(issue->asker, FRAME_ENROLLED, issue->frame_id, buf_blob(&body));
+		put_answer(ca, issue, buf_blob(&body));
 }
 
 static void count(struct ca *ca, const struct issue *issue, enum reason reason)
@@ -123,12 +141,12 @@ void issue_enrolled(struct ca *ca, struct issue *issue, bool repeated, struct bl
 	struct blob serial = BLOB(issue->serial, issue->serial_len);
 
 	count(ca, issue, REASON_OK);
-	send_enrolled(issue, repeated, serial, certificate);
+	send_enrolled(ca, issue, repeated, serial, certificate);
 	while (waiter != NULL) {
 		struct issue *next = waiter->next_waiter;
 
 		count(ca, waiter, REASON_OK);
-		send_enrolled(waiter, true, serial, certificate);
+		send_enrolled(ca, waiter, true, serial, certificate);
 		issue_free(ca, waiter);
 		waiter = next;
 	}

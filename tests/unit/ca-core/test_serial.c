@@ -70,6 +70,25 @@ static void every_random_bit_moves(void **state)
 	}
 }
 
+static void fills_a_batch_with_serials_of_their_own(void **state)
+{
+	uint8_t(*serials)[SERIAL_BYTES] = calloc(MANY, SERIAL_BYTES);
+
+	(void)state;
+	assert_non_null(serials);
+	for (size_t i = 0, n = 0; i < MANY; i += n) { /* none, one, and as many as a batch holds */
+		n = i == 0 ? 1 : MANY - i < 512 ? MANY - i : 512;
+		assert_int_equal(serial_fill(INT64_C(86400) * 0x0151a2, serials + i, n, NULL), REASON_OK);
+	}
+	assert_int_equal(serial_fill(0, serials, 0, NULL), REASON_OK);
+	for (size_t i = 0; i < MANY; i++)
+		assert_memory_equal(serials[i], "\x01\x01\x51\xa2", 4);
+	qsort(serials, MANY, SERIAL_BYTES, compare);
+	for (size_t i = 1; i < MANY; i++)
+		assert_true(compare(serials[i - 1], serials[i]) != 0);
+	free(serials);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -77,6 +96,7 @@ int main(void)
 		cmocka_unit_test(grows_from_day_to_day),
 		cmocka_unit_test(gives_a_hundred_thousand_without_a_repeat),
 		cmocka_unit_test(every_random_bit_moves),
+		cmocka_unit_test(fills_a_batch_with_serials_of_their_own),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
