@@ -240,3 +240,36 @@ void issue(struct ledger *ledger, struct request *r)
 			 r->intent.verdict.detail);
 	assert_int_equal(record_one(ledger, r, "the tail"), REASON_OK);
 }
+
+struct pair open_pair(void **state)
+{
+	static unsigned count;
+	struct pair p = { .world = *state };
+
+	snprintf(p.node, sizeof(p.node), "n%u", count++);
+	p.now = world_ledger(p.world, p.node, "intend", WINDOW_S);
+	p.later = world_ledger(p.world, p.node, "later", 0);
+	return p;
+}
+
+void close_pair(struct pair *p)
+{
+	ledger_close(p->now);
+	ledger_close(p->later);
+}
+
+long rows_read(struct pair *p)
+{
+	return world_count(p->world, "select sum(idx_tup_fetch + seq_tup_read) from pg_stat_xact_user_tables "
+				     "where relname ~ '^(issuance|signature)_'");
+}
+
+long issuances_of(struct world *world, const struct request *r)
+{
+	uint8_t device[32];
+	char hex[65];
+
+	device_hash(&r->grant.device, device);
+	text_hex(BLOB_OF(device), hex, sizeof(hex));
+	return world_count(world, "select count(*) from issuance where device = '\\x%s'", hex);
+}

@@ -32,11 +32,23 @@ void world_admin(struct world *world); /* connects again after a restart */
 void world_postgres(struct world *world, const char *command);
 
 struct ledger *world_ledger(struct world *world, const char *node, const char *stream, unsigned window_s);
-struct ledger *world_ledger_line(struct world *world, const char *node, unsigned window_s); /* both streams of the line */
+struct ledger *world_ledger_line(struct world *world, const char *node,
+				 unsigned window_s); /* both streams of the line */
 /* One value as text by SQL of the superuser ("" for NULL or no row); valid until the next call but three. */
 __attribute__((format(printf, 2, 3))) const char *world_sql(struct world *world, const char *fmt, ...);
 /* The same, as a number. */
 __attribute__((format(printf, 2, 3))) long world_count(struct world *world, const char *fmt, ...);
+
+/* A ledger with the usual window, and one for which every certificate is past it. */
+struct pair {
+	struct world *world;
+	char node[16]; /* a new one for each test, so that one that fails leaves no stream locked for the next */
+	struct ledger *now, *later;
+};
+struct pair open_pair(void **state);
+void close_pair(struct pair *p);
+/* Rows of issuances and signatures that the superuser's connection has read in this transaction. */
+long rows_read(struct pair *p);
 
 /* One request on its way, with everything that the ledger borrows. */
 struct request {
@@ -49,6 +61,8 @@ void request_enrol(struct request *r, const char *element, const char *key);
 void request_reenrol(struct request *r, const struct request *previous, const char *key);
 void request_nonce(struct request *r, const char *nonce);
 void request_done(struct request *r); /* frees the certificate */
+
+long issuances_of(struct world *world, const struct request *r); /* to its device */
 
 /* intend for one; asserts that the call itself succeeds. */
 enum intent_outcome ask(struct ledger *ledger, struct request *r);
