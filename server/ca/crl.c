@@ -52,13 +52,15 @@ static struct crl_base *base_of(struct ca *ca, const struct issuer *issuer)
 }
 
 /* Longer than the channel takes: said at once, and not built again for a while. Shards have no such end. */
-static enum reason too_long(const struct issue *issue, size_t len, struct fault *f)
+static enum reason too_long(const struct issue *issue, struct fault *f)
 {
-	return fault_set(
-		f, REASON_CRL_TOO_LONG,
-		"%s: %zu MiB; a list may have %d: give issuers.crl_shards to the issuer and \"crl\": \"shard\" "
-		"to its profiles",
-		issuer_name(issue->issuer), len >> 20, LIMIT_CRL_BYTES >> 20);
+	char name[CRL_NAME_CHARS + 1];
+
+	crl_name(issuer_name(issue->issuer), &issue->crl, name);
+	return fault_set(f, REASON_CRL_TOO_LONG,
+			 "%s would be longer than %d bytes: give issuers.crl_shards to the issuer, and crl: shard to "
+			 "its profiles",
+			 name, LIMIT_CRL_BYTES);
 }
 
 static enum reason check_length(struct ca *ca, const struct issue *issue, struct fault *f)
@@ -70,7 +72,7 @@ static enum reason check_length(struct ca *ca, const struct issue *issue, struct
 		base_of(ca, issue->issuer)->too_long_us = clock_mono_us();
 		pthread_mutex_unlock(&ca->crl_lock);
 	}
-	return too_long(issue, issue->tbs.len, f);
+	return too_long(issue, f);
 }
 
 static enum reason was_too_long(struct ca *ca, const struct issue *issue, struct fault *f)
@@ -84,8 +86,7 @@ static enum reason was_too_long(struct ca *ca, const struct issue *issue, struct
 	pthread_mutex_unlock(&ca->crl_lock);
 	if (at_us == 0 || clock_mono_us() - at_us > CA_CRL_TOO_LONG_US)
 		return REASON_OK;
-	return fault_set(f, REASON_CRL_TOO_LONG, "%s: its complete list was too long lately",
-			 issuer_name(issue->issuer));
+	return too_long(issue, f);
 }
 
 /* Where a delta starts. A complete list comes first; the va asks for it first. */

@@ -115,9 +115,9 @@ static void published(void *user, struct crl_results *results)
 		log_fault(LOG_WARN, "crl_publish", &results->fault);
 		done.reason = results->fault.reason;
 		snprintf(done.detail, sizeof(done.detail),
-			 "ordered as action %llu; %u CRLs are signed and published, %u are not yet: they follow by "
-			 "themselves",
-			 (unsigned long long)op->changed, results->signed_lists, results->failed);
+			 "ordered as action %llu; %u CRLs are signed and published, %u are not yet: %.149s",
+			 (unsigned long long)op->changed, results->signed_lists, results->failed,
+			 done.reason == REASON_CRL_TOO_LONG ? results->fault.detail : "they follow by themselves");
 	}
 	done.sample = results->json;
 	operation_answer(op, &done);

@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives import serialization
 from instance import TOP, Assay, free_ports, run
 
 BUILD = pathlib.Path(os.environ.get("ASSAY_BUILD", TOP / "build"))
+ASSAYD = BUILD / "server" / "assayd"
 SHIM = BUILD / "tests" / "fault" / "shim" / "libassay_p11_shim.so"
 VERIFY_CHAIN = TOP / "tests" / "integration" / "sql" / "verify_chain.py"
 ROLES = ("ra", "ca", "va", "admin")
@@ -95,7 +96,7 @@ class Plant(Assay):
         home = pathlib.Path(tempfile.mkdtemp(prefix="assay-fault-"))
         os.chmod(home, 0o755)  # the user postgres has to reach it
         super().__init__(home, free_ports())
-        self.daemon = None
+        self.daemon, self.program = None, ASSAYD
         try:
             self.set_up(changes)
         except BaseException:
@@ -151,7 +152,7 @@ class Plant(Assay):
         }
         with open(self.home / "log" / "assayd.log", "ab") as own:
             self.daemon = subprocess.Popen(
-                [BUILD / "server" / "assayd", "--config", self.home / "assay.json"],
+                [self.program, "--config", self.home / "assay.json"],
                 stdin=subprocess.DEVNULL, stdout=own if log is None else log, stderr=own if log is None else log, env=environ,
                 start_new_session=True,
             )  # fmt: skip
