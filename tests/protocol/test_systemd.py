@@ -47,11 +47,18 @@ def test_everything_is_installed(root):
                  "share/assay/assay.json", "share/assay/profiles/line.json", "share/assay/sql/migrate",
                  "share/assay/sql/migrations/0001_tables.sql", "bin/assay-agent", "bin/assay-ceremony",
                  "share/assay/ceremony/guide", "share/assay/lib/say.sh", "share/assay/relying/mosquitto.conf",
-                 "share/assay/relying/nginx.conf"):
+                 "share/assay/relying/nginx.conf", "share/man/man1/assayctl.1", "share/man/man1/assay-agent.1"):
         assert (root / "usr" / name).is_file(), name
     assert os.access(root / "usr/bin/assayd", os.X_OK) and os.access(root / "usr/share/assay/sql/migrate", os.X_OK)
     started = re.search(r"^Wants=(.*)$", (unit(root, "ca").parent / "assay.target").read_text(), re.M)[1].split()
     assert sorted(started) == [f"assay-{role}.service" for role in ROLES]
+
+
+def test_the_agents_manual_has_every_option_that_its_help_has(root):
+    told = subprocess.run([root / "usr" / "bin" / "assay-agent", "--help"], capture_output=True, text=True, check=True).stdout
+    manual = (root / "usr" / "share" / "man" / "man1" / "assay-agent.1").read_text().replace("\\-", "-")
+    options = set(re.findall(r"^  (--[a-z-]+)", told, re.M))
+    assert len(options) > 7 and options <= set(re.findall(r"^\.TP\n\.BI? \"?(--[a-z-]+)", manual, re.M))
 
 
 @pytest.mark.parametrize("role", UNITS)
