@@ -105,7 +105,9 @@ static bool from_memory(struct va *va, const struct message_ocsp_ask *ask, struc
 {
 	struct blob serial = BLOB(ask->item[0].serial, ask->item[0].serial_len);
 
-	return ocsp_cache_get(va->ocsp->cache, ask, view_revoked(va->view, serial), clock_wall_s(), ret_kept);
+	/* the view may have grown old while the ca was asked */
+	return view_fresh(va->view, clock_mono_us(), NULL) == REASON_OK &&
+	       ocsp_cache_get(va->ocsp->cache, ask, view_revoked(va->view, serial), clock_wall_s(), ret_kept);
 }
 
 bool va_ocsp_answer(struct va *va, struct exchange *x, const struct message_ocsp_ask *ask)

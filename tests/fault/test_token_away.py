@@ -57,6 +57,16 @@ def on_crl(plant, cert):
     return reply.status == 200 and x509.load_der_x509_crl(body).get_revoked_certificate_by_serial_number(cert.serial_number) is not None
 
 
+def test_of_a_ca_that_stands_still_no_answer_is_given_from_memory(plant):
+    """Somebody may have revoked it on another node: a view older than a second knows nothing of that."""
+    cert = Device(plant).cert
+    assert ocsp_of(plant, cert) == "GOOD" and ocsp_of(plant, cert) == "GOOD"
+    with plant.stopped("ca"):
+        wait_until("a stale view", lambda: ocsp_of(plant, cert) == "TRY_LATER")
+        assert ocsp_of(plant, cert) == "TRY_LATER"
+    wait_until("it is back", lambda: ocsp_of(plant, cert) == "GOOD", 60)
+
+
 def token_up(plant):
     return next(line for line in plant.metrics().splitlines() if line.startswith('assay_token_up{role="ca"}')).split()[-1]
 

@@ -189,6 +189,25 @@ def test_a_hold_is_released(assay, operator):
     assert operator.plan({"serial": serial}, "removeFromCRL").json["already"] == 1
 
 
+def test_what_is_revoked_for_good_is_not_released(assay, operator):
+    serial = serial_of(assay.enrol()[0])
+    operator.revoke({"serial": serial}, "keyCompromise")
+    assert operator.plan({"serial": serial}, "removeFromCRL").json["already"] == 1
+    assert operator.revoke({"serial": serial}, "removeFromCRL")["changed"] == 0
+    assert operator.plan({"serial": serial}, "certificateHold").json["already"] == 1
+    assert operator.revoke({"serial": serial}, "certificateHold")["changed"] == 0
+    shown = operator.get("certificates/" + serial).json
+    assert shown["status"] == "revoked" and shown["revocation"]["reason"] == "keyCompromise"
+
+
+def test_a_list_is_whose_it_is(assay, operator, administrator):
+    serials = [serial_of(assay.enrol()[0]) for _ in range(2)]
+    mine = operator.post("lists", {"serials": serials[:1]}).json["list"]
+    assert administrator.post("lists/" + mine, {"serials": serials[1:]}).reason == "plan_unknown"
+    assert administrator.plan({"list": mine}).reason == "plan_unknown"
+    assert operator.plan({"list": mine}).json["n"] == 1
+
+
 def seconds_until_refused(assay, operator):
     """From the API's answer to the first refused re-enrolment on a connection that was open before."""
     cert, key, _ = assay.enrol()

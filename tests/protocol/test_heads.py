@@ -3,6 +3,7 @@
 import http.server
 import json
 import os
+import ssl
 import subprocess
 import threading
 import time
@@ -92,6 +93,33 @@ def test_heads_are_posted_once_each_and_in_order(assay, ctl, keeper, tmp_path):
     numbers = kept()
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers))) and len(numbers) > len(first)
     assert f"quickstart {numbers[-1]}" in state.read_text().splitlines()
+
+
+def test_the_post_goes_to_no_server_with_a_wrong_certificate(assay, ctl, keeper, tmp_path):
+    """Nobody vouches for it; somebody does, but for another name; and the right one."""
+    until("a head", lambda: newest(ctl))
+    tls = ("1.3.6.1.5.5.7.3.1",)
+    name, other = x509.DNSName("localhost"), x509.DNSName("elsewhere.example.org")
+    for files, cacert, host, said in (
+        (assay.rigs.make("keeper", san=[name], ekus=tls), assay.cacert, "localhost", "certificate"),
+        (assay.rigs.make("other", san=[other], ekus=tls), tmp_path / "ca.pem", "localhost", "certificate"),
+        (assay.rigs.make("keeper", san=[name], ekus=tls), tmp_path / "ca.pem", "localhost", None),
+    ):  # fmt: skip
+        (tmp_path / "ca.pem").write_text(assay.rigs.pem())
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Keeper)
+        server.kept, server.status = [], 200
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*files)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            done = ctl("audit", "post", f"https://{host}:{server.server_port}/", "--state", tmp_path / "sent", "--cacert", cacert,
+                       status=0 if said is None else 1)  # fmt: skip
+        finally:
+            server.shutdown()
+            server.server_close()
+        assert said is None or (said in done.stderr and not (tmp_path / "sent").exists()), done.stderr
+        assert bool(server.kept) == (said is None)
 
 
 def test_the_post_does_not_go_where_nobody_listens(ctl, tmp_path):
