@@ -20,6 +20,7 @@ struct poll {
 	enum kind kind;
 	CURL *curl;
 	struct bytes got;
+	size_t room;               /* of got.ptr, if there is one; it doubles: a list is not copied for each piece */
 	bool busy, failing, asked; /* asked: once, with --once */
 	unsigned failures;
 	int64_t next_ms, began_ms;
@@ -37,19 +38,33 @@ static size_t limit_of(enum kind kind)
 	return kind == CERT ? CERT_BYTES_MAX : CRL_BYTES_MAX;
 }
 
+static bool make_room(struct poll *poll, size_t len)
+{
+	size_t room = poll->got.ptr == NULL ? 0 : poll->room;
+	uint8_t *bigger;
+
+	if (len <= room)
+		return true;
+	for (room = room == 0 ? CURL_MAX_WRITE_SIZE : room; room < len;)
+		room *= 2;
+	bigger = realloc(poll->got.ptr, room);
+	if (bigger == NULL)
+		return false;
+	poll->got.ptr = bigger;
+	poll->room = room;
+	return true;
+}
+
 static size_t take_bytes(char *data, size_t size, size_t n, void *user)
 {
 	struct poll *poll = user;
 	size_t len = size * n;
-	uint8_t *bigger;
 
-	if (len > limit_of(poll->kind) - poll->got.len)
+	if (len > limit_of(poll->kind) - poll->got.len || !make_room(poll, poll->got.len + len))
 		return 0;
-	bigger = realloc(poll->got.ptr, poll->got.len + len);
-	if (bigger == NULL)
-		return 0;
-	memcpy(bigger + poll->got.len, data, len);
-	poll->got = (struct bytes){ bigger, poll->got.len + len };
+	if (len > 0)
+		memcpy(poll->got.ptr + poll->got.len, data, len);
+	poll->got.len += len;
 	return len;
 }
 
