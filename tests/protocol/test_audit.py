@@ -659,7 +659,12 @@ def test_heads_that_cannot_be_read_prove_nothing(exported, tmp_path):
     (tmp_path / "empty").touch()
     done = assayctl("audit", "verify", exported.file, "--heads", tmp_path / "empty")
     assert done.returncode == 1 and "no head in it" in done.stderr and "verified" not in done.stdout, done
-    (tmp_path / "long").write_text("0" * (64 << 20))  # one line, for which there is no memory
+
+
+def test_heads_for_which_there_is_no_memory_prove_nothing(exported, tmp_path):
+    if "san.so" in subprocess.run(["ldd", BUILD / "server" / "assayctl"], capture_output=True, text=True, check=True).stdout:
+        pytest.skip("a sanitizer needs terabytes of addresses; the plain build runs this")
+    (tmp_path / "long").write_text("0" * (64 << 20))  # one line
     command = ["prlimit", "--as=60000000", BUILD / "server" / "assayctl", "audit", "verify", exported.file, "--heads", tmp_path / "long"]
     done = subprocess.run(command, env={}, capture_output=True, text=True, timeout=300)
     assert done.returncode == 1 and "cannot be read to its end" in done.stderr and "verified" not in done.stdout, done
