@@ -273,3 +273,27 @@ long issuances_of(struct world *world, const struct request *r)
 	text_hex(BLOB_OF(device), hex, sizeof(hex));
 	return world_count(world, "select count(*) from issuance where device = '\\x%s'", hex);
 }
+
+int world_verify(struct world *world, const char *heads, char out[4096])
+{
+	char command[700];
+	FILE *p;
+	size_t n;
+
+	snprintf(command, sizeof(command),
+		 "tests/integration/sql/verify_chain.py 'host=%s dbname=assay user=assay_read' %s%s", world->dir,
+		 heads == NULL ? "" : "--heads ", heads == NULL ? "" : heads);
+	p = popen(command, "r");
+	assert_non_null(p);
+	n = fread(out, 1, 4095, p);
+	out[n] = '\0';
+	return pclose(p);
+}
+
+void the_chain_covers_all_of_it(void **state)
+{
+	static char out[4096];
+
+	if (world_verify(*state, NULL, out) != 0)
+		fail_msg("%s", out);
+}

@@ -10,9 +10,11 @@
 #include <setjmp.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 #include <cmocka.h>
 #include <libpq-fe.h>
 
+#include "base/clock.h"
 #include "ledger.h"
 
 #define WINDOW_S (7 * 86400)
@@ -38,6 +40,12 @@ struct ledger *world_ledger_line(struct world *world, const char *node,
 __attribute__((format(printf, 2, 3))) const char *world_sql(struct world *world, const char *fmt, ...);
 /* The same, as a number. */
 __attribute__((format(printf, 2, 3))) long world_count(struct world *world, const char *fmt, ...);
+
+/* The chain, checked by a program that has nothing of ours in it: its exit status, and what it says. heads: a file of
+ * what it said before, or NULL. */
+int world_verify(struct world *world, const char *heads, char out[4096]);
+/* A test, the last of a file: whatever the others did, the chain covers it. */
+void the_chain_covers_all_of_it(void **state);
 
 /* A ledger with the usual window, and one for which every certificate is past it. */
 struct pair {
@@ -69,6 +77,19 @@ enum intent_outcome ask(struct ledger *ledger, struct request *r);
 /* intend and record: asserts that it was new. */
 void issue(struct ledger *ledger, struct request *r);
 enum reason record_one(struct ledger *ledger, const struct request *r, const char *tail);
+
+#define WAIT_US 20000000 /* for something that must come; far more than it takes */
+
+/* Looks again and again until the condition holds: for states of another process, which cannot notify us. */
+#define await(condition)                                                                                               \
+	do {                                                                                                           \
+		int64_t await_until_us = clock_mono_us() + WAIT_US;                                                    \
+		while (!(condition)) {                                                                                 \
+			if (clock_mono_us() > await_until_us)                                                          \
+				fail_msg("never: %s", #condition);                                                     \
+			nanosleep(&(struct timespec){ .tv_nsec = 5000000 }, NULL);                                     \
+		}                                                                                                      \
+	} while (0)
 
 #define assert_refused(ledger, r, expected)                                                                            \
 	do {                                                                                                           \

@@ -1,0 +1,329 @@
+/* test_ledger_race.c - does the ledger keep its rules when two write at once? */
+#include "fixture.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct asking {
+	struct ledger *ledger;
+	struct request request;
+};
+
+static void *ask_thread(void *arg)
+{
+	struct asking *a = arg;
+
+	ask(a->ledger, &a->request);
+	return NULL;
+}
+
+static long waiting_sessions(struct world *world)
+{
+	return world_count(
+		world, "select count(*) from pg_stat_activity where usename = 'assay_ca' and wait_event_type = 'Lock'");
+}
+
+/* `first` is held between its claim and its commit until `second` waits for it. */
+static void race(struct world *world, struct asking *first, struct asking *second)
+{
+	pthread_t threads[2];
+
+	world_sql(world,
+		  "create or replace function hold() returns trigger language plpgsql as $$ begin if new.requester = "
+		  "'rig:held' then perform pg_advisory_xact_lock(99); end if; return new; end $$");
+	world_sql(world,
+		  "create or replace trigger hold before insert on issuance for each row execute function hold()");
+	world_sql(world, "select pg_advisory_lock(99)");
+	strcpy(first->request.grant.requester, "rig:held");
+	assert_int_equal(pthread_create(&threads[0], NULL, ask_thread, first), 0);
+	await(waiting_sessions(world) == 1);
+	assert_int_equal(pthread_create(&threads[1], NULL, ask_thread, second), 0);
+	await(waiting_sessions(world) == 2);
+	world_sql(world, "select pg_advisory_unlock(99)");
+	pthread_join(threads[0], NULL);
+	pthread_join(threads[1], NULL);
+	world_sql(world, "drop trigger hold on issuance");
+}
+
+static void of_two_nodes_with_one_claim_the_first_wins_in_either_order(void **state)
+{
+	struct world *world = *state;
+	struct asking a = { .ledger = world_ledger(world, "race-0-a", "intend", WINDOW_S) };
+	struct asking b = { .ledger = world_ledger(world, "race-0-b", "intend", WINDOW_S) };
+
+	for (int order = 0; order < 2; order++) {
+		struct asking *first = order == 0 ? &a : &b, *second = order == 0 ? &b : &a;
+
+		request_enrol(&a.request, order == 0 ? "dev-race-1" : "dev-race-2",
+			      order == 0 ? "key-race-1" : "key-race-2");
+		request_enrol(&b.request, order == 0 ? "dev-race-1" : "dev-race-2",
+			      order == 0 ? "key-race-1" : "key-race-2");
+		race(world, first, second);
+		assert_int_equal(first->request.intent.outcome, INTENT_NEW);
+		assert_int_equal(second->request.intent.outcome, INTENT_PENDING);
+		assert_string_equal(second->request.hex, first->request.hex);
+	}
+	ledger_close(a.ledger);
+	ledger_close(b.ledger);
+}
+
+static void of_two_keys_for_one_device_at_once_one_wins(void **state)
+{
+	struct world *world = *state;
+	struct asking a = { .ledger = world_ledger(world, "race-1-a", "intend", WINDOW_S) };
+	struct asking b = { .ledger = world_ledger(world, "race-1-b", "intend", WINDOW_S) };
+
+	request_enrol(&a.request, "dev-race-keys", "key-race-keys-1");
+	request_enrol(&b.request, "dev-race-keys", "key-race-keys-2");
+	race(world, &a, &b);
+	assert_int_equal(a.request.intent.outcome, INTENT_NEW);
+	assert_int_equal(b.request.intent.outcome, INTENT_REFUSED);
+	assert_int_equal(b.request.intent.verdict.reason, REASON_CLAIM_PENDING);
+	ledger_close(a.ledger);
+	ledger_close(b.ledger);
+}
+
+static void of_two_devices_with_one_key_or_nonce_at_once_one_wins(void **state)
+{
+	struct world *world = *state;
+	struct asking a = { .ledger = world_ledger(world, "race-2-a", "intend", WINDOW_S) };
+	struct asking b = { .ledger = world_ledger(world, "race-2-b", "intend", WINDOW_S) };
+
+	request_enrol(&a.request, "dev-race-k1", "key-race-k");
+	request_enrol(&b.request, "dev-race-k2", "key-race-k");
+	race(world, &a, &b);
+	assert_int_equal(a.request.intent.outcome, INTENT_NEW);
+	assert_int_equal(b.request.intent.verdict.reason, REASON_KEY_BOUND);
+	request_enrol(&a.request, "dev-race-n1", "key-race-n1");
+	request_enrol(&b.request, "dev-race-n2", "key-race-n2");
+	request_nonce(&a.request, "nonce-race");
+	request_nonce(&b.request, "nonce-race");
+	race(world, &a, &b);
+	assert_int_equal(a.request.intent.outcome, INTENT_NEW);
+	assert_int_equal(b.request.intent.verdict.reason, REASON_NONCE_REUSED);
+	assert_int_equal(world_count(world, "select count(*) from claim where serial = '\\x%s'", b.request.hex), 0);
+	ledger_close(a.ledger);
+	ledger_close(b.ledger);
+}
+
+/* The same for devices that are known already, whose entries are settled one by one. */
+static void of_two_known_devices_with_one_key_or_nonce_at_once_one_wins(void **state)
+{
+	struct world *world = *state;
+	struct asking a = { .ledger = world_ledger(world, "race-6-a", "intend", WINDOW_S) };
+	struct asking b = { .ledger = world_ledger(world, "race-6-b", "intend", WINDOW_S) };
+	static const char *const devices[2][2] = { { "dev-race-v0", "dev-race-v1" }, { "dev-race-v2", "dev-race-v3" } };
+
+	for (int shared_key = 0; shared_key < 2; shared_key++) {
+		for (int i = 0; i < 2; i++) {
+			struct request old;
+
+			request_enrol(&old, devices[shared_key][i], devices[shared_key][i]);
+			assert_int_equal(ask(a.ledger, &old), INTENT_NEW);
+			assert_ok(ledger_void(a.ledger, BLOB(old.serial, 16), "token away", f));
+		}
+		request_enrol(&a.request, devices[shared_key][0], shared_key ? "key-race-v" : "key-race-v0");
+		request_enrol(&b.request, devices[shared_key][1], shared_key ? "key-race-v" : "key-race-v1");
+		if (!shared_key) {
+			request_nonce(&a.request, "nonce-race-v");
+			request_nonce(&b.request, "nonce-race-v");
+		}
+		race(world, &a, &b);
+		assert_int_equal(a.request.intent.outcome, INTENT_NEW);
+		assert_int_equal(b.request.intent.outcome, INTENT_REFUSED);
+		assert_int_equal(b.request.intent.verdict.reason, shared_key ? REASON_KEY_BOUND : REASON_NONCE_REUSED);
+	}
+	ledger_close(a.ledger);
+	ledger_close(b.ledger);
+}
+
+static void a_renewal_on_its_way_keeps_its_device_from_a_new_key(void **state)
+{
+	struct world *world = *state;
+	struct asking a = { .ledger = world_ledger(world, "race-7-a", "intend", WINDOW_S) };
+	struct asking b = { .ledger = world_ledger(world, "race-7-b", "intend", WINDOW_S) };
+	struct request first;
+
+	request_enrol(&first, "dev-race-use", "key-race-use-1");
+	issue(a.ledger, &first);
+	request_reenrol(&a.request, &first, "key-race-use-1");
+	request_enrol(&b.request, "dev-race-use", "key-race-use-2");
+	race(world, &a, &b);
+	assert_int_equal(a.request.intent.outcome, INTENT_NEW);
+	assert_int_equal(b.request.intent.verdict.reason, REASON_DEVICE_KNOWN);
+	ledger_close(a.ledger);
+	ledger_close(b.ledger);
+}
+
+struct recording {
+	struct ledger *ledger;
+	struct request *request;
+	enum reason reason;
+};
+
+static void *record_thread(void *arg)
+{
+	struct recording *r = arg;
+
+	r->reason = record_one(r->ledger, r->request, "held");
+	return NULL;
+}
+
+static void *void_thread(void *arg)
+{
+	struct recording *r = arg;
+	struct fault fault;
+
+	r->reason = ledger_void(r->ledger, BLOB(r->request->serial, 16), "token away", &fault);
+	return NULL;
+}
+
+static void a_signature_on_its_way_keeps_the_intent_from_becoming_void(void **state)
+{
+	struct world *world = *state;
+	struct request request;
+	struct recording a = { .ledger = world_ledger(world, "race-3-a", "record", WINDOW_S), .request = &request };
+	struct recording b = { .ledger = world_ledger(world, "race-3-a", "intend", WINDOW_S), .request = &request };
+	pthread_t threads[2];
+
+	request_enrol(&request, "dev-race-void", "key-race-void");
+	assert_int_equal(ask(b.ledger, &request), INTENT_NEW);
+	world_sql(world, "create function hold_tail() returns trigger language plpgsql as $$ begin if new.tail = "
+			 "'held' then perform "
+			 "pg_advisory_xact_lock(99); end if; return new; end $$");
+	world_sql(world, "create trigger hold before insert on signature for each row execute function hold_tail()");
+	world_sql(world, "select pg_advisory_lock(99)");
+	assert_int_equal(pthread_create(&threads[0], NULL, record_thread, &a), 0);
+	await(waiting_sessions(world) == 1);
+	assert_int_equal(pthread_create(&threads[1], NULL, void_thread, &b), 0);
+	await(waiting_sessions(world) == 2);
+	world_sql(world, "select pg_advisory_unlock(99)");
+	pthread_join(threads[0], NULL);
+	pthread_join(threads[1], NULL);
+	world_sql(world, "drop trigger hold on signature");
+	assert_int_equal(a.reason, REASON_OK);
+	assert_int_equal(b.reason, REASON_LEDGER_REFUSED);
+	assert_int_equal(world_count(world, "select count(*) from void where serial = '\\x%s'", request.hex), 0);
+	ledger_close(a.ledger);
+	ledger_close(b.ledger);
+}
+
+static void a_revocation_waits_for_the_number_before_its_own(void **state)
+{
+	struct world *world = *state;
+	struct request request;
+	struct recording a = { .ledger = world_ledger(world, "race-4-a", "intend", WINDOW_S), .request = &request };
+	struct ledger *view = world_ledger(world, "race-4-a", "view", WINDOW_S);
+	struct ledger_news news;
+	pthread_t thread;
+	uint64_t before = (uint64_t)world_count(world, "select coalesce(max(number), 0) from revocation");
+
+	request_enrol(&request, "dev-race-number", "key-race-number");
+	assert_int_equal(ask(a.ledger, &request), INTENT_NEW);
+	world_sql(world, "begin");
+	world_sql(world, "select revoke('\\x0a', 1, 'operator:kim', 'rigs')");
+	assert_int_equal(pthread_create(&thread, NULL, void_thread, &a), 0);
+	await(waiting_sessions(world) == 1);
+	assert_ok(ledger_news(view, before, 0, &news, f));
+	assert_int_equal(news.n_revocations, 0);
+	ledger_news_done(&news);
+	world_sql(world, "commit");
+	pthread_join(thread, NULL);
+	assert_int_equal(a.reason, REASON_OK);
+	assert_ok(ledger_news(view, before, 0, &news, f));
+	assert_int_equal(news.n_revocations, 2);
+	assert_int_equal(news.revocation[0].serial[0], 0x0a);
+	assert_int_equal(news.revocation[1].number, before + 2);
+	ledger_news_done(&news);
+	ledger_close(a.ledger);
+	ledger_close(view);
+}
+
+enum { STORM_ROUNDS = 20, STORM_BATCH = 32 };
+
+struct storm {
+	struct ledger *ledger;
+	unsigned seed;
+	long won;
+	char fault[200];
+};
+
+/* Batches over the same devices in random order: enrolments, and sometimes another key for the device. */
+static void *storm_thread(void *arg)
+{
+	struct storm *s = arg;
+	struct request *r = calloc(STORM_BATCH, sizeof(*r));
+	struct intent batch[STORM_BATCH];
+	struct fault fault = { 0 };
+	char device[40], key[48];
+
+	for (int round = 0; round < STORM_ROUNDS && s->fault[0] == '\0'; round++) {
+		for (int i = 0; i < STORM_BATCH; i++) {
+			int which = rand_r(&s->seed) % 100;
+
+			snprintf(device, sizeof(device), "dev-storm-%d", which);
+			snprintf(key, sizeof(key), "key-storm-%d-%d", which, rand_r(&s->seed) % 8 == 0);
+			request_enrol(&r[i], device, key);
+			batch[i] = r[i].intent;
+		}
+		if (ledger_intend(s->ledger, batch, STORM_BATCH, &fault) != REASON_OK)
+			snprintf(s->fault, sizeof(s->fault), "%s", fault.detail);
+		for (int i = 0; i < STORM_BATCH && s->fault[0] == '\0'; i++) {
+			struct signed_row row = { .serial = BLOB(batch[i].serial, 16), .tail = BLOB_STR("tail") };
+
+			if (batch[i].outcome == INTENT_NEW && ledger_record(s->ledger, &row, 1, &fault) != REASON_OK)
+				snprintf(s->fault, sizeof(s->fault), "%s", fault.detail);
+			s->won += batch[i].outcome == INTENT_NEW;
+			buf_done(&batch[i].certificate);
+		}
+	}
+	free(r);
+	return NULL;
+}
+
+static void two_nodes_in_a_storm_never_issue_twice_nor_deadlock(void **state)
+{
+	struct world *world = *state;
+	unsigned seed = (unsigned)clock_wall_us();
+	struct storm storms[2] = { { .ledger = world_ledger(world, "race-5-a", "intend", WINDOW_S), .seed = seed },
+				   { .ledger = world_ledger(world, "race-5-b", "intend", WINDOW_S),
+				     .seed = seed + 1 } };
+	pthread_t threads[2];
+
+	printf("seed %u\n", seed);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, storm_thread, &storms[i]), 0);
+	for (int i = 0; i < 2; i++) {
+		pthread_join(threads[i], NULL);
+		assert_string_equal(storms[i].fault, "");
+		ledger_close(storms[i].ledger);
+	}
+	assert_int_equal(
+		world_count(world,
+			    "select count(*) from issuance where convert_from(element, 'UTF8') like 'dev-storm-%%'"),
+		storms[0].won + storms[1].won);
+	assert_int_equal(
+		world_count(world,
+			    "select count(*) from (select device from issuance i where convert_from(element, 'UTF8')"
+			    " like 'dev-storm-%%' and revoked(serial) is null group by device having count(*) > 1) x"),
+		0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(of_two_nodes_with_one_claim_the_first_wins_in_either_order),
+		cmocka_unit_test(of_two_keys_for_one_device_at_once_one_wins),
+		cmocka_unit_test(of_two_devices_with_one_key_or_nonce_at_once_one_wins),
+		cmocka_unit_test(of_two_known_devices_with_one_key_or_nonce_at_once_one_wins),
+		cmocka_unit_test(a_renewal_on_its_way_keeps_its_device_from_a_new_key),
+		cmocka_unit_test(a_signature_on_its_way_keeps_the_intent_from_becoming_void),
+		cmocka_unit_test(a_revocation_waits_for_the_number_before_its_own),
+		cmocka_unit_test(two_nodes_in_a_storm_never_issue_twice_nor_deadlock),
+		cmocka_unit_test(the_chain_covers_all_of_it),
+	};
+
+	return cmocka_run_group_tests(tests, world_setup, world_teardown);
+}
