@@ -412,6 +412,7 @@ def brief(assay):
     node = SecondNode(assay, "brief")
     config = json.loads(node.config.read_text())
     config["certificates"] = {"operators": "20s", "rigs": "20s", "tls": "1h"}
+    config["admin"]["two_operators_above"] = 1
     for listener, stem in (("est", "tls/est"), ("admin", "tls-admin/admin")):
         folder = node.folder / listener
         folder.mkdir()
@@ -511,6 +512,18 @@ def test_a_certificate_that_cannot_be_read_is_told(assay, brief):
     while metric("assay_tls_not_renewed") != 0:
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def test_above_the_configured_number_another_operator_does_what_one_has_planned(assay, administrator, brief):
+    serials = [f"{assay.enrol()[0].serial_number:032x}" for _ in range(2)]
+    one, other = brief.admin(), brief.admin(administrator.arguments[2])
+    plan = one.plan({"list": one.post("lists", {"serials": serials}).json["list"]}).json["plan"]
+    refused = one.post("revocations/" + plan, {})
+    assert (refused.status, refused.reason) == (403, "second_operator"), refused.body
+    assert {administrator.get("certificates/" + serial).json["status"] for serial in serials} == {"valid"}
+    assert other.post("revocations/" + plan, {}).json["changed"] == 2
+    single = f"{assay.enrol()[0].serial_number:032x}"
+    assert one.revoke({"serial": single})["changed"] == 1
 
 
 def test_lifetimes_are_the_configurations(assay, administrator, brief):

@@ -57,7 +57,8 @@ class SecondNode:
         return est.Client(f"https://127.0.0.1:{self.port}", self.assay.cacert, identity)
 
     def admin(self, who="operator"):
-        identity = (self.assay.env[f"ASSAY_{who.upper()}_CERT"], self.assay.env[f"ASSAY_{who.upper()}_KEY"])
+        """ "operator", "auditor", or (certificate file, key file)."""
+        identity = (self.assay.env[f"ASSAY_{who.upper()}_CERT"], self.assay.env[f"ASSAY_{who.upper()}_KEY"]) if isinstance(who, str) else who
         return admin.Admin(f"https://127.0.0.1:{self.port + 1}", self.assay.cacert, identity)
 
     def stop(self):
