@@ -526,6 +526,15 @@ def test_above_the_configured_number_another_operator_does_what_one_has_planned(
     assert one.revoke({"serial": single})["changed"] == 1
 
 
+def test_of_strangers_so_many_calls_a_minute_are_on_record(assay, brief):
+    """60, and as many again when a minute ends meanwhile; each is refused all the same."""
+    recorded = "select count(*) from operator_action where who = 'stranger' and node = 'brief'"
+    before = int(assay.sql(recorded))
+    stranger = brief.admin(assay.rig_identity)
+    assert {stranger.get("status").status for _ in range(150)} == {403}
+    assert 60 <= int(assay.sql(recorded)) - before <= 120
+
+
 def test_lifetimes_are_the_configurations(assay, administrator, brief):
     chief = admin.Admin(f"https://127.0.0.1:{brief.port + 1}", assay.cacert, administrator.arguments[2])
     trusting(chief)
