@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "base/sha.h"
 #include "der.h"
 #include "derw.h"
 #include "ecdsa.h"
@@ -143,6 +144,11 @@ static enum verified digest_of(const struct claim *claim, uint8_t room[EVP_MAX_M
 	*ret_digest = claim->message;
 	if (claim->prehashed)
 		return claim->message.len == (size_t)EVP_MD_get_size(md) ? VERIFIED_TRUE : VERIFIED_FALSE;
+	if (claim->alg == SIG_ECDSA_SHA256) {
+		sha256(claim->message, room); /* a quarter of what EVP_Digest() takes for a request */
+		*ret_digest = BLOB(room, 32);
+		return VERIFIED_TRUE;
+	}
 	if (EVP_Digest(claim->message.ptr, claim->message.len, room, &len, md, NULL) != 1)
 		return VERIFIED_NO_MEMORY;
 	*ret_digest = BLOB(room, len);

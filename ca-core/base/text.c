@@ -71,37 +71,36 @@ enum reason text_base64(struct blob bytes, struct buf *ret_text, struct fault *f
 	return REASON_OK;
 }
 
-/* Each digit's value and one; 0: no digit. */
+/* Each digit's value and DIGIT, a bit that no value has; 0: no digit. */
+#define DIGIT 64
 static const uint8_t base64_value[256] = {
-	['A'] = 1,  ['B'] = 2,  ['C'] = 3,  ['D'] = 4,  ['E'] = 5,  ['F'] = 6,  ['G'] = 7,  ['H'] = 8,
-	['I'] = 9,  ['J'] = 10, ['K'] = 11, ['L'] = 12, ['M'] = 13, ['N'] = 14, ['O'] = 15, ['P'] = 16,
-	['Q'] = 17, ['R'] = 18, ['S'] = 19, ['T'] = 20, ['U'] = 21, ['V'] = 22, ['W'] = 23, ['X'] = 24,
-	['Y'] = 25, ['Z'] = 26, ['a'] = 27, ['b'] = 28, ['c'] = 29, ['d'] = 30, ['e'] = 31, ['f'] = 32,
-	['g'] = 33, ['h'] = 34, ['i'] = 35, ['j'] = 36, ['k'] = 37, ['l'] = 38, ['m'] = 39, ['n'] = 40,
-	['o'] = 41, ['p'] = 42, ['q'] = 43, ['r'] = 44, ['s'] = 45, ['t'] = 46, ['u'] = 47, ['v'] = 48,
-	['w'] = 49, ['x'] = 50, ['y'] = 51, ['z'] = 52, ['0'] = 53, ['1'] = 54, ['2'] = 55, ['3'] = 56,
-	['4'] = 57, ['5'] = 58, ['6'] = 59, ['7'] = 60, ['8'] = 61, ['9'] = 62, ['+'] = 63, ['/'] = 64,
+	['A'] = 64,  ['B'] = 65,  ['C'] = 66,  ['D'] = 67,  ['E'] = 68,  ['F'] = 69,  ['G'] = 70,  ['H'] = 71,
+	['I'] = 72,  ['J'] = 73,  ['K'] = 74,  ['L'] = 75,  ['M'] = 76,  ['N'] = 77,  ['O'] = 78,  ['P'] = 79,
+	['Q'] = 80,  ['R'] = 81,  ['S'] = 82,  ['T'] = 83,  ['U'] = 84,  ['V'] = 85,  ['W'] = 86,  ['X'] = 87,
+	['Y'] = 88,  ['Z'] = 89,  ['a'] = 90,  ['b'] = 91,  ['c'] = 92,  ['d'] = 93,  ['e'] = 94,  ['f'] = 95,
+	['g'] = 96,  ['h'] = 97,  ['i'] = 98,  ['j'] = 99,  ['k'] = 100, ['l'] = 101, ['m'] = 102, ['n'] = 103,
+	['o'] = 104, ['p'] = 105, ['q'] = 106, ['r'] = 107, ['s'] = 108, ['t'] = 109, ['u'] = 110, ['v'] = 111,
+	['w'] = 112, ['x'] = 113, ['y'] = 114, ['z'] = 115, ['0'] = 116, ['1'] = 117, ['2'] = 118, ['3'] = 119,
+	['4'] = 120, ['5'] = 121, ['6'] = 122, ['7'] = 123, ['8'] = 124, ['9'] = 125, ['+'] = 126, ['/'] = 127,
 };
 
-static int base64_digit(uint8_t c)
+/* Groups of four digits, as nearly all of a text comes: three bytes each, to `out`. How many digits it took. */
+static size_t unbase64_groups(struct blob text, uint8_t *out)
 {
-	return base64_value[c] - 1;
-}
+	size_t i = 0;
 
-/* Four digits at once, as nearly all of a text comes; false: one of them is none. */
-static bool unbase64_four(const uint8_t *in, uint8_t *out)
-{
-	uint32_t bits = 0;
+	for (; text.len - i >= 4; i += 4, out += 3) {
+		uint32_t a = base64_value[text.ptr[i]], b = base64_value[text.ptr[i + 1]];
+		uint32_t c = base64_value[text.ptr[i + 2]], d = base64_value[text.ptr[i + 3]];
+		uint32_t bits = a << 18 ^ b << 12 ^ c << 6 ^ d ^ (DIGIT << 18 ^ DIGIT << 12 ^ DIGIT << 6 ^ DIGIT);
 
-	for (unsigned i = 0; i < 4; i++) {
-		if (base64_value[in[i]] == 0)
-			return false;
-		bits = bits << 6 | (uint32_t)(base64_value[in[i]] - 1);
+		if ((a & b & c & d & DIGIT) == 0)
+			break;
+		out[0] = (uint8_t)(bits >> 16);
+		out[1] = (uint8_t)(bits >> 8);
+		out[2] = (uint8_t)bits;
 	}
-	out[0] = (uint8_t)(bits >> 16);
-	out[1] = (uint8_t)(bits >> 8);
-	out[2] = (uint8_t)bits;
-	return true;
+	return i;
 }
 
 static bool is_space(uint8_t c)
@@ -117,12 +116,12 @@ struct unbase64 {
 
 static bool unbase64_push(struct unbase64 *u, uint8_t c, struct buf *out)
 {
-	int digit = base64_digit(c);
+	uint8_t value = base64_value[c];
 
-	if (c == '=' ? (u->digits < 2 || u->pad == 2) : (digit < 0 || u->pad > 0))
+	if (c == '=' ? (u->digits < 2 || u->pad == 2) : (value == 0 || u->pad > 0))
 		return false;
 	u->pad += c == '=';
-	u->bits = u->bits << 6 | (c == '=' ? 0U : (uint32_t)digit);
+	u->bits = u->bits << 6 | value % DIGIT; /* of '=' 0 */
 	if (++u->digits < 4)
 		return true;
 	for (unsigned i = 0; i < 3 - u->pad; i++)
@@ -140,10 +139,13 @@ enum reason text_unbase64(struct blob text, struct buf *ret_bytes, struct fault 
 
 	TRY(buf_reserve(&b, text.len / 4 * 3 + 4, f));
 	for (size_t i = 0; i < text.len; i++) {
-		if (u.digits == 0 && !ended && text.len - i >= 4 && unbase64_four(text.ptr + i, b.ptr + b.len)) {
-			b.len += 3;
-			i += 3;
-			continue;
+		if (u.digits == 0 && !ended) {
+			size_t taken = unbase64_groups(BLOB(text.ptr + i, text.len - i), b.ptr + b.len);
+
+			b.len += taken / 4 * 3;
+			i += taken;
+			if (i == text.len)
+				break;
 		}
 		if (is_space(text.ptr[i]))
 			continue;
