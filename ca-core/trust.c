@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/sha.h"
 #include "trust_search.h"
 
 AUTO_FREE(BIO, bio_freep, BIO_free_all)
@@ -25,7 +24,7 @@ void trust_free(struct trust *trust)
 	free(trust);
 }
 
-static bool is_anchor(const struct trust *trust, struct blob der)
+bool trust_is_anchor(const struct trust *trust, struct blob der)
 {
 	for (size_t i = 0; i < trust->n; i++) {
 		if (blob_equal(buf_blob(&trust->anchors[i].der), der))
@@ -40,7 +39,6 @@ static void anchor_state(struct anchor *anchor)
 	const struct cert *cert = &anchor->cert;
 	struct ca_state *state = &anchor->state;
 
-	sha256(cert->der, state->hash);
 	pubkey_hash(&cert->key, state->spki_hash);
 	memcpy(state->root_spki_hash, state->spki_hash, sizeof(state->spki_hash));
 	state->not_before_s = cert->not_before_s;
@@ -56,7 +54,7 @@ static enum reason add_anchor(struct trust *trust, struct blob der, const char *
 	struct anchor *grown, *anchor;
 	struct fault why = { 0 };
 
-	if (is_anchor(trust, der))
+	if (trust_is_anchor(trust, der))
 		return REASON_OK;
 	TRY(buf_copy(der, &copy, f));
 	grown = realloc(trust->anchors, (trust->n + 1) * sizeof(*grown));
@@ -156,12 +154,17 @@ enum reason trust_open_pem(const char *what, struct blob pem, struct trust **ret
 
 static enum reason check_leaf(const struct trust *trust, const struct cert *leaf, struct fault *f)
 {
-	if (leaf->is_ca || is_anchor(trust, leaf->der))
+	if (leaf->is_ca || trust_is_anchor(trust, leaf->der))
 		return fault_set(f, REASON_CHAIN_LEAF, "%s: the end certificate is a CA or an anchor", trust->what);
 	if (leaf->unknown_critical)
 		return fault_set(f, REASON_CHAIN_LEAF,
 				 "%s: the end certificate has a critical extension that is not known", trust->what);
 	return REASON_OK;
+}
+
+bool trust_has_ca(const struct trust *trust, struct blob der)
+{
+	return trust_cache_has(trust->cache, der);
 }
 
 static bool within(const struct ca_state *state, int64_t now_s)
@@ -177,7 +180,6 @@ static bool known_issuer(struct trust *trust, const struct cert *leaf, const str
 			 int64_t now_s, struct ca_state *ret_issuer)
 {
 	struct ca_wanted wanted = { leaf->issuer, leaf->aki };
-	uint8_t hash[32];
 
 	if (leaf->aki.len == 0)
 		return false;
@@ -190,14 +192,10 @@ static bool known_issuer(struct trust *trust, const struct cert *leaf, const str
 			return true;
 		}
 	}
-	for (size_t i = 0; i < n; i++) {
-		if (untrusted[i].len > LIMIT_CERT_BYTES)
-			continue;
-		sha256(untrusted[i], hash);
-		if (trust_cache_find(trust->cache, hash, &wanted, ret_issuer) == CACHE_KEY_ID &&
+	for (size_t i = 0; i < n; i++)
+		if (trust_cache_find(trust->cache, untrusted[i], &wanted, ret_issuer) == CACHE_KEY_ID &&
 		    within(ret_issuer, now_s))
 			return true;
-	}
 	return false;
 }
 

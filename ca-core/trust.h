@@ -3,9 +3,9 @@
  *
  * Every use has a list of its own (rigs, own issuing CAs, vendors' TLS CAs, vendor roots per evidence format), so
  * that an anchor of one never vouches for another. A CA certificate met for the first time is checked in full (path,
- * signatures, path lengths, critical extensions, dates) and remembered by its hash; a leaf under a remembered CA then
- * costs its parse and one claim, and the certificates above that CA need not come along again. Dates are looked at anew
- * at every use. At most LIMIT_BUNDLE_CERTS certificates may come with a leaf, at most LIMIT_CHAIN_DEPTH make a path.
+ * signatures, path lengths, critical extensions, dates) and remembered; a leaf under a remembered CA then costs
+ * its parse and one claim, and the certificates above that CA need not come along again. Dates are looked at anew at
+ * every use. At most LIMIT_BUNDLE_CERTS certificates may come with a leaf, at most LIMIT_CHAIN_DEPTH make a path.
  *
  * Owns:     copies of the anchors; trust_free() frees all.
  * Threads:  read-only after open but for the cache, which has its own lock.
@@ -26,6 +26,9 @@ MUST_CHECK enum reason trust_open(const char *what, const char *pem_path, struct
 MUST_CHECK enum reason trust_open_pem(const char *what, struct blob pem, struct trust **ret_trust, struct fault *f);
 void trust_free(struct trust *trust); /* accepts NULL */
 AUTO_FREE(struct trust, trust_freep, trust_free)
+
+/* Is this one of the CA certificates that are remembered, byte for byte? Then it is read and known already. */
+bool trust_has_ca(const struct trust *trust, struct blob der);
 
 struct trust_path {
 	uint8_t root_spki_hash[32]; /* the anchor's key: "vendor root" in a device's identity */

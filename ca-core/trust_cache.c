@@ -10,7 +10,7 @@
 
 struct entry {
 	struct ca_state state;
-	struct buf subject, ski;
+	struct buf der, subject, ski;
 };
 
 struct trust_cache {
@@ -36,6 +36,7 @@ static void entry_free(struct entry *entry)
 {
 	if (entry == NULL)
 		return;
+	buf_done(&entry->der);
 	buf_done(&entry->subject);
 	buf_done(&entry->ski);
 	free(entry);
@@ -54,22 +55,24 @@ void trust_cache_free(struct trust_cache *cache)
 	free(cache);
 }
 
-static size_t set_of(const uint8_t hash[32])
+/* By the end of its signature, which is as good as random. Who makes CA certificates that meet in a set loses his own.
+ */
+static size_t set_of(struct blob der)
 {
-	return ((size_t)hash[0] << 8 | hash[1]) % SETS;
+	return der.len < 2 ? 0 : ((size_t)der.ptr[der.len - 2] << 8 | der.ptr[der.len - 1]) % SETS;
 }
 
 /* The way that holds this certificate, or the one it should get. */
-static unsigned way_of(const struct trust_cache *cache, const uint8_t hash[32], bool *ret_there)
+static unsigned way_of(const struct trust_cache *cache, struct blob der, bool *ret_there)
 {
-	struct entry *const *way = cache->set[set_of(hash)].way;
+	struct entry *const *way = cache->set[set_of(der)].way;
 
 	for (unsigned i = 0; i < WAYS; i++) {
-		*ret_there = way[i] != NULL && memcmp(way[i]->state.hash, hash, 32) == 0;
+		*ret_there = way[i] != NULL && blob_equal(buf_blob(&way[i]->der), der);
 		if (way[i] == NULL || *ret_there)
 			return i;
 	}
-	return cache->set[set_of(hash)].next;
+	return cache->set[set_of(der)].next;
 }
 
 static enum cache_match match(const struct entry *entry, const struct ca_wanted *wanted)
@@ -81,7 +84,7 @@ static enum cache_match match(const struct entry *entry, const struct ca_wanted 
 	return blob_equal(buf_blob(&entry->ski), wanted->key_id) ? CACHE_KEY_ID : CACHE_NONE;
 }
 
-enum cache_match trust_cache_find(struct trust_cache *cache, const uint8_t hash[32], const struct ca_wanted *wanted,
+enum cache_match trust_cache_find(struct trust_cache *cache, struct blob der, const struct ca_wanted *wanted,
 				  struct ca_state *ret_state)
 {
 	enum cache_match found = CACHE_NONE;
@@ -90,15 +93,25 @@ enum cache_match trust_cache_find(struct trust_cache *cache, const uint8_t hash[
 	unsigned way;
 
 	pthread_rwlock_rdlock(&cache->lock);
-	way = way_of(cache, hash, &there);
+	way = way_of(cache, der, &there);
 	if (there) {
-		entry = cache->set[set_of(hash)].way[way];
+		entry = cache->set[set_of(der)].way[way];
 		found = match(entry, wanted);
 		if (found != CACHE_NONE)
 			*ret_state = entry->state;
 	}
 	pthread_rwlock_unlock(&cache->lock);
 	return found;
+}
+
+bool trust_cache_has(struct trust_cache *cache, struct blob der)
+{
+	bool there;
+
+	pthread_rwlock_rdlock(&cache->lock);
+	(void)way_of(cache, der, &there);
+	pthread_rwlock_unlock(&cache->lock);
+	return there;
 }
 
 void trust_cache_put(struct trust_cache *cache, const struct cert *ca, const struct ca_state *state)
@@ -108,16 +121,17 @@ void trust_cache_put(struct trust_cache *cache, const struct cert *ca, const str
 	bool there;
 	unsigned way;
 
-	if (entry == NULL || buf_copy(ca->subject, &entry->subject, NULL) != REASON_OK ||
+	if (entry == NULL || buf_copy(ca->der, &entry->der, NULL) != REASON_OK ||
+	    buf_copy(ca->subject, &entry->subject, NULL) != REASON_OK ||
 	    buf_copy(ca->ski, &entry->ski, NULL) != REASON_OK)
 		return;
 	entry->state = *state;
 	pthread_rwlock_wrlock(&cache->lock);
-	way = way_of(cache, state->hash, &there);
-	old = cache->set[set_of(state->hash)].way[way];
-	cache->set[set_of(state->hash)].way[way] = entry;
+	way = way_of(cache, ca->der, &there);
+	old = cache->set[set_of(ca->der)].way[way];
+	cache->set[set_of(ca->der)].way[way] = entry;
 	if (old != NULL && !there)
-		cache->set[set_of(state->hash)].next = (way + 1) % WAYS;
+		cache->set[set_of(ca->der)].next = (way + 1) % WAYS;
 	entry = old; /* freed on return */
 	pthread_rwlock_unlock(&cache->lock);
 }

@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/sha.h"
-
 #define CAS_MAX (LIMIT_CHAIN_DEPTH - 2) /* between leaf and anchor */
 #define VERIFICATIONS_MAX 24            /* for one leaf; an honest chain of five takes three */
 #define ISSUERS_MAX 16                  /* valid certificates that could all be the leaf's issuer by name */
@@ -16,7 +14,6 @@ enum rank { RANK_NOTHING, RANK_FOREIGN, RANK_MALFORMED, RANK_SIGNATURE, RANK_PAT
 
 struct member {
 	struct cert cert;
-	uint8_t hash[32];
 	bool on_path; /* of the path being tried: no certificate twice */
 };
 
@@ -122,7 +119,7 @@ static bool cached(struct search *s, const struct member *m, struct ca_state *re
 {
 	struct ca_wanted self = { m->cert.subject, m->cert.ski };
 
-	return s->use_cache && trust_cache_find(s->trust->cache, m->hash, &self, ret_state) != CACHE_NONE &&
+	return s->use_cache && trust_cache_find(s->trust->cache, m->cert.der, &self, ret_state) != CACHE_NONE &&
 	       s->now_s >= ret_state->not_before_s && s->now_s <= ret_state->not_after_s;
 }
 
@@ -153,20 +150,9 @@ static bool reach(struct search *s, struct member *m, int depth, struct ca_state
 		found = names_issuer(&m->cert, &s->member[i].cert) && reach(s, &s->member[i], depth + 1, &parent) &&
 			extend(s, &m->cert, &parent, ret_state);
 	m->on_path = false;
-	if (found) {
-		memcpy(ret_state->hash, m->hash, 32);
+	if (found)
 		trust_cache_put(s->trust->cache, &m->cert, ret_state);
-	}
 	return found;
-}
-
-static bool is_anchor(const struct trust *trust, const uint8_t hash[32])
-{
-	for (size_t i = 0; i < trust->n; i++) {
-		if (memcmp(trust->anchors[i].state.hash, hash, 32) == 0)
-			return true;
-	}
-	return false;
 }
 
 /* Parses what came along, anchors apart, which are known; a broken or unusable one does no harm unless nothing else
@@ -182,9 +168,8 @@ static void gather(struct search *s, const struct blob *untrusted, size_t n)
 			note(s, RANK_MALFORMED, why.reason, "certificate %zu: %s", i + 1, why.detail);
 			continue;
 		}
-		sha256(untrusted[i], m->hash);
 		m->on_path = false;
-		s->n += !is_anchor(s->trust, m->hash);
+		s->n += !trust_is_anchor(s->trust, m->cert.der);
 	}
 }
 

@@ -30,6 +30,8 @@ struct trust {
 /* CA:TRUE, keyCertSign if it has a keyUsage, no critical extension that Assay does not process in a CA. */
 bool cert_may_issue(const struct cert *cert);
 
+bool trust_is_anchor(const struct trust *trust, struct blob der);
+
 /* The leaf's issuer, as the head of a path that is valid at now_s; else the reason that tells most. */
 MUST_CHECK enum reason trust_search(struct trust *trust, const struct cert *leaf, const struct blob *untrusted,
 				    size_t n, int64_t now_s, struct ca_state *ret_issuer, struct fault *f);

@@ -386,6 +386,27 @@ static void refuses_two_leaves_and_none(void **state)
 	expect(s, REASON_CHAIN_LEAF);
 }
 
+/* Once checked it is not read again, and is a leaf as little as before. */
+static void knows_a_batch_ca_again(void **state)
+{
+	struct scene *s = scene_of(&(struct vendor_make){ .batch = { .eku = KP_QUOTE } }, UEID_HEX);
+	AUTO(buf_done) struct buf altered = { 0 };
+
+	(void)state;
+	for (int again = 0; again < 2; again++) {
+		assert_int_equal(assess(s), REASON_OK);
+		buf_done(&s->bundle);
+	}
+	s->n_certs = 1;
+	assert_int_equal(assess(s), REASON_CHAIN_LEAF);
+	buf_done(&s->bundle);
+	s->n_certs = 2;
+	put_raw(&altered, s->certs[0]);
+	altered.ptr[altered.len - 1] ^= 1;
+	s->certs[0] = buf_blob(&altered);
+	expect(s, REASON_CHAIN_SIGNATURE);
+}
+
 static void is_not_confused_by_a_batch_ca_with_the_purpose(void **state)
 {
 	(void)state;
@@ -620,6 +641,7 @@ int main(void)
 		cmocka_unit_test(refuses_a_leaf_without_the_purpose_or_with_another_beside_it),
 		cmocka_unit_test(refuses_a_leaf_that_may_not_sign),
 		cmocka_unit_test(refuses_two_leaves_and_none),
+		cmocka_unit_test(knows_a_batch_ca_again),
 		cmocka_unit_test(is_not_confused_by_a_batch_ca_with_the_purpose),
 		cmocka_unit_test(refuses_a_certificate_that_is_none),
 		cmocka_unit_test(refuses_a_vendor_that_is_not_configured),

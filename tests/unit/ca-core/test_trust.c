@@ -343,6 +343,33 @@ static void broken_signatures_are_told_apart(void **state)
 		      REASON_CHAIN_UNTRUSTED); /* remembered is only the good one */
 }
 
+/* What has been checked is known again byte for byte: not one bit of it, and not what it is signed with, may differ. */
+static void only_cas_that_were_checked_are_remembered(void **state)
+{
+	NODE root = issue(CA("root"), NULL);
+	NODE one = issue(CA("one"), &root);
+	NODE leaf = issue(LEAF(), &one);
+	NODE bad = broken(&one);
+	AUTO(trust_freep) struct trust *trust = trust_one(&root);
+	struct blob known = buf_blob(&one.der);
+
+	(void)state;
+	assert_false(trust_has_ca(trust, known));
+	assert_reason(judge(trust, &leaf, OTHERS(&bad)), REASON_CHAIN_SIGNATURE);
+	assert_false(trust_has_ca(trust, buf_blob(&bad.der)));
+	assert_ok(judge(trust, &leaf, OTHERS(&one)));
+	assert_true(trust_has_ca(trust, known));
+	for (size_t i = 0; i < one.der.len; i++) {
+		one.der.ptr[i] ^= 1;
+		assert_false(trust_has_ca(trust, known));
+		assert_false(trust_has_ca(trust, BLOB(known.ptr, i)));
+		one.der.ptr[i] ^= 1;
+	}
+	assert_true(trust_has_ca(trust, known));
+	assert_false(trust_has_ca(trust, buf_blob(&bad.der)));
+	assert_false(trust_has_ca(trust, buf_blob(&leaf.der)));
+}
+
 static void a_stranger_with_all_the_right_names_fails_at_the_signature(void **state)
 {
 	NODE root = issue(CA("root"), NULL);
@@ -606,6 +633,7 @@ int main(void)
 		cmocka_unit_test(the_leaf_is_no_ca_no_anchor_and_has_no_unknown_critical_extension),
 		cmocka_unit_test(an_issuer_must_be_a_ca_that_may_sign),
 		cmocka_unit_test(broken_signatures_are_told_apart),
+		cmocka_unit_test(only_cas_that_were_checked_are_remembered),
 		cmocka_unit_test(a_stranger_with_all_the_right_names_fails_at_the_signature),
 		cmocka_unit_test(sha1_signs_nothing_but_a_root_itself),
 		cmocka_unit_test(several_of_one_name_are_all_tried),
