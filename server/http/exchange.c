@@ -7,6 +7,7 @@
 #include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/clock.h"
 #include "base/text.h"
@@ -40,15 +41,12 @@ bool exchange_loopback(const struct exchange *x)
 
 void exchange_binding(const struct exchange *x, struct binding *ret_binding)
 {
-	const union MHD_ConnectionInfo *info =
-		x->at->tls ? MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_GNUTLS_SESSION) : NULL;
-
-	if (info == NULL) {
+	if (x->at->session == NULL) {
 		*ret_binding = (struct binding){ .why = "no TLS" };
 		return;
 	}
 	if (!x->at->asked_binding)
-		tls_binding(info->tls_session, &x->at->binding);
+		tls_binding(x->at->session, &x->at->binding);
 	x->at->asked_binding = true;
 	*ret_binding = x->at->binding;
 }
@@ -99,12 +97,8 @@ static void refuse(struct exchange *x, enum reason reason, const char *detail)
 /* The chain is taken over at the connection's first request: only then is the handshake over. */
 static void find_peer(struct exchange *x)
 {
-	const union MHD_ConnectionInfo *info;
-
-	if (!x->at->asked_peer && x->at->tls) {
-		info = MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
-		x->at->peer = info != NULL ? tls_peer(info->tls_session) : NULL;
-	}
+	if (!x->at->asked_peer && x->at->session != NULL)
+		x->at->peer = tls_peer(x->at->session);
 	x->at->asked_peer = true;
 	x->peer = x->at->peer;
 }
@@ -113,16 +107,17 @@ static struct exchange *exchange_new(struct listener *listener, struct MHD_Conne
 				     const char *method)
 {
 	const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+	struct connection *at = info != NULL ? info->socket_context : NULL;
 	struct exchange *x = calloc(1, sizeof(*x));
 	uint8_t id[8];
 
-	if (x == NULL || info == NULL || info->socket_context == NULL || RAND_bytes(id, sizeof(id)) != 1) {
+	if (x == NULL || at == NULL || at->stuck || RAND_bytes(id, sizeof(id)) != 1) {
 		free(x);
 		return NULL;
 	}
 	text_hex(BLOB_OF(id), x->request, sizeof(x->request));
 	x->listener = listener;
-	x->at = info->socket_context;
+	x->at = at;
 	x->connection = connection;
 	x->began_us = clock_mono_us();
 	x->method_name = method;
@@ -209,6 +204,19 @@ enum MHD_Result exchange_handler(void *listener, struct MHD_Connection *connecti
 	return x->state == EXCHANGE_ANSWERED ? (enum MHD_Result)reply_send(x) : run(x);
 }
 
+/* Libmicrohttpd has handed over the whole reply, and whatever it does next, be it to close, comes after this. It takes
+ * the reply for sent: a client that has left no room for it, since it asks and does not read, would wait for ever. */
+static void send_held(struct connection *at)
+{
+	if (!at->held)
+		return;
+	at->held = false;
+	if (tls_release(at->session))
+		return;
+	at->stuck = true;
+	(void)shutdown(at->fd, SHUT_RDWR);
+}
+
 void exchange_completed(void *listener, struct MHD_Connection *connection, void **slot,
 			enum MHD_RequestTerminationCode code)
 {
@@ -219,6 +227,7 @@ void exchange_completed(void *listener, struct MHD_Connection *connection, void 
 	if (x == NULL)
 		return;
 	*slot = NULL;
+	send_held(x->at);
 	quiet_s = x->at->known ? (int64_t)listener_idle_s(listener) : LIMIT_FIRST_REQUEST_S;
 	atomic_store(&x->at->deadline_us, clock_mono_us() + quiet_s * 1000000);
 	buf_done(&x->body);

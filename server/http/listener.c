@@ -128,7 +128,6 @@ static void connection_started(struct listener *listener, struct MHD_Connection 
 	if (c == NULL)
 		return;
 	c->fd = fd->connect_fd; /* libmicrohttpd has it for every connection */
-	c->tls = listener->tls != NULL;
 	from = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
 	c->door = doorkeeper_entered(listener->doorkeeper, from->client_addr); /* and the address too */
 	atomic_init(&c->deadline_us, clock_mono_us() + LIMIT_FIRST_REQUEST_S * INT64_C(1000000));
@@ -181,7 +180,8 @@ static void notify_connection(void *user, struct MHD_Connection *connection, voi
 	if (listener->tls == NULL || c == NULL)
 		return;
 	info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
-	if (info == NULL || tls_prepare(listener->tls, info->tls_session, &c->keys, &f) != REASON_OK)
+	c->session = info != NULL ? info->tls_session : NULL;
+	if (info == NULL || tls_prepare(listener->tls, c->session, &c->keys, &f) != REASON_OK)
 		log_event(LOG_ERROR, "tls_session", "detail", LOG_STR, info != NULL ? f.detail : "no session", NULL);
 }
 

@@ -16,7 +16,9 @@
 struct connection {
 	struct connection *next, *prev; /* the listener's list, under its lock */
 	int fd;
-	bool tls;
+	void *session;   /* of GnuTLS; NULL without TLS */
+	bool held;       /* the reply in hand waits to leave as one record */
+	bool stuck;      /* it could not: whatever else comes in is not read */
 	bool asked_peer; /* peer has been looked for */
 	bool asked_binding;
 	struct binding binding; /* once asked for: GnuTLS takes 25 us to derive it, and it stays what it is */

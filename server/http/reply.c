@@ -13,6 +13,11 @@
 #include "observe/log.h"
 #include "observe/metrics.h"
 
+/* Over TLS libmicrohttpd sends header and body apart: two records, two calls of the kernel, and the client wakes twice.
+ * A reply so long or shorter is one record (of at most 16 KiB) and fits the smallest buffer that Linux gives a new
+ * socket for sending (tcp_wmem: 16 KiB), so that it waits for nobody who reads what he asked for. */
+#define HELD_BODY_MAX 8192
+
 struct reply reply_fault(const struct fault *fault)
 {
 	return (struct reply){ .fault = *fault };
@@ -114,9 +119,17 @@ static struct MHD_Response *response_new(struct reply *reply)
 	return response;
 }
 
+static size_t body_len(const struct reply *reply)
+{
+	if (reply->shared != NULL)
+		return reply->shared->bytes.len;
+	return reply->body.ptr != NULL ? reply->body.len : reply->fixed.len;
+}
+
 static enum MHD_Result queue(struct exchange *x)
 {
 	struct reply *reply = &x->reply;
+	bool hold = x->at->session != NULL && body_len(reply) <= HELD_BODY_MAX;
 	struct MHD_Response *response = response_new(reply);
 	enum MHD_Result queued;
 
@@ -128,6 +141,10 @@ static enum MHD_Result queue(struct exchange *x)
 		MHD_add_response_header(response, reply->header[i].name, reply->header[i].value);
 	queued = MHD_queue_response(x->connection, (unsigned)reply->status, response);
 	MHD_destroy_response(response);
+	if (hold && queued == MHD_YES) {
+		tls_hold(x->at->session);
+		x->at->held = true; /* until exchange_completed() */
+	}
 	return queued;
 }
 

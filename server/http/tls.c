@@ -6,10 +6,13 @@
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define EXTENSION_ALPN 16 /* RFC 7301 section 6 */
 #define TICKET_SECRET_BYTES 32
@@ -326,6 +329,21 @@ void tls_binding(void *session, struct binding *ret_binding)
 	} else {
 		take_binding(s, GNUTLS_CB_TLS_UNIQUE, "tls-unique", ret_binding);
 	}
+}
+
+void tls_hold(void *session)
+{
+	gnutls_record_cork(session);
+}
+
+bool tls_release(void *session)
+{
+	int on = 1, sent = gnutls_record_uncork(session, 0);
+
+	/* libmicrohttpd leaves TCP_CORK on and pushes by this option after its own last write, which lies before ours:
+	 * without it the kernel would keep a short reply back for 200 ms */
+	(void)setsockopt(gnutls_transport_get_int(session), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	return sent >= 0;
 }
 
 struct peer *tls_peer(void *session)

@@ -61,6 +61,13 @@ void tls_binding(void *session, struct binding *ret_binding);
 MUST_CHECK enum reason tls_prepare(struct tls *tls, void *session, struct tls_keys **ret_keys, struct fault *f);
 void tls_keys_unref(struct tls_keys *keys); /* when the session has gone; accepts NULL */
 
+/*
+ * Between the two, what is sent over the session is collected; then it leaves as one record. Not during a handshake.
+ * False: the socket did not take it all. It does not wait, so that the connection has to end.
+ */
+void tls_hold(void *session);
+MUST_CHECK bool tls_release(void *session);
+
 /* Reads the files again, for new connections. tls_load() alone changes nothing; tls_use() takes the keys over. */
 MUST_CHECK enum reason tls_load(const struct tls *tls, struct tls_keys **ret_keys, struct fault *f);
 void tls_use(struct tls *tls, struct tls_keys *keys);
