@@ -2,6 +2,7 @@
 that is revoked loses its open connection within a second, and what is not signed, or older, changes nothing."""
 
 import http.server
+import re
 import signal
 import statistics
 import subprocess
@@ -361,8 +362,11 @@ def test_forged_older_and_unsigned_deltas_are_refused_and_said(assay, operator, 
     old = fetch(assay, "attested-delta")
     serial, _ = device()
     assert operator.fresh().revoke({"serial": serial})["done"]
-    program = start()
+    wait_for("a newer delta", lambda: number(fetch(assay, "attested-delta")) > number(old))
+    program, asked = start(), []
     wait_for("the revocation", lambda: (state / "revoked").exists() and has(state, serial))
+    between.say = lambda path: asked.append(re.search(r"-delta.*after=(\d+)", path))  # the complete list tells it as well
+    wait_for("the agent has a newer delta", lambda: any(m and int(m[1]) > number(old) for m in asked))
     forged = bytearray(fetch(assay, "attested-delta"))
     forged[-1] ^= 1
     inner = bytearray(fetch(assay, "attested-delta"))  # its own signature, another serial
