@@ -241,6 +241,18 @@ void issue(struct ledger *ledger, struct request *r)
 	assert_int_equal(record_one(ledger, r, "the tail"), REASON_OK);
 }
 
+void enrol(struct ledger *ledger, struct request *r, const char *element, const char *key)
+{
+	request_enrol(r, element, key);
+	issue(ledger, r);
+}
+
+void renew(struct ledger *ledger, struct request *r, const struct request *previous, const char *key)
+{
+	request_reenrol(r, previous, key);
+	issue(ledger, r);
+}
+
 struct pair open_pair(void **state)
 {
 	static unsigned count;

@@ -76,6 +76,9 @@ long issuances_of(struct world *world, const struct request *r); /* to its devic
 enum intent_outcome ask(struct ledger *ledger, struct request *r);
 /* intend and record: asserts that it was new. */
 void issue(struct ledger *ledger, struct request *r);
+/* A request made and issued in one. */
+void enrol(struct ledger *ledger, struct request *r, const char *element, const char *key);
+void renew(struct ledger *ledger, struct request *r, const struct request *previous, const char *key);
 enum reason record_one(struct ledger *ledger, const struct request *r, const char *tail);
 
 #define WAIT_US 20000000 /* for something that must come; far more than it takes */

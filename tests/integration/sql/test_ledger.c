@@ -39,8 +39,7 @@ static void gives_the_certificate_as_tbs_and_tail(void **state)
 	struct pair p = open_pair(state);
 	struct request r;
 
-	request_enrol(&r, "dev-der", "key-der");
-	issue(p.now, &r);
+	enrol(p.now, &r, "dev-der", "key-der");
 	assert_int_equal(ask(p.now, &r), INTENT_ISSUED);
 	assert_int_equal(r.intent.certificate.len, 2 + strlen(r.tbs) + strlen("the tail"));
 	assert_int_equal(r.intent.certificate.ptr[0], 0x30);
@@ -109,8 +108,7 @@ static void a_revoked_or_held_claim_is_refused_until_the_hold_is_released(void *
 	struct pair p = open_pair(state);
 	struct request r;
 
-	request_enrol(&r, "dev-hold", "key-hold");
-	issue(p.now, &r);
+	enrol(p.now, &r, "dev-hold", "key-hold");
 	world_sql(p.world, "select revoke('\\x%s', 6, 'operator:kim')", r.hex);
 	assert_refused(p.now, &r, REASON_CLAIM_REVOKED);
 	assert_refused(p.later, &r, REASON_CLAIM_REVOKED);
@@ -130,13 +128,11 @@ static void past_the_window_and_never_in_use_a_new_one_supersedes_it(void **stat
 	struct pair p = open_pair(state);
 	struct request old, new;
 
-	request_enrol(&old, "dev-past", "key-past");
-	issue(p.now, &old);
+	enrol(p.now, &old, "dev-past", "key-past");
 	request_enrol(&new, "dev-past", "key-past");
 	new.grant.freshness = REASON_NONCE_STALE;
 	assert_refused(p.later, &new, REASON_NONCE_STALE);
-	request_enrol(&new, "dev-past", "key-past");
-	issue(p.later, &new);
+	enrol(p.later, &new, "dev-past", "key-past");
 	assert_string_equal(
 		world_sql(p.world,
 			  "select r.reason || ' ' || r.who || ' ' || (r.seq = i.seq and r.stream = i.stream)"
@@ -155,10 +151,8 @@ static void past_the_window_and_in_use_is_refused(void **state)
 	struct pair p = open_pair(state);
 	struct request first, next, again;
 
-	request_enrol(&first, "dev-used", "key-used");
-	issue(p.now, &first);
-	request_reenrol(&next, &first, "key-used");
-	issue(p.now, &next);
+	enrol(p.now, &first, "dev-used", "key-used");
+	renew(p.now, &next, &first, "key-used");
 	request_enrol(&again, "dev-used", "key-used");
 	assert_refused(p.later, &again, REASON_CLAIM_PAST);
 	/* inside the window a lost reply is still repaired */
@@ -240,10 +234,8 @@ static void a_new_key_for_a_device_in_use_is_refused_until_an_operator_releases_
 	struct pair p = open_pair(state);
 	struct request first, next, other;
 
-	request_enrol(&first, "dev-known", "key-known-1");
-	issue(p.now, &first);
-	request_reenrol(&next, &first, "key-known-1");
-	issue(p.now, &next);
+	enrol(p.now, &first, "dev-known", "key-known-1");
+	renew(p.now, &next, &first, "key-known-1");
 	request_enrol(&other, "dev-known", "key-known-2");
 	assert_refused(p.now, &other, REASON_DEVICE_KNOWN);
 	assert_refused(p.later, &other, REASON_DEVICE_KNOWN);
@@ -258,8 +250,7 @@ static void a_new_key_for_a_device_revoked_for_cause_is_refused(void **state)
 	struct pair p = open_pair(state);
 	struct request first, other;
 
-	request_enrol(&first, "dev-cause", "key-cause-1");
-	issue(p.now, &first);
+	enrol(p.now, &first, "dev-cause", "key-cause-1");
 	world_sql(p.world, "select revoke('\\x%s', 1, 'operator:kim')", first.hex);
 	request_enrol(&other, "dev-cause", "key-cause-2");
 	assert_refused(p.now, &other, REASON_DEVICE_KNOWN);
@@ -307,8 +298,7 @@ static void a_key_of_another_device_is_refused_and_nothing_is_left(void **state)
 	struct pair p = open_pair(state);
 	struct request first, thief, honest;
 
-	request_enrol(&first, "dev-bound-1", "key-bound");
-	issue(p.now, &first);
+	enrol(p.now, &first, "dev-bound-1", "key-bound");
 	request_enrol(&thief, "dev-bound-2", "key-bound");
 	request_nonce(&thief, "nonce-bound");
 	assert_refused(p.now, &thief, REASON_KEY_BOUND);

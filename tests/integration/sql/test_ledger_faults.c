@@ -66,16 +66,14 @@ static void a_serial_used_before_and_one_of_no_partition_are_refused(void **stat
 	struct ledger *ledger = world_ledger(world, "split", "intend", WINDOW_S);
 	struct request first, second;
 
-	request_enrol(&first, "dev-ser-1", "key-ser-1");
-	issue(ledger, &first);
+	enrol(ledger, &first, "dev-ser-1", "key-ser-1");
 	request_enrol(&second, "dev-ser-2", "key-ser-2");
 	memcpy(second.serial, first.serial, sizeof(first.serial));
 	assert_refused(ledger, &second, REASON_LEDGER_REFUSED);
 	request_enrol(&second, "dev-ser-2", "key-ser-2");
 	second.serial[0] = 2;
 	assert_refused(ledger, &second, REASON_LEDGER_REFUSED);
-	request_enrol(&second, "dev-ser-2", "key-ser-2");
-	issue(ledger, &second);
+	enrol(ledger, &second, "dev-ser-2", "key-ser-2");
 	ledger_close(ledger);
 }
 
@@ -96,8 +94,7 @@ static void recovers_by_itself_when_postgresql_comes_back(void **state)
 	struct request first, second;
 	struct fault fault;
 
-	request_enrol(&first, "dev-crash-1", "key-crash-1");
-	issue(ledger, &first);
+	enrol(ledger, &first, "dev-crash-1", "key-crash-1");
 	world_postgres(world, "stop -m immediate");
 	request_enrol(&second, "dev-crash-2", "key-crash-2");
 	assert_int_equal(ledger_intend(ledger, &second.intent, 1, &fault), REASON_LEDGER_AWAY);
@@ -154,8 +151,7 @@ static void an_intent_whose_answer_was_lost_is_void(void **state)
 	text_hex(BLOB(a.request.serial, 16), a.request.hex, sizeof(a.request.hex));
 	assert_int_equal(world_count(world, "select count(*) from issuance where serial = '\\x%s'", a.request.hex), 1);
 	assert_int_equal(world_count(world, "select count(*) from void where serial = '\\x%s'", a.request.hex), 1);
-	request_enrol(&again, "dev-lost", "key-lost");
-	issue(a.ledger, &again);
+	enrol(a.ledger, &again, "dev-lost", "key-lost");
 	ledger_close(a.ledger);
 }
 
@@ -177,15 +173,13 @@ static void a_ledger_that_went_back_in_time_issues_nothing(void **state)
 	struct fault fault;
 	char dir[400];
 
-	request_enrol(&r, "dev-back-1", "key-back-1");
-	issue(ledger, &r);
+	enrol(ledger, &r, "dev-back-1", "key-back-1");
 	world_postgres(world, "stop");
 	shell(world, "cp -a data copy");
 	world_postgres(world, "start");
 	world_admin(world);
 	assert_int_equal(ready_at_last(ledger, &fault), REASON_OK);
-	request_enrol(&r, "dev-back-2", "key-back-2");
-	issue(ledger, &r);
+	enrol(ledger, &r, "dev-back-2", "key-back-2");
 	world_postgres(world, "stop");
 	shell(world, "mv data data.newer");
 	shell(world, "mv copy data");
@@ -262,8 +256,7 @@ static void a_chain_row_from_elsewhere_stops_the_stream(void **state)
 	struct request r;
 	struct fault fault;
 
-	request_enrol(&r, "dev-taken", "key-taken");
-	issue(ledger, &r);
+	enrol(ledger, &r, "dev-taken", "key-taken");
 	world_sql(world, "set session_replication_role = replica");
 	world_sql(world, "insert into chain select node, stream, seq + 1, hash, op, n_rows, root, hash, at from chain "
 			 "where node = 'taken' order by seq desc limit 1");
@@ -283,8 +276,7 @@ static void a_chain_row_that_is_gone_stops_the_stream(void **state)
 	struct request r;
 	struct fault fault;
 
-	request_enrol(&r, "dev-gone", "key-gone");
-	issue(ledger, &r);
+	enrol(ledger, &r, "dev-gone", "key-gone");
 	world_sql(world, "set session_replication_role = replica");
 	world_sql(
 		world,

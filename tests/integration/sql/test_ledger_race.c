@@ -47,73 +47,88 @@ static void race(struct world *world, struct asking *first, struct asking *secon
 	world_sql(world, "drop trigger hold on issuance");
 }
 
+/* Two nodes with a request each. */
+struct rivals {
+	struct world *world;
+	struct asking a, b;
+};
+
+static struct rivals open_rivals(void **state)
+{
+	static unsigned count; /* nodes of their own, so that a test that fails locks no stream of the next */
+	struct rivals r = { .world = *state };
+	char node[24];
+
+	snprintf(node, sizeof(node), "rival-%u-a", ++count);
+	r.a.ledger = world_ledger(r.world, node, "intend", WINDOW_S);
+	snprintf(node, sizeof(node), "rival-%u-b", count);
+	r.b.ledger = world_ledger(r.world, node, "intend", WINDOW_S);
+	return r;
+}
+
+static void close_rivals(struct rivals *r)
+{
+	ledger_close(r->a.ledger);
+	ledger_close(r->b.ledger);
+}
+
+static void the_first_wins(struct rivals *r, enum reason second)
+{
+	race(r->world, &r->a, &r->b);
+	assert_int_equal(r->a.request.intent.outcome, INTENT_NEW);
+	assert_int_equal(r->b.request.intent.outcome, INTENT_REFUSED);
+	assert_int_equal(r->b.request.intent.verdict.reason, second);
+}
+
 static void of_two_nodes_with_one_claim_the_first_wins_in_either_order(void **state)
 {
-	struct world *world = *state;
-	struct asking a = { .ledger = world_ledger(world, "race-0-a", "intend", WINDOW_S) };
-	struct asking b = { .ledger = world_ledger(world, "race-0-b", "intend", WINDOW_S) };
+	struct rivals r = open_rivals(state);
 
 	for (int order = 0; order < 2; order++) {
-		struct asking *first = order == 0 ? &a : &b, *second = order == 0 ? &b : &a;
+		struct asking *first = order == 0 ? &r.a : &r.b, *second = order == 0 ? &r.b : &r.a;
 
-		request_enrol(&a.request, order == 0 ? "dev-race-1" : "dev-race-2",
+		request_enrol(&r.a.request, order == 0 ? "dev-race-1" : "dev-race-2",
 			      order == 0 ? "key-race-1" : "key-race-2");
-		request_enrol(&b.request, order == 0 ? "dev-race-1" : "dev-race-2",
+		request_enrol(&r.b.request, order == 0 ? "dev-race-1" : "dev-race-2",
 			      order == 0 ? "key-race-1" : "key-race-2");
-		race(world, first, second);
+		race(r.world, first, second);
 		assert_int_equal(first->request.intent.outcome, INTENT_NEW);
 		assert_int_equal(second->request.intent.outcome, INTENT_PENDING);
 		assert_string_equal(second->request.hex, first->request.hex);
 	}
-	ledger_close(a.ledger);
-	ledger_close(b.ledger);
+	close_rivals(&r);
 }
 
 static void of_two_keys_for_one_device_at_once_one_wins(void **state)
 {
-	struct world *world = *state;
-	struct asking a = { .ledger = world_ledger(world, "race-1-a", "intend", WINDOW_S) };
-	struct asking b = { .ledger = world_ledger(world, "race-1-b", "intend", WINDOW_S) };
+	struct rivals r = open_rivals(state);
 
-	request_enrol(&a.request, "dev-race-keys", "key-race-keys-1");
-	request_enrol(&b.request, "dev-race-keys", "key-race-keys-2");
-	race(world, &a, &b);
-	assert_int_equal(a.request.intent.outcome, INTENT_NEW);
-	assert_int_equal(b.request.intent.outcome, INTENT_REFUSED);
-	assert_int_equal(b.request.intent.verdict.reason, REASON_CLAIM_PENDING);
-	ledger_close(a.ledger);
-	ledger_close(b.ledger);
+	request_enrol(&r.a.request, "dev-race-keys", "key-race-keys-1");
+	request_enrol(&r.b.request, "dev-race-keys", "key-race-keys-2");
+	the_first_wins(&r, REASON_CLAIM_PENDING);
+	close_rivals(&r);
 }
 
 static void of_two_devices_with_one_key_or_nonce_at_once_one_wins(void **state)
 {
-	struct world *world = *state;
-	struct asking a = { .ledger = world_ledger(world, "race-2-a", "intend", WINDOW_S) };
-	struct asking b = { .ledger = world_ledger(world, "race-2-b", "intend", WINDOW_S) };
+	struct rivals r = open_rivals(state);
 
-	request_enrol(&a.request, "dev-race-k1", "key-race-k");
-	request_enrol(&b.request, "dev-race-k2", "key-race-k");
-	race(world, &a, &b);
-	assert_int_equal(a.request.intent.outcome, INTENT_NEW);
-	assert_int_equal(b.request.intent.verdict.reason, REASON_KEY_BOUND);
-	request_enrol(&a.request, "dev-race-n1", "key-race-n1");
-	request_enrol(&b.request, "dev-race-n2", "key-race-n2");
-	request_nonce(&a.request, "nonce-race");
-	request_nonce(&b.request, "nonce-race");
-	race(world, &a, &b);
-	assert_int_equal(a.request.intent.outcome, INTENT_NEW);
-	assert_int_equal(b.request.intent.verdict.reason, REASON_NONCE_REUSED);
-	assert_int_equal(world_count(world, "select count(*) from claim where serial = '\\x%s'", b.request.hex), 0);
-	ledger_close(a.ledger);
-	ledger_close(b.ledger);
+	request_enrol(&r.a.request, "dev-race-k1", "key-race-k");
+	request_enrol(&r.b.request, "dev-race-k2", "key-race-k");
+	the_first_wins(&r, REASON_KEY_BOUND);
+	request_enrol(&r.a.request, "dev-race-n1", "key-race-n1");
+	request_enrol(&r.b.request, "dev-race-n2", "key-race-n2");
+	request_nonce(&r.a.request, "nonce-race");
+	request_nonce(&r.b.request, "nonce-race");
+	the_first_wins(&r, REASON_NONCE_REUSED);
+	assert_int_equal(world_count(r.world, "select count(*) from claim where serial = '\\x%s'", r.b.request.hex), 0);
+	close_rivals(&r);
 }
 
 /* The same for devices that are known already, whose entries are settled one by one. */
 static void of_two_known_devices_with_one_key_or_nonce_at_once_one_wins(void **state)
 {
-	struct world *world = *state;
-	struct asking a = { .ledger = world_ledger(world, "race-6-a", "intend", WINDOW_S) };
-	struct asking b = { .ledger = world_ledger(world, "race-6-b", "intend", WINDOW_S) };
+	struct rivals r = open_rivals(state);
 	static const char *const devices[2][2] = { { "dev-race-v0", "dev-race-v1" }, { "dev-race-v2", "dev-race-v3" } };
 
 	for (int shared_key = 0; shared_key < 2; shared_key++) {
@@ -121,40 +136,30 @@ static void of_two_known_devices_with_one_key_or_nonce_at_once_one_wins(void **s
 			struct request old;
 
 			request_enrol(&old, devices[shared_key][i], devices[shared_key][i]);
-			assert_int_equal(ask(a.ledger, &old), INTENT_NEW);
-			assert_ok(ledger_void(a.ledger, BLOB(old.serial, 16), "token away", f));
+			assert_int_equal(ask(r.a.ledger, &old), INTENT_NEW);
+			assert_ok(ledger_void(r.a.ledger, BLOB(old.serial, 16), "token away", f));
 		}
-		request_enrol(&a.request, devices[shared_key][0], shared_key ? "key-race-v" : "key-race-v0");
-		request_enrol(&b.request, devices[shared_key][1], shared_key ? "key-race-v" : "key-race-v1");
+		request_enrol(&r.a.request, devices[shared_key][0], shared_key ? "key-race-v" : "key-race-v0");
+		request_enrol(&r.b.request, devices[shared_key][1], shared_key ? "key-race-v" : "key-race-v1");
 		if (!shared_key) {
-			request_nonce(&a.request, "nonce-race-v");
-			request_nonce(&b.request, "nonce-race-v");
+			request_nonce(&r.a.request, "nonce-race-v");
+			request_nonce(&r.b.request, "nonce-race-v");
 		}
-		race(world, &a, &b);
-		assert_int_equal(a.request.intent.outcome, INTENT_NEW);
-		assert_int_equal(b.request.intent.outcome, INTENT_REFUSED);
-		assert_int_equal(b.request.intent.verdict.reason, shared_key ? REASON_KEY_BOUND : REASON_NONCE_REUSED);
+		the_first_wins(&r, shared_key ? REASON_KEY_BOUND : REASON_NONCE_REUSED);
 	}
-	ledger_close(a.ledger);
-	ledger_close(b.ledger);
+	close_rivals(&r);
 }
 
 static void a_renewal_on_its_way_keeps_its_device_from_a_new_key(void **state)
 {
-	struct world *world = *state;
-	struct asking a = { .ledger = world_ledger(world, "race-7-a", "intend", WINDOW_S) };
-	struct asking b = { .ledger = world_ledger(world, "race-7-b", "intend", WINDOW_S) };
+	struct rivals r = open_rivals(state);
 	struct request first;
 
-	request_enrol(&first, "dev-race-use", "key-race-use-1");
-	issue(a.ledger, &first);
-	request_reenrol(&a.request, &first, "key-race-use-1");
-	request_enrol(&b.request, "dev-race-use", "key-race-use-2");
-	race(world, &a, &b);
-	assert_int_equal(a.request.intent.outcome, INTENT_NEW);
-	assert_int_equal(b.request.intent.verdict.reason, REASON_DEVICE_KNOWN);
-	ledger_close(a.ledger);
-	ledger_close(b.ledger);
+	enrol(r.a.ledger, &first, "dev-race-use", "key-race-use-1");
+	request_reenrol(&r.a.request, &first, "key-race-use-1");
+	request_enrol(&r.b.request, "dev-race-use", "key-race-use-2");
+	the_first_wins(&r, REASON_DEVICE_KNOWN);
+	close_rivals(&r);
 }
 
 struct recording {

@@ -160,8 +160,7 @@ static void a_starting_node_voids_its_own_unsigned_intents_only(void **state)
 	struct request done, left[2], others;
 	size_t n = 99;
 
-	request_enrol(&done, "dev-sw-0", "key-sw-0");
-	issue(mine, &done);
+	enrol(mine, &done, "dev-sw-0", "key-sw-0");
 	request_enrol(&left[0], "dev-sw-1", "key-sw-1");
 	assert_int_equal(ask(mine, &left[0]), INTENT_NEW);
 	request_enrol(&others, "dev-sw-2", "key-sw-2");

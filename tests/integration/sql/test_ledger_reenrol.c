@@ -9,16 +9,13 @@ static void a_renewal_repeated_gives_the_same_successor_without_a_window(void **
 	struct pair p = open_pair(state);
 	struct request first, next, again, third;
 
-	request_enrol(&first, "dev-renew", "key-renew");
-	issue(p.now, &first);
-	request_reenrol(&next, &first, "key-renew");
-	issue(p.later, &next);
+	enrol(p.now, &first, "dev-renew", "key-renew");
+	renew(p.later, &next, &first, "key-renew");
 	request_reenrol(&again, &first, "key-renew");
 	again.grant.freshness = REASON_NONCE_MISSING;
 	assert_int_equal(ask(p.later, &again), INTENT_ISSUED);
 	assert_string_equal(again.hex, next.hex);
-	request_reenrol(&third, &next, "key-renew");
-	issue(p.now, &third);
+	renew(p.now, &third, &next, "key-renew");
 	assert_string_not_equal(third.hex, next.hex);
 	assert_int_equal(world_count(p.world, "select count(*) from in_use where serial in ('\\x%s', '\\x%s')",
 				     first.hex, next.hex),
@@ -39,18 +36,14 @@ static void a_rekey_binds_the_new_key_and_is_a_claim_of_its_own(void **state)
 	struct pair p = open_pair(state);
 	struct request first, next, other, foreign;
 
-	request_enrol(&first, "dev-rk", "key-rk-1");
-	issue(p.now, &first);
-	request_reenrol(&next, &first, "key-rk-2");
-	issue(p.now, &next);
-	request_reenrol(&other, &first, "key-rk-3");
-	issue(p.now, &other);
+	enrol(p.now, &first, "dev-rk", "key-rk-1");
+	renew(p.now, &next, &first, "key-rk-2");
+	renew(p.now, &other, &first, "key-rk-3");
 	assert_int_equal(ask(p.now, &next), INTENT_ISSUED);
 	request_done(&next);
 	request_enrol(&foreign, "dev-rk-other", "key-rk-2");
 	assert_refused(p.now, &foreign, REASON_KEY_BOUND);
-	request_enrol(&foreign, "dev-rk-other", "key-rk-4");
-	issue(p.now, &foreign);
+	enrol(p.now, &foreign, "dev-rk-other", "key-rk-4");
 	request_reenrol(&other, &first, "key-rk-4");
 	assert_refused(p.now, &other, REASON_KEY_BOUND);
 	close_pair(&p);
@@ -61,10 +54,8 @@ static void a_certificate_that_does_not_count_renews_nothing(void **state)
 	struct pair p = open_pair(state);
 	struct request first, next, unsigned_one, stranger;
 
-	request_enrol(&first, "dev-rv", "key-rv");
-	issue(p.now, &first);
-	request_enrol(&stranger, "dev-rv-2", "key-rv-2");
-	issue(p.now, &stranger);
+	enrol(p.now, &first, "dev-rv", "key-rv");
+	enrol(p.now, &stranger, "dev-rv-2", "key-rv-2");
 	request_reenrol(&next, &first, "key-rv");
 	next.grant.device = stranger.grant.device;
 	assert_refused(p.now, &next, REASON_PREVIOUS_UNKNOWN);
@@ -72,8 +63,7 @@ static void a_certificate_that_does_not_count_renews_nothing(void **state)
 	assert_int_equal(ask(p.now, &unsigned_one), INTENT_NEW);
 	request_reenrol(&next, &unsigned_one, "key-rv-3");
 	assert_refused(p.now, &next, REASON_PREVIOUS_UNKNOWN);
-	request_reenrol(&next, &first, "key-rv");
-	issue(p.now, &next);
+	renew(p.now, &next, &first, "key-rv");
 	world_sql(p.world, "select revoke('\\x%s', 6, 'operator:kim')", first.hex);
 	assert_refused(p.now, &next, REASON_CLAIM_REVOKED); /* even what was issued already */
 	request_reenrol(&next, &first, "key-rv-new");
@@ -87,10 +77,8 @@ static void a_revoked_successor_is_not_given_again(void **state)
 	struct pair p = open_pair(state);
 	struct request first, next;
 
-	request_enrol(&first, "dev-succ", "key-succ");
-	issue(p.now, &first);
-	request_reenrol(&next, &first, "key-succ");
-	issue(p.now, &next);
+	enrol(p.now, &first, "dev-succ", "key-succ");
+	renew(p.now, &next, &first, "key-succ");
 	world_sql(p.world, "select revoke('\\x%s', 1, 'operator:kim')", next.hex);
 	assert_refused(p.now, &next, REASON_CLAIM_REVOKED);
 	close_pair(&p);
@@ -103,8 +91,7 @@ static void tells_what_a_presented_certificate_was(void **state)
 	struct previous batch[3];
 	uint8_t key_hash[32];
 
-	request_enrol(&signed_one, "dev-prev-1", "key-prev-1");
-	issue(p.now, &signed_one);
+	enrol(p.now, &signed_one, "dev-prev-1", "key-prev-1");
 	request_enrol(&unsigned_one, "dev-prev-2", "key-prev-2");
 	assert_int_equal(ask(p.now, &unsigned_one), INTENT_NEW);
 	batch[0] = (struct previous){ .serial = BLOB_STR("nobody's") };
@@ -145,8 +132,7 @@ static void looks_up_a_presented_certificate_by_its_serial_alone(void **state)
 
 		snprintf(device, sizeof(device), "dev-look-%d", i);
 		snprintf(key, sizeof(key), "key-look-%d", i);
-		request_enrol(&r[i], device, key);
-		issue(p.now, &r[i]);
+		enrol(p.now, &r[i], device, key);
 	}
 	world_sql(p.world, "begin; set local plan_cache_mode = force_generic_plan; set local enable_seqscan = off; "
 			   "set local enable_hashjoin = off; set local enable_mergejoin = off");
