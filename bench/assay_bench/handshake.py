@@ -8,9 +8,9 @@ import subprocess
 import tempfile
 import time
 
-from . import table
+from . import packages, table
 from .driver import Driver, enrol
-from .machine import Trouble, family_cpu_us, free_ports
+from .machine import Trouble, family_cpu_us
 
 
 def connect(bench):
@@ -27,7 +27,7 @@ def connect(bench):
 @contextlib.contextmanager
 def s_server(instance, arguments):
     """openssl s_server with the instance's certificate, demanding the rig's."""
-    port = free_ports(1)
+    port = packages.free_ports(1)
     home = instance.home
     process = subprocess.Popen(
         ["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-quiet", "-cert", home / "tls" / "est.pem",

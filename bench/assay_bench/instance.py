@@ -16,7 +16,7 @@ import time
 import urllib.request
 
 from . import packages
-from .machine import BUILD, TOP, Trouble, family_cpu_us, free_ports, say
+from .machine import BUILD, TOP, Trouble, family_cpu_us, say
 
 PROGRAMS = ("assayd", "assayctl", "assay-rig", "assay-ceremony", "assay-load", "assay-floor", "assay-sign", "assay_p11_shim")
 START_S = 300  # with a million revoked, or on a slow machine
@@ -51,7 +51,7 @@ class Instance:
         self.home = self.folder / "home"
         self.environ = {**os.environ, "ASSAY_HOME": str(self.home), "ASSAY_BUILD": str(BUILD)}
         if not (self.home / "port_base").exists():
-            self.environ["ASSAY_PORT_BASE"] = str(free_ports())
+            self.environ["ASSAY_PORT_BASE"] = str(packages.free_ports())
         else:
             self.environ.pop("ASSAY_PORT_BASE", None)
         self.child = None

@@ -3,8 +3,6 @@
 import os
 import pathlib
 import platform
-import socket
-import random
 import sys
 import time
 
@@ -30,21 +28,6 @@ def describe():
             break
     memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return f"{model}, {os.cpu_count()} cores, {memory_gib:.0f} GiB, {platform.platform()}"
-
-
-def free_ports(count=3):
-    for base in random.sample(range(21000, 32000, 10), 100):
-        sockets = [socket.socket() for _ in range(count)]
-        try:
-            for offset, s in enumerate(sockets):
-                s.bind(("127.0.0.1", base + offset))
-            return base
-        except OSError:
-            continue
-        finally:
-            for s in sockets:
-                s.close()
-    raise Trouble(f"no {count} free ports in a row between 21000 and 32000")
 
 
 def stat_fields(pid):

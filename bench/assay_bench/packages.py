@@ -34,3 +34,8 @@ def of_the_tests(*names):
     except ImportError:
         install("test")
         return [importlib.import_module(name) for name in names]
+
+
+def free_ports(count=3):
+    (ports,) = of_the_tests("ports")
+    return ports.free_ports(count)

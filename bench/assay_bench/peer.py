@@ -9,7 +9,7 @@ import tempfile
 import time
 
 from . import packages, plain_http, table
-from .machine import Trouble, family_cpu_us, free_ports
+from .machine import Trouble, family_cpu_us
 
 CSRS = 32
 CONNECTIONS = 16
@@ -76,7 +76,7 @@ def check(reply):
 def peer(bench):
     packages.install("peer")
     count = bench.scale(2000, 15000)
-    port = free_ports(1)
+    port = packages.free_ports(1)
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         with server(folder, port) as pid:

@@ -17,12 +17,13 @@ import signal
 import struct
 import subprocess
 import tempfile
-import time
 
 import element
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from instance import TOP, Assay, free_ports, run
+from instance import TOP, Assay
+from ports import free_ports
+from waiting import wait_until
 
 BUILD = pathlib.Path(os.environ.get("ASSAY_BUILD", TOP / "build"))
 ASSAYD = BUILD / "server" / "assayd"
@@ -36,17 +37,6 @@ RESPONDER_SHORTEST_S = 3672  # answers are good for an hour: 12 s in which it si
 # Modes of the shim, in the order of its enum.
 PASS, FAIL_BEFORE, FAIL_AFTER, CRASH_BEFORE, CRASH_AFTER, GARBAGE, SESSION_LOST = range(7)
 WORDS = ("mode", "delay_us", "skip", "signatures", "refused", "sessions", "logins", "spare")
-
-
-def wait_until(what, condition, seconds=20.0):
-    """Looks until condition() is true and gives its value."""
-    deadline = time.monotonic() + seconds
-    while True:
-        value = condition()
-        if value:
-            return value
-        assert time.monotonic() < deadline, f"after {seconds} s still not: {what}"
-        time.sleep(0.005)
 
 
 class Shim:
@@ -86,7 +76,7 @@ class Shim:
             log = self.digests()
             return len(log) == self.signatures and (log,)
 
-        return wait_until("the shim counts what it logs", agreed, seconds=5.0)[0]
+        return wait_until("the shim counts what it logs", agreed, 20)[0]
 
 
 class Plant(Assay):

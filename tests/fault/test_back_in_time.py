@@ -4,7 +4,8 @@ import re
 import subprocess
 
 import pytest
-from plant import Plant, wait_until
+from plant import Plant
+from waiting import wait_until
 
 
 @pytest.fixture

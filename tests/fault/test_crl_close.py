@@ -5,7 +5,7 @@ import urllib.request
 
 import pytest
 from cryptography import x509
-from plant import wait_until
+from waiting import wait_until
 
 VALIDITY_S = 16
 CLOSE = "va: a CRL is close to its nextUpdate"

@@ -6,7 +6,7 @@ import urllib.request
 
 import pytest
 from cryptography import x509
-from plant import wait_until
+from waiting import wait_until
 
 
 def fetch(plant, name):

@@ -10,7 +10,8 @@ import urllib.request
 
 from cryptography import x509
 from instance import run
-from plant import ASSAYD, BUILD, wait_until
+from plant import ASSAYD, BUILD
+from waiting import wait_until
 
 FIT, MORE = 50, 40
 SHARDS = 4

@@ -12,7 +12,8 @@ import subprocess
 import tempfile
 
 import pytest
-from plant import Plant, wait_until
+from plant import Plant
+from waiting import wait_until
 from test_outage import Load
 
 ROOM = 1 << 30

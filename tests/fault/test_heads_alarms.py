@@ -3,7 +3,7 @@
 import contextlib
 import json
 
-from plant import wait_until
+from waiting import wait_until
 
 LATE = ("assay_heads_late", "no signed head of the ledger for long")
 UNEXPORTED = ("assay_heads_unexported", "signed heads cannot be written to heads.file")

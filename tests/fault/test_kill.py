@@ -18,7 +18,8 @@ import time
 
 from cryptography import x509
 
-from plant import BUILD, ROLES, der_of, load_pem, persist, wait_until
+from plant import BUILD, ROLES, der_of, load_pem, persist
+from waiting import wait_until
 
 # Who is killed, and how often: the ca most, since what it holds is what can be lost.
 VICTIMS = (("ca",), ("ca",), ("ra",), ("va",), ("admin",), ROLES, ("postgres",), ("supervisor",))

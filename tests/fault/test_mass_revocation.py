@@ -14,7 +14,8 @@ import openapi
 import pytest
 
 from instance import TOP
-from plant import Plant, verify_chain, wait_until
+from plant import Plant, verify_chain
+from waiting import wait_until
 
 ROWS = int(os.environ.get("MASS_ROWS", 5000))
 KILLS = int(os.environ.get("MASS_KILLS", 4))

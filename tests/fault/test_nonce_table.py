@@ -11,7 +11,7 @@ import time
 
 import element
 import pytest
-from plant import wait_until
+from waiting import wait_until
 
 LIFETIME_S = 5  # of the nonces of the two labels made here, which share a family
 LABELS = ("quick", "quick2")

@@ -7,7 +7,8 @@ import threading
 import time
 
 import pytest
-from plant import CRASH_BEFORE, Plant, SESSION_LOST, persist, wait_until
+from plant import CRASH_BEFORE, Plant, SESSION_LOST, persist
+from waiting import wait_until
 
 
 class Load:

@@ -11,9 +11,9 @@ import pathlib
 import re
 import subprocess
 import threading
-import time
 
-from plant import BUILD, wait_until
+from plant import BUILD
+from waiting import wait_until
 
 CLIENTS = int(os.environ.get("OVERLOAD_CLIENTS", "400"))
 SECONDS = float(os.environ.get("OVERLOAD_S", "3"))

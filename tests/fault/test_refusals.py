@@ -10,7 +10,8 @@ import time
 
 import channel
 import element
-from plant import persist, wait_until
+from plant import persist
+from waiting import wait_until
 
 POLICY = bytes(range(32))
 LINE_MAX = 2048  # CA_LINE_MAX: certificates in the ca's hands

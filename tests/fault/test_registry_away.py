@@ -4,7 +4,6 @@ import element
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from plant import wait_until
 
 SEEN = """select (select count(*) from requester), (select count(*) from requester where not active),
     (select count(*) from issuance), (select count(*) from revocation)"""
@@ -36,14 +35,7 @@ def away(plant):
 
 @pytest.fixture
 def administrator(plant):
-    """A connection of somebody who may register others, once the trust list and the registry have reached the role."""
-    identity = plant.rigs.make("fault-administrator")
-    with open(plant.home / "trust" / "operators.pem", "a") as f:
-        f.write(plant.rigs.pem())
-    plant.register("administrator", "fault-administrator", identity[0])
-    client = plant.admin(identity)
-    wait_until("the administrator is known", lambda: client.get("status").status == 200, 60)
-    return client
+    return plant.new_administrator("fault")
 
 
 def test_registry_calls_without_the_ledger(plant, administrator, request):

@@ -6,7 +6,7 @@ import time
 
 from cryptography.hazmat.primitives import serialization
 from instance import run
-from plant import wait_until
+from waiting import wait_until
 from status import ask_ocsp, ocsp_request
 
 

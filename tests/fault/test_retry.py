@@ -7,7 +7,8 @@ import threading
 import der
 import element
 import pytest
-from plant import Plant, persist, wait_until
+from plant import Plant, persist
+from waiting import wait_until
 
 
 def serial_of(cert):

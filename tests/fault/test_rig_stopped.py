@@ -7,7 +7,8 @@ import signal
 import subprocess
 
 import pytest
-from plant import BUILD, wait_until
+from plant import BUILD
+from waiting import wait_until
 
 
 def rig(plant, out, *arguments):

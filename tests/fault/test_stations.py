@@ -7,7 +7,8 @@ role that stops or is killed while something stands at a known station.
 import threading
 
 import pytest
-from plant import CRASH_AFTER, CRASH_BEFORE, FAIL_AFTER, FAIL_BEFORE, GARBAGE, SESSION_LOST, persist, wait_until
+from plant import CRASH_AFTER, CRASH_BEFORE, FAIL_AFTER, FAIL_BEFORE, GARBAGE, SESSION_LOST, persist
+from waiting import wait_until
 
 MODES = {
     "fails before it signs": FAIL_BEFORE,

@@ -6,7 +6,8 @@ import signal
 import threading
 
 import pytest
-from plant import ROLES, persist, wait_until
+from plant import ROLES, persist
+from waiting import wait_until
 
 
 def is_gone(pid):

@@ -10,7 +10,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509 import ocsp
 from instance import run
-from plant import persist, wait_until
+from plant import persist
+from waiting import wait_until
 
 FOLLOWS = "CRL and OCSP follow"
 

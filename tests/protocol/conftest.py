@@ -8,14 +8,14 @@ import pathlib
 import shutil
 import sys
 import tempfile
-import time
 
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
 import conformance  # noqa: E402
-from instance import TOP, Assay, free_ports, run  # noqa: E402, F401 (tests take these from here)
+from instance import TOP, Assay, run  # noqa: E402, F401 (tests take these from here)
+from ports import free_ports  # noqa: E402
 
 DEVICE = {"who": ["device"], "new_key": "evidence", "same_key": True}
 ELEMENT = "urn:assay:element:{element}"
@@ -78,16 +78,15 @@ def assay():
 @pytest.fixture(scope="session")
 def administrator(assay):
     """A connection to the admin API of somebody who may do everything."""
-    identity = assay.rigs.make("test-administrator")
-    with open(assay.home / "trust" / "operators.pem", "a") as f:
-        f.write(assay.rigs.pem())
-    assay.register("administrator", "chief", identity[0])
-    client = assay.admin(identity)
-    deadline = time.monotonic() + 60
-    while client.get("status").status != 200:  # the trust list is read by file change, the registry within 200 ms
-        assert time.monotonic() < deadline, client.get("status").body
-        time.sleep(0.05)
-    return client
+    return assay.new_administrator("chief")
+
+
+@pytest.fixture
+def state(tmp_path):
+    """The empty folder of an agent at a relying party."""
+    folder = tmp_path / "state"
+    folder.mkdir()
+    return folder
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import element
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from relying import AGENT
+from relying import AGENT, agent_command, serials
 
 NOW = datetime.datetime.utcnow().replace(microsecond=0)
 HOUR = datetime.timedelta(hours=1)
@@ -80,26 +80,18 @@ def va(ca):
 
 
 @pytest.fixture
-def once(ca, va, tmp_path):
+def once(ca, va, state, tmp_path):
     """Everything is asked for once: (exit code, what was said)."""
-    state = tmp_path / "state"
-    state.mkdir()
     (tmp_path / "root.pem").write_bytes(ca.root.public_bytes(serialization.Encoding.PEM))
+    command = agent_command(f"http://127.0.0.1:{va.server_address[1]}", tmp_path / "root.pem", state, ["own"])
 
     def run():
-        command = [AGENT, "--va", f"http://127.0.0.1:{va.server_address[1]}", "--root", tmp_path / "root.pem", "--state", state,
-                   "--issuer", "own", "--once"]  # fmt: skip
-        done = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=120)
+        done = subprocess.run([str(c) for c in [*command, "--once"]], capture_output=True, text=True, timeout=120)
         assert done.returncode in (0, 1), done
         return done.returncode, done.stderr
 
     run.state = state
     return run
-
-
-def serials(state):
-    body = (state / "revoked").read_bytes()[68:]
-    return {int.from_bytes(body[i : i + 20], "big") for i in range(0, len(body), 20)}
 
 
 def test_what_is_right_is_taken(ca, va, once):

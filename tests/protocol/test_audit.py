@@ -13,7 +13,6 @@ import pathlib
 import shutil
 import subprocess
 import sys
-import time
 import uuid
 
 import check_proof
@@ -24,6 +23,7 @@ import test_reenrol
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from instance import TOP
+from waiting import wait_until
 
 sys.path.insert(0, str(TOP / "tests" / "integration" / "sql"))
 import verify_chain  # noqa: E402
@@ -165,15 +165,13 @@ def changed(value):
 def keep_heads(assay, folder):
     """The file that the ca writes, once it has a head that covers every enrolment so far, and one before it."""
     enough = assay.issuances()
-    file, deadline = pathlib.Path(assay.env["ASSAY_HOME"]) / "state" / "heads.jsonl", time.monotonic() + 120
+    file = pathlib.Path(assay.env["ASSAY_HOME"]) / "state" / "heads.jsonl"
 
     def kept():
         lines = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
         return len({line["head"]["number"] for line in lines}) > 1 and lines[-1]["head"]["intents"]["certificates"] >= enough
 
-    while not kept():
-        assert time.monotonic() < deadline, "no signed head"
-        time.sleep(0.05)
+    wait_until("a signed head", kept)
     (folder / "kept.jsonl").write_text(file.read_text())
     shutil.copy(pathlib.Path(assay.env["ASSAY_HOME"]) / "ca" / "heads.pem", folder / "heads.pem")
     shutil.copy(pathlib.Path(assay.env["ASSAY_HOME"]) / "ca" / "attested.pem", folder / "other.pem")

@@ -7,8 +7,8 @@ from asn1crypto import crl as asn1_crl
 from asn1crypto import x509 as asn1_x509
 
 import element
-from element import csr
 from test_certificate import crl_of, make
+from waiting import wait_until
 
 
 def tbs(cert):
@@ -47,16 +47,12 @@ def test_90_92_nothing_revoked_means_no_list(assay):
 
 
 def test_89_91_a_revocation_gives_a_new_number_a_date_and_no_unspecified_reason(assay):
-    import time
-
     rig, chip = assay.rig(), assay.vendor.element()
     first, _, _ = assay.enrol(rig, chip=chip)
     before = crl_of(first)
     assay.enrol(rig, chip=chip)  # a new key of a board never seen in use: the first is superseded
-    deadline = time.monotonic() + 5
-    while (after := crl_of(first)).get_revoked_certificate_by_serial_number(first.serial_number) is None:
-        assert time.monotonic() < deadline, "not in the CRL"
-        time.sleep(0.05)
+    wait_until("it is on the CRL", lambda: crl_of(first).get_revoked_certificate_by_serial_number(first.serial_number) is not None)
+    after = crl_of(first)
     from cryptography import x509
 
     assert number(after) > number(before) and after.last_update >= before.last_update

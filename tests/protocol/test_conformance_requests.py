@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 
 import pytest
 from cryptography import x509
@@ -15,6 +14,7 @@ import der
 import element
 import est
 from conftest import run
+from waiting import wait_until
 from element import csr, new_key
 from test_csrattrs import attrs
 
@@ -64,9 +64,9 @@ def test_13_cmc_ra_of_a_registered_ra_gives_other_subjects_within_its_names(assa
     def ask(cn, subject):
         return replies[cn].enrol(csr(new_key(), subject=der.name((der.CN, subject))), "gate")
 
-    until(lambda: ask("gate-plain", "gate-x").reason == "client_kind")  # not requester_unknown: the registry is known
+    wait_until("the registry is known", lambda: ask("gate-plain", "gate-x").reason == "client_kind")  # not requester_unknown
     names = ["gate-" + os.urandom(6).hex() for _ in range(2)]
-    until(lambda: ask("gate-ra", "elsewhere-1").reason == "auth_name")
+    wait_until("it is registered", lambda: ask("gate-ra", "elsewhere-1").reason == "auth_name")
     for name in names:
         assert name in ask("gate-ra", name).certificate().subject.rfc4514_string()
 
@@ -96,14 +96,6 @@ def stopped(assay, role):
         os.kill(int(pids[0]), signal.SIGCONT)
 
 
-def until(condition, seconds=15):
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "never came true"
-        time.sleep(0.02)
-    return found
-
-
 @pytest.mark.item(30)
 @pytest.mark.pitfall(12)
 def test_43_without_the_ca_503_in_whole_seconds_and_cacerts_all_the_same(assay):
@@ -112,12 +104,12 @@ def test_43_without_the_ca_503_in_whole_seconds_and_cacerts_all_the_same(assay):
     request = csr(key, chip.evidence(key, rig.nonce()))
     before = assay.issuances()
     with stopped(assay, "ca"):
-        until(lambda: rig.get("nonce", "line").status == 503)  # its view of the registry has grown old
+        wait_until("its view of the registry is old", lambda: rig.get("nonce", "line").status == 503)
         reply = rig.enrol(request)
         assert reply.status == 503 and reply.headers["Retry-After"].isdigit()
         assert reply.headers["Content-Type"].startswith("text/plain")
         assert assay.client().get("cacerts").status == 200
-    until(lambda: rig.get("nonce", "line").status == 200)
+    wait_until("it serves again", lambda: rig.get("nonce", "line").status == 200)
     rig.enrol(request).certificate()
     assert assay.issuances() == before + 1
 

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtensionOID
 
 from conftest import TOP, run
+from waiting import wait_until
 
 SHARDS = 4
 ASSAYD = pathlib.Path(os.environ.get("ASSAY_BUILD", TOP / "build")) / "server" / "assayd"
@@ -44,10 +45,7 @@ def fetch(url, etag=None):
 
 def crl_at(url):
     """(CRL, answer's headers), as soon as there is one: lists are signed after the start."""
-    deadline = time.monotonic() + 60
-    while (answer := fetch(url))[0] == 503:
-        assert time.monotonic() < deadline, url
-        time.sleep(0.05)
+    answer = wait_until(url, lambda: (answer := fetch(url))[0] != 503 and answer)
     assert answer[0] == 200, answer
     return x509.load_der_x509_crl(answer[2]), answer[1]
 
@@ -166,16 +164,13 @@ def test_a_release_takes_a_hold_off_every_list(assay, status, operator):
     operator.revoke({"serial": serial}, "certificateHold", "missing")
     appear([shard_url(status, cert), complete, delta], cert)
     operator.revoke({"serial": serial}, "removeFromCRL", "found")
-    deadline = time.monotonic() + 60
 
     def reason(url):
         found = entry(crl_at(url)[0], cert)
         return found and found.extensions.get_extension_for_class(x509.CRLReason).value.reason
 
     wanted = [None, None, x509.ReasonFlags.remove_from_crl]
-    while [reason(u) for u in (shard_url(status, cert), complete, delta)] != wanted:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until("the hold is off", lambda: [reason(u) for u in (shard_url(status, cert), complete, delta)] == wanted)
 
 
 def test_a_list_that_has_not_changed_is_not_sent_again(status):

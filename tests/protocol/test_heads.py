@@ -6,11 +6,11 @@ import os
 import ssl
 import subprocess
 import threading
-import time
 import urllib.request
 
 import pytest
 from cryptography import x509
+from waiting import wait_until
 
 
 @pytest.fixture
@@ -29,14 +29,6 @@ def newest(ctl):
     """The newest head of the instance's own node; other nodes on its ledger have heads too."""
     heads = [json.loads(line)["head"] for line in ctl("audit", "heads", "--signed").stdout.splitlines()]
     return next((head for head in heads if head["node"] == "quickstart"), None)
-
-
-def until(what, look, seconds=120):
-    deadline = time.monotonic() + seconds
-    while not (found := look()):
-        assert time.monotonic() < deadline, what
-        time.sleep(0.1)
-    return found
 
 
 class Keeper(http.server.BaseHTTPRequestHandler):
@@ -68,7 +60,7 @@ def keeper():
 
 def test_heads_come_signed_from_the_api_the_newest_or_all(assay, ctl):
     assay.enrol()
-    until("two heads", lambda: ctl("audit", "heads", "--signed", "--after", "quickstart/0", who="AUDITOR").stdout.count("\n") > 1)
+    wait_until("two heads", lambda: ctl("audit", "heads", "--signed", "--after", "quickstart/0", who="AUDITOR").stdout.count("\n") > 1)
     numbers = [json.loads(line)["head"]["number"] for line in ctl("audit", "heads", "--signed", "--after", "quickstart/0").stdout.splitlines()]
     assert numbers == sorted(set(numbers)) and numbers[0] == 1
     assert newest(ctl)["number"] >= numbers[-1]
@@ -78,7 +70,7 @@ def test_heads_come_signed_from_the_api_the_newest_or_all(assay, ctl):
 def test_heads_are_posted_once_each_and_in_order(assay, ctl, keeper, tmp_path):
     url, state, header = f"http://127.0.0.1:{keeper.server_port}/heads", tmp_path / "sent", tmp_path / "header"
     header.write_text("Authorization: Bearer word\n")
-    until("a head", lambda: newest(ctl))
+    wait_until("a head", lambda: newest(ctl))
     post = ("audit", "post", url, "--state", state, "--header-file", header)
     ctl(*post, who="AUDITOR")
     kept = lambda: [one["head"]["number"] for one in keeper.kept if one["head"]["node"] == "quickstart"]  # noqa: E731
@@ -86,7 +78,7 @@ def test_heads_are_posted_once_each_and_in_order(assay, ctl, keeper, tmp_path):
     assert first and keeper.headers["Authorization"] == "Bearer word"
     keeper.status = 500
     assay.enrol()
-    until("the next head", lambda: newest(ctl)["number"] > first[-1])
+    wait_until("the next head", lambda: newest(ctl)["number"] > first[-1])
     assert "answered 500" in ctl(*post, status=1).stderr
     keeper.status = 200
     ctl(*post)
@@ -97,7 +89,7 @@ def test_heads_are_posted_once_each_and_in_order(assay, ctl, keeper, tmp_path):
 
 def test_the_post_goes_to_no_server_with_a_wrong_certificate(assay, ctl, keeper, tmp_path):
     """Nobody vouches for it; somebody does, but for another name; and the right one."""
-    until("a head", lambda: newest(ctl))
+    wait_until("a head", lambda: newest(ctl))
     tls = ("1.3.6.1.5.5.7.3.1",)
     name, other = x509.DNSName("localhost"), x509.DNSName("elsewhere.example.org")
     for files, cacert, host, said in (
@@ -140,7 +132,7 @@ def test_crls_are_published_at_once_with_their_numbers(assay, ctl):
     assert {one["issuer"] for one in said["crls"]} == {"attested"} and said["done"]
     assert {"attested", "attested-delta", "attested/0", "attested/3"} <= set(numbers) and numbers["attested"] > before
     for name, number in numbers.items():
-        until(f"{name} is served", lambda n=name, k=number: served(assay, n) >= k)
+        wait_until(f"{name} is served", lambda n=name, k=number: served(assay, n) >= k)
     row = assay.sql(f"select who, call, outcome, note from operator_action where number = {said['action']}")
     assert row == "operator:operator|POST /v1/crls|ok|CRLs of attested"
 

@@ -14,8 +14,9 @@ import pytest
 import element
 import est
 from another_ra import another_ra
-from conftest import free_ports
-from test_tls import process_of, wait_for
+from ports import free_ports
+from test_tls import process_of
+from waiting import wait_until
 
 
 def cpu_s(pid):
@@ -142,7 +143,7 @@ def test_an_address_that_begins_too_many_is_turned_away_and_others_are_not(assay
     """The listener's default: 100 a second, two seconds' worth at once."""
     opened = [s for _ in range(400) if (s := try_dial("127.0.0.5", rigs_port + 1))]
     try:
-        wait_for(lambda: 400 - len(opened) + closed(opened) >= 50)
+        wait_until("50 are turned away", lambda: 400 - len(opened) + closed(opened) >= 50, 10)
         rig = est.Client(f"https://127.0.0.1:{rigs_port + 1}", assay.cacert, assay.rig_identity)
         assert rig.get("nonce", "line").status == 200  # from 127.0.0.1
     finally:
@@ -217,6 +218,6 @@ def test_the_slow_are_let_go_and_others_are_served(assay):
     for kind, future in zip(kinds, let_go):
         took = future.result()
         assert took is not None and took < SLOW[kind][2] + 3, (kind, took)
-    wait_for(lambda: all([has_ended(s) for s in stopped]), 30)
+    wait_until("all are let go", lambda: all([has_ended(s) for s in stopped]), 30)
     for s in slow + stopped:
         s.close()

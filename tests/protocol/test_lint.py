@@ -10,7 +10,6 @@ import pathlib
 import subprocess
 
 import pytest
-from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from test_certificate import LABELS, make

@@ -12,8 +12,8 @@ import element
 import est
 import pytest
 from another_ra import another_ra
-from conftest import free_ports
-from test_tls import wait_for
+from ports import free_ports
+from waiting import wait_until
 
 pids = {}  # of the ra behind a port
 FREE = {"per_address": 0, "handshakes_s": 0, "strangers_s": 0}
@@ -46,9 +46,12 @@ class Crowd:
 
     @property
     def turned_away(self):
-        """A server says nothing before a client does: who can read has been let go. Look within ten seconds, for after
-        fifteen those that were let in are let go too."""
+        """A server says nothing before a client does: who can read has been let go."""
         return self.refused + len(select.select(self.sockets, [], [], 0)[0])
+
+    def wait_turned_away(self, n):
+        """Ten seconds at the most, for after fifteen those that were let in are let go too."""
+        wait_until(f"{n} are turned away", lambda: self.turned_away >= n, 10)
 
     def __enter__(self):
         return self
@@ -66,7 +69,7 @@ def test_strangers_leave_room_for_rigs(assay, port):
     first = rig_at(assay, port)
     assert first.get("nonce", "line").status == 200  # its address is a rig's from here
     with Crowd(port, ["127.0.0.6"] * 60) as crowd:
-        wait_for(lambda: crowd.turned_away >= 60 - 16)
+        crowd.wait_turned_away(60 - 16)
         rigs = [rig_at(assay, port) for _ in range(4)]
         assert [rig.get("nonce", "line").status for rig in rigs] == [200] * 4
         assert first.get("nonce", "line").status == 200
@@ -76,14 +79,14 @@ def test_strangers_leave_room_for_rigs(assay, port):
 
 def test_strangers_together_begin_so_many_a_second(assay, port):
     rig = rig_at(assay, port + 1)
-    wait_for(lambda: nonce_or_none(rig) == 200)
+    wait_until("it serves rigs", lambda: nonce_or_none(rig) == 200)
     with Crowd(port + 1, [f"127.0.3.{i}" for i in range(1, 201)]) as crowd:
-        wait_for(lambda: crowd.turned_away >= 100)
+        crowd.wait_turned_away(100)
         again = rig_at(assay, port + 1)
         assert again.get("nonce", "line").status == 200
     before = cpu_us(pids[port])
     with Crowd(port + 1, [f"127.0.4.{i}" for i in range(1, 251)] * 4) as crowd:
-        wait_for(lambda: crowd.turned_away >= 500)
+        crowd.wait_turned_away(500)
         cost = (cpu_us(pids[port]) - before) / crowd.turned_away
     print(f"\na refusal costs {cost:.0f} us of CPU")
     assert cost < 300  # a handshake takes more

@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from test_tls import process_of, wait_for
+from test_tls import process_of
+from waiting import wait_until
 
 ALERT, APPLICATION_DATA = 21, 23  # RFC 8446 section 5.1
 GET = "GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -194,6 +195,6 @@ def test_who_asks_without_reading_is_let_go_and_others_are_served(assay):
     for wire in wires:
         assert ask_and_never_read(wire)  # well before the minute for which a rig may be idle
         assert assay.rig().get("nonce", "line").status == 200
-    wait_for(lambda: open_descriptors(pid) <= before + 1)  # our own connection stays
+    wait_until("their descriptors are closed", lambda: open_descriptors(pid) <= before + 1, 10)  # our own connection stays
     for wire in wires:
         wire.close()

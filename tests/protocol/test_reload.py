@@ -14,7 +14,6 @@ import signal
 import socket
 import ssl
 import tempfile
-import time
 import urllib.request
 
 import pytest
@@ -27,14 +26,7 @@ import der
 import element
 import est
 from conftest import run
-
-
-def wait_for(what, seconds=20):
-    deadline = time.monotonic() + seconds
-    while not (found := what()):
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.02)
-    return found
+from waiting import wait_until
 
 
 def events(assay, role, event):
@@ -72,7 +64,7 @@ class Change:
     def reload(self, event="reloaded"):
         before = self.count(event)
         hang_up(self.assay)
-        wait_for(lambda: self.count(event) > before)
+        wait_until(event, lambda: self.count(event) > before)
         return events(self.assay, self.role, event)[-1]
 
     def undo(self):
@@ -196,7 +188,7 @@ def test_the_new_policy_is_a_chained_row_before_the_first_issuance_that_names_it
 def test_a_change_is_seen_without_a_signal(assay, change):
     before = change.count("reloaded")
     change.write("profiles/line.json", profile(assay, validity="32d"))
-    wait_for(lambda: change.count("reloaded") > before)
+    wait_until("reloaded", lambda: change.count("reloaded") > before)
     assert days(assay.enrol()[0]) == 32
 
 
@@ -204,7 +196,7 @@ def test_a_new_policy_is_recorded_before_anybody_asks_for_anything_under_it(assa
     before = int(assay.sql("SELECT count(*) FROM policy"))
     change.write("profiles/line.json", profile(assay, validity="37d"))
     change.reload()
-    wait_for(lambda: int(assay.sql("SELECT count(*) FROM policy")) > before)
+    wait_until("another policy", lambda: int(assay.sql("SELECT count(*) FROM policy")) > before)
 
 
 def test_every_file_that_is_read_again_is_watched(assay, change):
@@ -212,7 +204,7 @@ def test_every_file_that_is_read_again_is_watched(assay, change):
     for keys in (("est", "nonce_key"), ("root",), ("issuers", 0, "certificate"), ("users",), ("trust", "rigs")):
         before, name = change.count("reloaded"), configured(assay, *keys)
         change.write(name, (assay.home / name).read_bytes())
-        wait_for(lambda before=before: change.count("reloaded") > before)
+        wait_until(f"{name} is seen", lambda before=before: change.count("reloaded") > before)
 
 
 BAD = {
@@ -243,11 +235,11 @@ def test_a_bad_profile_changes_nothing_and_says_file_and_key(assay, change, what
 def test_what_was_refused_is_not_tried_again_before_it_changes(assay, change):
     before = change.count("reload_refused")
     change.write("profiles/line.json", "{")
-    wait_for(lambda: change.count("reload_refused") > before)
+    wait_until("refused", lambda: change.count("reload_refused") > before)
     for _ in range(3):  # looks that this role has had since
         told = change.count("restart_needed")
         change.write("assay.json", (assay.home / "assay.json").read_bytes() + b"\n")
-        wait_for(lambda told=told: change.count("restart_needed") > told)
+        wait_until("another look", lambda told=told: change.count("restart_needed") > told)
     assert change.count("reload_refused") == before + 1
 
 
@@ -554,5 +546,5 @@ def test_what_needs_a_restart_says_so(assay, change, name, roles):
     before = {role: told(role) for role in roles}
     change.write(name, (assay.home / name).read_bytes() + b"\n")
     for role in roles:
-        wait_for(lambda role=role: told(role) > before[role])
+        wait_until(f"{role} says so", lambda role=role: told(role) > before[role])
         assert "restart assayd" in events(assay, role, "restart_needed")[-1]["detail"]

@@ -13,8 +13,10 @@ import urllib.request
 import pytest
 from cryptography import x509
 
-from instance import free_ports, run
-from relying import AGENT, MOSQUITTO, NGINX, PLUGIN, Program, Relying, https_status, listening, plugin_environ, wait_for
+from instance import run
+from ports import free_ports
+from relying import AGENT, MOSQUITTO, NGINX, PLUGIN, Program, Relying, https_status, listening, plugin_environ, serials
+from waiting import wait_until
 
 REVOCATIONS = 20
 A_SECOND = 1.0
@@ -106,7 +108,7 @@ def test_mosquitto_sub_is_put_out_and_does_not_come_back(assay, relying, operato
                   "--cafile", assay.cacert, "--cert", cert, "--key", key, "-i", "a-device", "-t", "all")  # fmt: skip
     sub.says("received SUBACK")
     assert operator.fresh().revoke({"serial": serial})["done"]
-    wait_for("mosquitto_sub ends", lambda: sub.process.poll() is not None)
+    wait_until("mosquitto_sub ends", lambda: sub.process.poll() is not None)
     assert "CONNACK (5)" in sub.text() or "not authorised" in sub.text().lower(), sub.text()
     assert "a-device" in relying.programs["mosquitto"].text() and "its certificate is revoked" in relying.programs["mosquitto"].text()
 
@@ -129,13 +131,13 @@ def test_nginx_refuses_the_device_on_new_kept_and_resumed_connections(relying, o
     assert relying.https(identity, session).resumed, "what is to be shown below would show nothing"
     assert operator.fresh().revoke({"serial": serial})["done"]
     began = time.monotonic()
-    wait_for("nginx refuses a new connection", lambda: https_status(relying, identity) != 200)
+    wait_until("nginx refuses a new connection", lambda: https_status(relying, identity) != 200)
     took = time.monotonic() - began
     print(f"refused by nginx after {took * 1000:.0f} ms")
-    wait_for("the kept connection is of no use", lambda: (kept.get() or (None,))[0] != 200)
+    wait_until("the kept connection is of no use", lambda: (kept.get() or (None,))[0] != 200)
     assert https_status(relying, identity, session) != 200, "a resumed session"
     assert https_status(relying, other) == 200
-    wait_for("it is in ssl_crl too", lambda: listed(relying.state / "crl.pem", serial))
+    wait_until("it is in ssl_crl too", lambda: listed(relying.state / "crl.pem", serial))
 
 
 def listed(file, serial):
@@ -167,10 +169,10 @@ def test_on_hold_and_released(relying, operator, device):
     assert operator.fresh().revoke({"serial": serial}, reason="certificateHold")["done"]
     client.ended_at()
     assert relying.mqtt(identity, "held").code == 5
-    wait_for("nginx refuses it", lambda: https_status(relying, identity) != 200)
+    wait_until("nginx refuses it", lambda: https_status(relying, identity) != 200)
     assert operator.fresh().revoke({"serial": serial}, reason="removeFromCRL")["done"]
-    wait_for("let in again", lambda: relying.mqtt(identity, "held").code == 0)
-    wait_for("served again", lambda: https_status(relying, identity) == 200)
+    wait_until("let in again", lambda: relying.mqtt(identity, "held").code == 0)
+    wait_until("served again", lambda: https_status(relying, identity) == 200)
 
 
 def test_without_its_list_mosquitto_lets_nobody_new_in(relying, device):
@@ -184,7 +186,7 @@ def test_without_its_list_mosquitto_lets_nobody_new_in(relying, device):
         assert client.alive()
     finally:
         (relying.state / "away").rename(relying.state / "revoked")
-    wait_for("let in again", lambda: relying.mqtt(identity, "with").code == 0)
+    wait_until("let in again", lambda: relying.mqtt(identity, "with").code == 0)
     client.close()
 
 
@@ -200,7 +202,7 @@ def past_its_time(text):
 def test_a_list_past_its_time(assay, relying, operator, device, tmp_path, stale, stays, new):
     gone, bad = device()
     assert operator.fresh().revoke({"serial": gone})["done"]
-    wait_for("the agent knows it", lambda: bytes.fromhex(gone) in (relying.state / "revoked").read_bytes())
+    wait_until("the agent knows it", lambda: bytes.fromhex(gone) in (relying.state / "revoked").read_bytes())
     good = (relying.state / "revoked").read_bytes()
     party = Relying(assay, tmp_path)
     file = party.state / "revoked"
@@ -220,7 +222,7 @@ def test_a_list_past_its_time(assay, relying, operator, device, tmp_path, stale,
         assert client.alive() == stays
         (party.state / "next").write_bytes(good)
         (party.state / "next").rename(file)
-        wait_for("let in again", lambda: party.mqtt(identity, "again").code == 0)
+        wait_until("let in again", lambda: party.mqtt(identity, "again").code == 0)
     finally:
         party.stop()
 
@@ -323,10 +325,8 @@ def between(assay):
 
 
 @pytest.fixture
-def agent(relying, between, tmp_path):
-    """An agent of its own behind somebody on the path: (program, how to start it again, its state)."""
-    state = tmp_path / "state"
-    state.mkdir()
+def agent(relying, between, state, tmp_path):
+    """An agent of its own behind somebody on the path: (how to start it, its state)."""
     programs = []
 
     def start():
@@ -343,16 +343,6 @@ def fetch(assay, name):
     return urllib.request.urlopen(f"{assay.env['ASSAY_STATUS_URL']}/crl/{name}.crl", timeout=60).read()
 
 
-def serials(state):
-    """What the agent's list holds of its one issuer."""
-    text = (state / "revoked").read_bytes()
-    assert text[:12] == b"ASSAYRL1\0\0\0\1"
-    body = text[12 + 56 :]
-    found = [int.from_bytes(body[i : i + 20], "big") for i in range(0, len(body), 20)]
-    assert found == sorted(set(found)) and len(found) == int.from_bytes(text[60:68], "big")
-    return set(found)
-
-
 def has(state, serial):
     return int(serial, 16) in serials(state)
 
@@ -362,11 +352,11 @@ def test_forged_older_and_unsigned_deltas_are_refused_and_said(assay, operator, 
     old = fetch(assay, "attested-delta")
     serial, _ = device()
     assert operator.fresh().revoke({"serial": serial})["done"]
-    wait_for("a newer delta", lambda: number(fetch(assay, "attested-delta")) > number(old))
+    wait_until("a newer delta", lambda: number(fetch(assay, "attested-delta")) > number(old))
     program, asked = start(), []
-    wait_for("the revocation", lambda: (state / "revoked").exists() and has(state, serial))
+    wait_until("the revocation", lambda: (state / "revoked").exists() and has(state, serial))
     between.say = lambda path: asked.append(re.search(r"-delta.*after=(\d+)", path))  # the complete list tells it as well
-    wait_for("the agent has a newer delta", lambda: any(m and int(m[1]) > number(old) for m in asked))
+    wait_until("the agent has a newer delta", lambda: any(m and int(m[1]) > number(old) for m in asked))
     forged = bytearray(fetch(assay, "attested-delta"))
     forged[-1] ^= 1
     inner = bytearray(fetch(assay, "attested-delta"))  # its own signature, another serial
@@ -384,17 +374,17 @@ def test_forged_older_and_unsigned_deltas_are_refused_and_said(assay, operator, 
     for said, body in cases:
         at = len(program.text())
         between.say = lambda path, body=body: body if "attested-delta" in path else None
-        wait_for(said, lambda: said in program.text()[at:] or program.process.poll() is not None)
+        wait_until(said, lambda: said in program.text()[at:] or program.process.poll() is not None)
         assert before <= serials(state) and altered not in serials(state), said
     program.stop()
     program = start()  # what has been seen is not forgotten
     between.say = lambda path: old if "attested-delta" in path else None
-    wait_for("older after a restart too", lambda: program.text().count("older than") >= 2)
+    wait_until("older after a restart too", lambda: program.text().count("older than") >= 2)
     assert has(state, serial)
     between.say = None
     another, _ = device()
     assert operator.fresh().revoke({"serial": another})["done"]
-    wait_for("true deltas again", lambda: has(state, another))
+    wait_until("true deltas again", lambda: has(state, another))
 
 
 def test_the_complete_list_is_not_a_shard_nor_older(assay, operator, agent, between, device):
@@ -405,7 +395,7 @@ def test_the_complete_list_is_not_a_shard_nor_older(assay, operator, agent, betw
     program.says("it is not for every certificate of the issuer")
     assert not (state / "attested.crl").exists()
     between.say = None
-    wait_for("the true one", lambda: (state / "attested.crl").exists())
+    wait_until("the true one", lambda: (state / "attested.crl").exists())
 
 
 def test_a_va_that_is_away_is_said_and_found_again(assay, operator, agent, between, device):
@@ -421,8 +411,8 @@ def test_a_va_that_is_away_is_said_and_found_again(assay, operator, agent, betwe
     assert not has(state, serial)
     between.away = False
     program.says("va is back")
-    wait_for("what came meanwhile", lambda: has(state, serial))
-    wait_for("status", lambda: "AWAY" not in run(AGENT, "--status", "--state", state).stdout)
+    wait_until("what came meanwhile", lambda: has(state, serial))
+    wait_until("status", lambda: "AWAY" not in run(AGENT, "--status", "--state", state).stdout)
 
 
 def test_another_root_is_not_believed(assay, relying, between, tmp_path):
@@ -500,7 +490,7 @@ class Stapling:
             }}""")
         self.program = Program(folder / "nginx.log", NGINX, "-p", folder, "-e", "stderr", "-c", folder / "nginx.conf",
                                "-g", f"daemon off; pid {folder}/nginx.pid; error_log stderr;")  # fmt: skip
-        wait_for("nginx", lambda: listening(self.port))
+        wait_until("nginx", lambda: listening(self.port))
 
     def stapled(self):
         """What openssl's client is given with the certificate."""
@@ -514,12 +504,12 @@ def test_an_nginx_staples_what_the_va_says_of_its_certificate(assay, operator, t
     nginx = Stapling(assay, tmp_path, assay.identity(cert, key))
     try:
         # nginx asks only when somebody has connected
-        wait_for("a stapled answer", lambda: "OCSP Response Status: successful" in nginx.stapled())
+        wait_until("a stapled answer", lambda: "OCSP Response Status: successful" in nginx.stapled())
         assert "Cert Status: good" in nginx.stapled()
         assert operator.fresh().revoke({"serial": f"{cert.serial_number:032x}"})["done"]
         nginx.program.process.send_signal(signal.SIGHUP)  # it keeps an answer for up to an hour otherwise
         # the old worker may still serve a connection or two, with the old answer
-        wait_for("no good answer", lambda: "no response sent" in nginx.stapled() and "revoked" in nginx.program.text())
+        wait_until("no good answer", lambda: "no response sent" in nginx.stapled() and "revoked" in nginx.program.text())
     finally:
         nginx.program.stop()
 

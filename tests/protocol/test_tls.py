@@ -15,6 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 import element
 from conftest import run
+from waiting import wait_until
 
 
 def s_client(assay, *options, send=""):
@@ -134,20 +135,20 @@ def test_7_sessions_resume_after_a_restart_of_the_ra(assay):
     first, context = tls_12(assay)
     session, old = first.session, process_of(assay, "ra")
     os.kill(old, signal.SIGKILL)
-    wait_for(lambda: process_of(assay, "ra") not in (None, old))
+    wait_until("another ra", lambda: process_of(assay, "ra") not in (None, old))
     connections = []
-    wait_for(lambda: connections.append(try_tls_12(assay, session=session, context=context)) or connections[-1])
+    wait_until("it accepts", lambda: connections.append(try_tls_12(assay, session=session, context=context)) or connections[-1])
     assert connections[-1][0].session_reused
-    wait_for(lambda: assay.rig().get("nonce", "line").status == 200)
+    wait_until("it serves rigs", lambda: assay.rig().get("nonce", "line").status == 200)
 
 
 def test_7_15_a_resumed_session_of_a_retired_rig_gets_nothing(assay):
     identity = assay.rigs.make("rig-resumed")
     assay.register("rig", "rig-resumed", identity[0])
-    wait_for(lambda: assay.client(identity).get("nonce", "line").status == 200)
+    wait_until("it is a rig", lambda: assay.client(identity).get("nonce", "line").status == 200)
     first, context = tls_12(assay, identity)
     assay.retire(identity[0])
-    wait_for(lambda: assay.client(identity).get("nonce", "line").status == 403)
+    wait_until("it is none any more", lambda: assay.client(identity).get("nonce", "line").status == 403)
     again, _ = tls_12(assay, session=first.session, context=context)
     assert again.session_reused
     again.sendall(b"GET /.well-known/est/line/nonce HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -181,7 +182,7 @@ def test_7_15_a_ticket_is_good_many_times_and_never_for_a_revoked_device(assay, 
     number = cert.serial_number
     serial = number.to_bytes(number.bit_length() // 8 + 1, "big").hex()
     assay.owner_sql(f"select revoke('\\x{serial}', 1, 'operator')")
-    wait_for(lambda: ask(None, context)[1] == "client_revoked")
+    wait_until("the revocation", lambda: ask(None, context)[1] == "client_revoked")
     assert ask(session, context)[:2] == (True, "client_revoked")
 
 
@@ -232,19 +233,9 @@ def test_10_15_every_request_of_a_connection_is_checked(assay):
     identity = assay.rigs.make("rig-short")
     assay.register("rig", "rig-short", identity[0])
     rig = assay.client(identity)
-    wait_for(lambda: rig.get("nonce", "line").status == 200)
+    wait_until("it is a rig", lambda: rig.get("nonce", "line").status == 200)
     assay.retire(identity[0])
-    wait_for(lambda: rig.get("nonce", "line").status == 403)
-
-
-def wait_for(condition, seconds=10):
-    """Looks until it is so; the registry reaches the ra within a second."""
-    import time
-
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "never came true"
-        time.sleep(0.05)
+    wait_until("it is none any more", lambda: rig.get("nonce", "line").status == 403)
 
 
 def test_13_foreign_cmc_ra_gives_no_rights(assay, nothing_issued):

@@ -6,12 +6,9 @@ For pytest layers: put tests/support on sys.path and import this. ASSAY_BUILD na
 import json
 import os
 import pathlib
-import random
 import re
 import shlex
-import socket
 import subprocess
-import time
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -19,26 +16,10 @@ from cryptography.hazmat.primitives import serialization
 import admin
 import element
 import est
+from waiting import wait_until
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 QUICKSTART = TOP / "deploy" / "quickstart"
-
-
-def free_ports():
-    """The first of three free ports in a row; anywhere, for two runs may look at the same time."""
-    for base in random.sample(range(21000, 32000, 10), 100):
-        sockets = []
-        try:
-            for port in range(base, base + 3):
-                sockets.append(socket.socket())
-                sockets[-1].bind(("127.0.0.1", port))
-            return base
-        except OSError:
-            continue
-        finally:
-            for s in sockets:
-                s.close()
-    raise RuntimeError("no free ports")
 
 
 def run(*command, check=True, **options):
@@ -156,6 +137,16 @@ class Assay:
             who = (self.env[f"ASSAY_{who.upper()}_CERT"], self.env[f"ASSAY_{who.upper()}_KEY"])
         return admin.Admin(self.env["ASSAY_ADMIN_URL"], self.cacert, who)
 
+    def new_administrator(self, name):
+        """A connection of somebody new who may register others, once trust list and registry have reached the role."""
+        identity = self.rigs.make(f"{name}-administrator")
+        with open(self.home / "trust" / "operators.pem", "a") as f:
+            f.write(self.rigs.pem())
+        self.register("administrator", name, identity[0])
+        client = self.admin(identity)
+        wait_until("the administrator is known", lambda: client.get("status").status == 200)
+        return client
+
     def identity(self, cert, key):
         """Files for a certificate that a test was given."""
         return self.rigs.write(f"{cert.serial_number:x}", cert, key)
@@ -190,13 +181,8 @@ class Assay:
 
     def log_event(self, request):
         """The EST event of one request. The line is written just after the reply: look until it is there."""
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            for event in self.log():
-                if event.get("event") == "est" and event.get("request") == request:
-                    return event
-            time.sleep(0.02)
-        raise AssertionError(f"no log line for request {request}")
+        mine = lambda event: event.get("event") == "est" and event.get("request") == request  # noqa: E731
+        return wait_until(f"a log line for request {request}", lambda: next(filter(mine, self.log()), None))
 
     def sanitizer_complaints(self):
         """What ASan, LeakSanitizer, TSan and UBSan have written; with the daemon stopped, leaks at exit are in it."""

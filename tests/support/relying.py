@@ -13,7 +13,9 @@ import time
 
 from cryptography.hazmat.primitives import serialization
 
-from instance import TOP, free_ports, run
+from instance import TOP, run
+from ports import free_ports
+from waiting import wait_until
 
 FOLDER = TOP / "deploy" / "relying"
 BUILD = pathlib.Path(os.environ.get("ASSAY_BUILD", TOP / "build"))
@@ -22,14 +24,6 @@ PLUGIN = BUILD / "deploy" / "relying" / "assay_mosquitto.so"
 MOSQUITTO = shutil.which("mosquitto", path=os.environ["PATH"] + ":/usr/sbin")
 NGINX = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
 ISSUERS = ("attested", "unattested")
-
-
-def wait_for(what, condition, limit_s=60):
-    deadline = time.monotonic() + limit_s
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"not within {limit_s} s: {what}"
-        time.sleep(0.01)
-    return value
 
 
 def root_crl(assay, file, days=30):
@@ -45,6 +39,23 @@ def plugin_environ():
     return {**os.environ, "LD_PRELOAD": ":".join(needs), "ASAN_OPTIONS": options} if needs else dict(os.environ)
 
 
+def agent_command(va, root, state, issuers):
+    command = [AGENT, "--va", va, "--root", root, "--state", state]
+    for issuer in issuers:
+        command += ["--issuer", issuer]
+    return command
+
+
+def serials(state):
+    """What an agent's list holds, which is of one issuer."""
+    text = (state / "revoked").read_bytes()
+    assert text[:12] == b"ASSAYRL1\0\0\0\1"
+    body = text[12 + 56 :]
+    found = [int.from_bytes(body[i : i + 20], "big") for i in range(0, len(body), 20)]
+    assert found == sorted(set(found)) and len(found) == int.from_bytes(text[60:68], "big")
+    return set(found)
+
+
 class Program:
     """One program in the foreground, its output in a file."""
 
@@ -57,7 +68,7 @@ class Program:
         return self.log.read_text(errors="replace")
 
     def says(self, text, limit_s=60):
-        wait_for(f"{text!r} in {self.text()}", lambda: text in self.text() or self.process.poll() is not None, limit_s)
+        wait_until(f"{text!r} in {self.text()}", lambda: text in self.text() or self.process.poll() is not None, limit_s)
         assert text in self.text(), f"ended without {text!r}: {self.text()}"
 
     def stop(self, how=signal.SIGTERM):
@@ -89,16 +100,14 @@ class Relying:
         root_crl(self.assay, self.folder / "root-crl.pem")
 
     def agent_command(self, state=None, va=None, nginx=True, issuers=ISSUERS):
-        command = [AGENT, "--va", va or self.assay.env["ASSAY_STATUS_URL"], "--root", self.assay.cacert, "--state", state or self.state]
-        for issuer in issuers:
-            command += ["--issuer", issuer]
+        command = agent_command(va or self.assay.env["ASSAY_STATUS_URL"], self.assay.cacert, state or self.state, issuers)
         if nginx:
             command += ["--root-crl", self.folder / "root-crl.pem", "--nginx-pid", self.folder / "nginx.pid"]
         return command
 
     def start_agent(self):
         self.programs["agent"] = agent = Program(self.folder / "agent.log", *self.agent_command())
-        wait_for("crl.pem", lambda: (self.state / "crl.pem").exists())
+        wait_until("crl.pem", lambda: (self.state / "crl.pem").exists())
         return agent
 
     def configuration(self, name, changes):
@@ -117,7 +126,7 @@ class Relying:
         with open(file, "a") as f:  # started by root it would become another user, who may not enter the test's folders
             f.write("\nuser root\n" if os.geteuid() == 0 else "")
         self.programs["mosquitto"] = program = Program(self.folder / "mosquitto.log", MOSQUITTO, "-c", file, environ=plugin_environ())
-        wait_for("mosquitto", lambda: listening(self.port))
+        wait_until("mosquitto", lambda: listening(self.port))
         return program
 
     def start_nginx(self):
@@ -127,7 +136,7 @@ class Relying:
         file.write_text(file.read_text().replace("http {", "http {" + text, 1))
         pid = f"daemon off; pid {self.folder}/nginx.pid; error_log stderr;"
         self.programs["nginx"] = program = Program(self.folder / "nginx.log", NGINX, "-p", self.folder, "-e", "stderr", "-c", file, "-g", pid)
-        wait_for("nginx", lambda: listening(self.port + 1))
+        wait_until("nginx", lambda: listening(self.port + 1))
         return program
 
     def stop(self):

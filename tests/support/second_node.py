@@ -10,7 +10,7 @@ import time
 
 import admin
 import est
-from instance import free_ports
+from ports import free_ports
 
 
 class SecondNode:

@@ -1,0 +1,14 @@
+"""Waiting for what comes about in another process, which cannot notify us: looked for again and again, with patience."""
+
+import time
+
+PATIENCE_S = 120  # far more than anything takes on a busy machine: only what never comes uses it up
+
+
+def wait_until(what, condition, limit_s=PATIENCE_S):
+    """Looks until condition() is true, and gives its value. `what`: in words, or a call that gives them at the end."""
+    deadline = time.monotonic() + limit_s
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"not within {limit_s} s: {what() if callable(what) else what}"
+        time.sleep(0.005)
+    return value
