@@ -1,7 +1,10 @@
 /* ecdsa_made.c - see ecdsa_made.h. */
 #include "expect.h"
 
+#include <string.h>
+
 #include "ecdsa_made.h"
+#include "oid.h"
 
 struct made_curve ec;
 
@@ -16,6 +19,20 @@ int made_open(void)
 void made_close(void)
 {
 	BN_CTX_free(ec.ctx);
+}
+
+int made_setup(void **state)
+{
+	(void)state;
+	oid_init();
+	return made_open();
+}
+
+int made_teardown(void **state)
+{
+	(void)state;
+	made_close();
+	return 0;
 }
 
 BIGNUM *bn(void)
@@ -157,6 +174,77 @@ void made_wrapped(struct made made[8])
 		made_fitting(sum, r, &made[i]);
 	}
 	EC_POINT_free(sum), BN_free(x), BN_free(r);
+}
+
+void made_small(struct made made[16])
+{
+	for (unsigned i = 0; i < 16; i++) {
+		BIGNUM *d = bn(), *k = random_scalar(), *e = random_scalar();
+
+		assert_int_equal(BN_set_word(d, i / 2 % 4 + 1), 1);
+		if (i % 2 == 1)
+			assert_int_equal(BN_sub(d, ec.n, d), 1);
+		if (i >= 8)
+			BN_zero(e);
+		if (i >= 14)
+			assert_non_null(BN_copy(e, ec.n));
+		if (i == 15)
+			assert_int_equal(BN_add_word(e, 2), 1);
+		if (i == 3)
+			assert_int_equal(BN_set_word(k, 1), 1);
+		sign(d, k, e, &made[i]);
+		BN_free(d), BN_free(k), BN_free(e);
+	}
+}
+
+void made_no_points(struct made *made, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		random_made(&made[i]);
+		if (i % 4 == 0)
+			made[i].key.raw[64] ^= 1;
+		else if (i % 4 == 1)
+			memset(made[i].key.raw + 1, 0, 64); /* infinity has no such encoding */
+		else if (i % 4 == 2)
+			memset(made[i].key.raw + 1, 0xff, 32);
+	}
+}
+
+void made_edges(uint8_t edge[MADE_EDGES][32])
+{
+	BIGNUM *number = BN_dup(ec.n);
+
+	memset(edge, 0, MADE_EDGES * sizeof(edge[0]));
+	put(number, edge[1]);
+	assert_int_equal(BN_sub_word(number, 1), 1);
+	put(number, edge[2]);
+	assert_int_equal(BN_add_word(number, 2), 1);
+	put(number, edge[3]);
+	memset(edge[4], 0xff, 32);
+	edge[5][31] = 1;
+	BN_free(number);
+}
+
+void made_flip(struct made *made, unsigned bit)
+{
+	unsigned at = bit % 512;
+
+	if (bit >= 1024)
+		made->digest[at / 16] ^= (uint8_t)(1 << at % 8);
+	else if (bit >= 512)
+		made->signature[at / 8] ^= (uint8_t)(1 << at % 8);
+	else
+		made->key.raw[1 + at / 8] ^= (uint8_t)(1 << at % 8);
+}
+
+struct ecdsa_item item_of(const struct made *made)
+{
+	struct ecdsa_item item = { .key = &made->key,
+				   .r = BLOB(made->signature, 32),
+				   .s = BLOB(made->signature + 32, 32) };
+
+	memcpy(item.digest, made->digest, sizeof(item.digest));
+	return item;
 }
 
 struct claim claim_of(const struct made *made)

@@ -7,6 +7,7 @@
 #include <openssl/bn.h>
 
 #include "claims.h"
+#include "ecdsa_batch.h"
 
 struct made {
 	struct pubkey key;
@@ -22,6 +23,9 @@ extern struct made_curve {
 
 int made_open(void); /* 0: done */
 void made_close(void);
+/* The two, and oid_init(), as cmocka's group fixtures. */
+int made_setup(void **state);
+int made_teardown(void **state);
 
 BIGNUM *bn(void);
 BIGNUM *random_scalar(void);
@@ -42,6 +46,24 @@ void made_exceptional(struct made made[8]);
 void made_beyond(struct made made[8]);
 void made_wrapped(struct made made[8]);
 
+/*
+ * small: keys of 1 to 4 and their negatives, some over a digest of zero, of the order and beyond it; all hold, and the
+ * first key is the curve's own generator.
+ * no_points: the key is off the curve, infinite, beyond the field, and (every fourth) good.
+ */
+void made_small(struct made made[16]);
+void made_no_points(struct made *made, size_t n);
+
+#define MADE_EDGES 6
+#define MADE_EDGE_IN_RANGE(i) ((i) == 2 || (i) == 5)
+/* For r and s: zero, the order, one less, one more, all bits, one. */
+void made_edges(uint8_t edge[MADE_EDGES][32]);
+
+/* One bit of key, signature or digest, of 1536. */
+void made_flip(struct made *made, unsigned bit);
+
+/* The same for who checks it: as a claim, or of a batch. */
 struct claim claim_of(const struct made *made);
+struct ecdsa_item item_of(const struct made *made);
 
 #endif

@@ -5,19 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "ecdsa_batch.h"
 #include "ecdsa_made.h"
-#include "oid.h"
-
-static struct ecdsa_item item_of(const struct made *made)
-{
-	struct ecdsa_item item = { .key = &made->key,
-				   .r = BLOB(made->signature, 32),
-				   .s = BLOB(made->signature + 32, 32) };
-
-	memcpy(item.digest, made->digest, sizeof(item.digest));
-	return item;
-}
 
 /* OpenSSL alone, one at a time: claim_holds() knows no batch. */
 static void assert_agrees(const struct made *made, size_t n)
@@ -97,27 +85,18 @@ static void every_flipped_bit_is_seen(void **state)
 	assert_true(item[0].holds);
 }
 
-/* r and s: zero, one, the order and its neighbours, all bits. */
 static void numbers_at_the_edges_agree(void **state)
 {
 	struct made made[12];
-	uint8_t edge[6][32] = { { 0 } };
-	BIGNUM *number = BN_dup(ec.n);
+	uint8_t edge[MADE_EDGES][32];
 
 	(void)state;
-	put(number, edge[1]);
-	assert_int_equal(BN_sub_word(number, 1), 1);
-	put(number, edge[2]);
-	assert_int_equal(BN_add_word(number, 2), 1);
-	put(number, edge[3]);
-	memset(edge[4], 0xff, 32);
-	edge[5][31] = 1;
+	made_edges(edge);
 	for (size_t i = 0; i < N_OF(made); i++) {
 		random_made(&made[i]);
 		memcpy(made[i].signature + i % 2 * 32, edge[i / 2], 32);
 	}
 	assert_agrees(made, N_OF(made));
-	BN_free(number);
 }
 
 static void numbers_of_other_lengths(void **state)
@@ -146,45 +125,29 @@ static void points_that_are_none_never_hold(void **state)
 	struct made made[8];
 
 	(void)state;
-	for (size_t i = 0; i < N_OF(made); i++) {
-		random_made(&made[i]);
-		if (i % 4 == 0)
-			made[i].key.raw[64] ^= 1; /* off the curve */
-		else if (i % 4 == 1)
-			memset(made[i].key.raw + 1, 0, 64); /* infinity has no such encoding */
-		else if (i % 4 == 2)
-			memset(made[i].key.raw + 1, 0xff, 32); /* x beyond the field */
-	}
+	made_no_points(made, N_OF(made));
 	assert_agrees(made, N_OF(made));
 }
 
-/* Small and negative keys, a digest of zero, of the order and beyond it, and what ecdsa_made.h has: sums that are
- * infinite, x beyond the order. */
+static void small_keys_hold(void **state)
+{
+	struct ecdsa_item item[16];
+	struct made made[16];
+
+	(void)state;
+	made_small(made);
+	for (size_t i = 0; i < N_OF(made); i++)
+		item[i] = item_of(&made[i]);
+	ecdsa_batch_verify(item, N_OF(item));
+	for (size_t i = 0; i < N_OF(made); i++)
+		assert_true(item[i].holds);
+}
+
 static void hard_ones_agree(void **state)
 {
-	struct ecdsa_item item[8];
 	struct made made[8];
 
 	(void)state;
-	for (unsigned i = 0; i < N_OF(made); i++) {
-		BIGNUM *d = bn(), *k = random_scalar(), *e = random_scalar();
-
-		assert_int_equal(BN_set_word(d, i / 2 + 1), 1);
-		if (i % 2 == 1)
-			assert_int_equal(BN_sub(d, ec.n, d), 1);
-		if (i >= 4)
-			BN_zero(e);
-		if (i == 5 || i == 6)
-			assert_non_null(BN_copy(e, ec.n));
-		if (i == 6)
-			assert_int_equal(BN_add_word(e, 2), 1);
-		sign(d, k, e, &made[i]);
-		item[i] = item_of(&made[i]);
-		BN_free(d), BN_free(k), BN_free(e);
-	}
-	ecdsa_batch_verify(item, N_OF(item));
-	for (unsigned i = 0; i < N_OF(made); i++)
-		assert_true(item[i].holds);
 	made_exceptional(made);
 	assert_agrees(made, N_OF(made));
 	made_beyond(made);
@@ -208,18 +171,6 @@ static void an_x_beyond_the_order_holds(void **state)
 		assert_int_equal(item[i].holds, i % 3 != 2);
 }
 
-static void flip(struct made *made, unsigned bit)
-{
-	unsigned at = bit % 512;
-
-	if (bit >= 1024)
-		made->digest[at / 16] ^= (uint8_t)(1 << at % 8);
-	else if (bit >= 512)
-		made->signature[at / 8] ^= (uint8_t)(1 << at % 8);
-	else
-		made->key.raw[1 + at / 8] ^= (uint8_t)(1 << at % 8);
-}
-
 static void random_inputs_agree(void **state)
 {
 	unsigned seed = (unsigned)time(NULL);
@@ -231,24 +182,10 @@ static void random_inputs_agree(void **state)
 		for (size_t i = 0; i < N_OF(made); i++) {
 			random_made(&made[i]);
 			if (rand_r(&seed) % 2 == 0)
-				flip(&made[i], (unsigned)rand_r(&seed) % 1536);
+				made_flip(&made[i], (unsigned)rand_r(&seed) % 1536);
 		}
 		assert_agrees(made, 1 + (size_t)rand_r(&seed) % N_OF(made));
 	}
-}
-
-static int open_all(void **state)
-{
-	(void)state;
-	oid_init();
-	return made_open();
-}
-
-static int close_all(void **state)
-{
-	(void)state;
-	made_close();
-	return 0;
 }
 
 int main(void)
@@ -260,10 +197,11 @@ int main(void)
 		cmocka_unit_test(numbers_at_the_edges_agree),
 		cmocka_unit_test(numbers_of_other_lengths),
 		cmocka_unit_test(points_that_are_none_never_hold),
+		cmocka_unit_test(small_keys_hold),
 		cmocka_unit_test(hard_ones_agree),
 		cmocka_unit_test(an_x_beyond_the_order_holds),
 		cmocka_unit_test(random_inputs_agree),
 	};
 
-	return cmocka_run_group_tests(tests, open_all, close_all);
+	return cmocka_run_group_tests(tests, made_setup, made_teardown);
 }

@@ -14,7 +14,6 @@
 
 #include "ecdsa_made.h"
 #include "ecdsa_mb.h"
-#include "oid.h"
 
 #define LANES ECDSA_MB_LANES
 
@@ -110,27 +109,19 @@ static void batches_of_every_size_agree(void **state)
 static void numbers_at_the_edges_agree(void **state)
 {
 	struct made made[LANES];
-	uint8_t edge[6][32] = { { 0 } };
-	BIGNUM *number = BN_dup(ec.n);
+	uint8_t edge[MADE_EDGES][32];
 
 	NEEDS_ENGINE();
-	put(number, edge[1]); /* n; edge[0] is zero */
-	assert_int_equal(BN_sub_word(number, 1), 1);
-	put(number, edge[2]);
-	assert_int_equal(BN_add_word(number, 2), 1);
-	put(number, edge[3]);
-	memset(edge[4], 0xff, 32);
-	edge[5][31] = 1;
-	for (size_t i = 0; i < N_OF(edge) * 2; i++) {
+	made_edges(edge);
+	for (size_t i = 0; i < MADE_EDGES * 2; i++) {
 		struct ecdsa_lane lane;
 
 		for (size_t j = 0; j < LANES; j++)
 			random_made(&made[j]);
 		memcpy(made[i % LANES].signature + i % 2 * 32, edge[i / 2], 32);
-		assert_int_equal(fill(&made[i % LANES], &lane), i / 2 == 2 || i / 2 == 5);
+		assert_int_equal(fill(&made[i % LANES], &lane), MADE_EDGE_IN_RANGE(i / 2));
 		assert_agrees(made, LANES);
 	}
-	BN_free(number);
 }
 
 static void points_that_are_none_get_no_lane(void **state)
@@ -139,39 +130,19 @@ static void points_that_are_none_get_no_lane(void **state)
 	struct ecdsa_lane lane;
 
 	NEEDS_ENGINE();
-	for (size_t i = 0; i < LANES; i++) {
-		random_made(&made[i]);
-		if (i % 4 == 0)
-			made[i].key.raw[64] ^= 1; /* off the curve */
-		else if (i % 4 == 1)
-			memset(made[i].key.raw + 1, 0, 64); /* infinity has no such encoding */
-		else if (i % 4 == 2)
-			memset(made[i].key.raw + 1, 0xff, 32); /* x beyond the field */
+	made_no_points(made, LANES);
+	for (size_t i = 0; i < LANES; i++)
 		assert_int_equal(fill(&made[i], &lane), i % 4 == 3);
-	}
 	assert_agrees(made, LANES);
 }
 
-/* Where additions meet equal or opposite points: small and negative keys, a digest of zero, e = r d, e = -r d
- * (made_exceptional()). */
+/* Where additions meet equal or opposite points. */
 static void exceptional_additions_agree(void **state)
 {
 	struct made made[LANES * 2];
-	BIGNUM *d, *k, *e;
 
 	NEEDS_ENGINE();
-	for (unsigned i = 0; i < N_OF(made); i++) {
-		d = bn(), k = random_scalar(), e = random_scalar();
-		assert_int_equal(BN_set_word(d, i / 2 % 4 + 1), 1);
-		if (i % 2 == 1)
-			assert_int_equal(BN_sub(d, ec.n, d), 1);
-		if (i >= LANES)
-			BN_zero(e);
-		if (i == 3)
-			assert_int_equal(BN_set_word(k, 1), 1);
-		sign(d, k, e, &made[i]);
-		BN_free(d), BN_free(k), BN_free(e);
-	}
+	made_small(made);
 	assert_agrees(made, N_OF(made));
 	made_exceptional(made);
 	assert_agrees(made, LANES);
@@ -188,18 +159,6 @@ static void an_x_beyond_the_order_agrees(void **state)
 	assert_agrees(made, LANES);
 }
 
-static void flip(struct made *made, unsigned bit)
-{
-	unsigned at = bit % 512;
-
-	if (bit >= 1024)
-		made->digest[at / 16] ^= (uint8_t)(1 << at % 8);
-	else if (bit >= 512)
-		made->signature[at / 8] ^= (uint8_t)(1 << at % 8);
-	else
-		made->key.raw[1 + at / 8] ^= (uint8_t)(1 << at % 8);
-}
-
 static void random_inputs_agree(void **state)
 {
 	unsigned seed = (unsigned)time(NULL);
@@ -211,7 +170,7 @@ static void random_inputs_agree(void **state)
 		for (size_t i = 0; i < N_OF(made); i++) {
 			random_made(&made[i]);
 			if (rand_r(&seed) % 2 == 0)
-				flip(&made[i], (unsigned)rand_r(&seed) % 1536);
+				made_flip(&made[i], (unsigned)rand_r(&seed) % 1536);
 		}
 		assert_agrees(made, N_OF(made));
 	}
@@ -263,18 +222,9 @@ static int open_engine(void **state)
 	static struct fault f;
 	const char *library = getenv("ASSAY_CRYPTO_MB");
 
-	(void)state;
-	oid_init();
 	if (ecdsa_mb_open(library != NULL && library[0] != '\0' ? library : ECDSA_MB_LIBRARY, &f) != REASON_OK)
 		why_not = f.detail;
-	return made_open();
-}
-
-static int close_engine(void **state)
-{
-	(void)state;
-	made_close();
-	return 0;
+	return made_setup(state);
 }
 
 int main(void)
@@ -291,5 +241,5 @@ int main(void)
 		cmocka_unit_test(what_is_no_such_library_stays_off), /* last */
 	};
 
-	return cmocka_run_group_tests(tests, open_engine, close_engine);
+	return cmocka_run_group_tests(tests, open_engine, made_teardown);
 }

@@ -6,22 +6,18 @@
 #include <string.h>
 #include <time.h>
 
-#include "ecdsa_batch.h"
 #include "ecdsa_made.h"
 #include "ecdsa_table.h"
-#include "oid.h"
 
 /* Has the key a table, and does a verification with it say yes? */
 static bool by_table(const struct made *made)
 {
 	AUTO(ecdsa_table_unrefp) struct ecdsa_table *table = ecdsa_table_get(&made->key);
-	struct ecdsa_item item = {
-		.key = &made->key, .often = true, .r = BLOB(made->signature, 32), .s = BLOB(made->signature + 32, 32)
-	};
+	struct ecdsa_item item = item_of(made);
 
 	if (table == NULL)
 		return false;
-	memcpy(item.digest, made->digest, sizeof(item.digest));
+	item.often = true;
 	ecdsa_batch_verify(&item, 1);
 	return item.holds;
 }
@@ -96,54 +92,37 @@ static void every_flipped_bit_is_seen(void **state)
 	assert_true(by_table(&made));
 }
 
-static void numbers_out_of_range_never_hold(void **state)
+static void numbers_at_the_edges_never_hold(void **state)
 {
 	struct made made;
-	uint8_t edge[5][32] = { { 0 } };
-	BIGNUM *number = BN_dup(ec.n);
+	uint8_t edge[MADE_EDGES][32];
 
 	(void)state;
-	put(number, edge[1]); /* n; edge[0] is zero */
-	assert_int_equal(BN_add_word(number, 1), 1);
-	put(number, edge[2]);
-	memset(edge[3], 0xff, 32);
-	edge[4][31] = 1;
+	made_edges(edge);
 	random_made(&made);
 	use_up(&made);
-	for (size_t i = 0; i < N_OF(edge) * 2; i++) {
+	for (size_t i = 0; i < MADE_EDGES * 2; i++) {
 		struct made wrong = made;
 
 		memcpy(wrong.signature + i % 2 * 32, edge[i / 2], 32);
 		assert_false(by_table(&wrong));
 	}
 	assert_true(by_table(&made));
-	BN_free(number);
 }
 
-/* Small and negative keys, a digest of zero, and what ecdsa_made.h has. */
 static void hard_ones_agree(void **state)
 {
-	struct made made[8];
+	struct made made[16];
 
 	(void)state;
-	for (unsigned i = 0; i < N_OF(made); i++) {
-		BIGNUM *d = bn(), *k = random_scalar(), *e = random_scalar();
-
-		assert_int_equal(BN_set_word(d, i / 2 + 1), 1);
-		if (i % 2 == 1)
-			assert_int_equal(BN_sub(d, ec.n, d), 1);
-		if (i >= 4)
-			BN_zero(e);
-		sign(d, k, e, &made[i]);
-		BN_free(d), BN_free(k), BN_free(e);
-	}
-	assert_agrees(made, N_OF(made)); /* the first is the curve's own generator */
+	made_small(made);
+	assert_agrees(made, 16);
 	made_exceptional(made);
-	assert_agrees(made, N_OF(made));
+	assert_agrees(made, 8);
 	made_beyond(made);
-	assert_agrees(made, N_OF(made));
+	assert_agrees(made, 8);
 	made_wrapped(made);
-	assert_agrees(made, N_OF(made));
+	assert_agrees(made, 8);
 }
 
 /* Claims of one key, some of them false, while it comes to its table and after. */
@@ -224,31 +203,17 @@ static void threads_share_and_replace_tables(void **state)
 	assert_true(by_table(&made[KEYS - 1])); /* twice as many uses as it needs */
 }
 
-static int open_all(void **state)
-{
-	(void)state;
-	oid_init();
-	return made_open();
-}
-
-static int close_all(void **state)
-{
-	(void)state;
-	made_close();
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_key_gets_its_table_with_the_last_of_so_many_uses),
 		cmocka_unit_test(every_flipped_bit_is_seen),
-		cmocka_unit_test(numbers_out_of_range_never_hold),
+		cmocka_unit_test(numbers_at_the_edges_never_hold),
 		cmocka_unit_test(hard_ones_agree),
 		cmocka_unit_test(claims_under_a_key_with_a_table_agree),
 		cmocka_unit_test(the_key_used_longest_ago_gives_way),
 		cmocka_unit_test(threads_share_and_replace_tables),
 	};
 
-	return cmocka_run_group_tests(tests, open_all, close_all);
+	return cmocka_run_group_tests(tests, made_setup, made_teardown);
 }
