@@ -6,20 +6,11 @@
 #include <assert.h>
 #include <string.h>
 
+#include "again.h"
 #include "channel/message.h"
 #include "channel/operate.h"
-#include "failing.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
-
-static void same(enum reason reason, struct buf *again, struct blob body)
-{
-	if (reason == REASON_OK)
-		assert(blob_equal(buf_blob(again), body));
-	else
-		assert(failing_happened());
-	buf_done(again);
-}
 
 static void try_policy(struct blob body)
 {
@@ -30,7 +21,7 @@ static void try_policy(struct blob body)
 		return;
 	for (const char *p = message.what; *p != '\0'; p++)
 		assert(*p >= ' ' && *p <= '~');
-	same(message_policy_encode(&message, &again, NULL), &again, body);
+	assert_same_again(message_policy_encode(&message, &again, NULL), &again, body);
 }
 
 static void try_crl_ask(struct blob body)
@@ -41,7 +32,7 @@ static void try_crl_ask(struct blob body)
 	if (message_crl_ask_decode(body, list, NULL) != REASON_OK)
 		return;
 	assert(strlen(list) <= CRL_NAME_CHARS);
-	same(message_crl_ask_encode(list, &again, NULL), &again, body);
+	assert_same_again(message_crl_ask_encode(list, &again, NULL), &again, body);
 }
 
 static void try_crl(struct blob body)
@@ -53,7 +44,7 @@ static void try_crl(struct blob body)
 		return;
 	assert(strlen(message.list) <= CRL_NAME_CHARS);
 	assert(message.der.len == 0 || message.der.ptr + message.der.len == body.ptr + body.len);
-	same(message_crl_encode(&message, &again, NULL), &again, body);
+	assert_same_again(message_crl_encode(&message, &again, NULL), &again, body);
 }
 
 static void try_operate(struct blob body)
@@ -64,7 +55,7 @@ static void try_operate(struct blob body)
 	memset(&operate, 0, sizeof(operate));
 	if (operate_decode(body, &operate, NULL) != REASON_OK)
 		return;
-	same(operate_encode(&operate, &again, NULL), &again, body);
+	assert_same_again(operate_encode(&operate, &again, NULL), &again, body);
 	operate_done(&operate);
 }
 
@@ -76,7 +67,7 @@ static void try_operated(struct blob body)
 	memset(&operated, 0, sizeof(operated));
 	if (operated_decode(body, &operated, NULL) != REASON_OK)
 		return;
-	same(operated_encode(&operated, &again, NULL), &again, body);
+	assert_same_again(operated_encode(&operated, &again, NULL), &again, body);
 	operated_done(&operated);
 }
 

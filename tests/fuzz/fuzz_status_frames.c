@@ -4,19 +4,10 @@
  */
 #include <assert.h>
 
+#include "again.h"
 #include "channel/status_frames.h"
-#include "failing.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
-
-static void same(enum reason reason, struct buf *again, struct blob body)
-{
-	if (reason == REASON_OK)
-		assert(blob_equal(buf_blob(again), body));
-	else
-		assert(failing_happened());
-	buf_done(again);
-}
 
 static void try_ask(struct blob body)
 {
@@ -28,7 +19,7 @@ static void try_ask(struct blob body)
 	assert(ask.n >= 1 && ask.n <= LIMIT_OCSP_IDS && ask.nonce_len <= LIMIT_OCSP_NONCE_BYTES);
 	for (size_t i = 0; i < ask.n; i++)
 		assert(ask.item[i].serial_len >= 1 && ask.item[i].serial_len <= LIMIT_SERIAL_BYTES);
-	same(message_ocsp_ask_encode(&ask, &again, NULL), &again, body);
+	assert_same_again(message_ocsp_ask_encode(&ask, &again, NULL), &again, body);
 }
 
 static void try_answer(struct blob body)
@@ -40,7 +31,7 @@ static void try_answer(struct blob body)
 		return;
 	assert(answer.status <= OCSP_UNKNOWN && answer.der.len > 0);
 	assert(answer.der.ptr + answer.der.len == body.ptr + body.len);
-	same(message_ocsp_encode(&answer, &again, NULL), &again, body);
+	assert_same_again(message_ocsp_encode(&answer, &again, NULL), &again, body);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
