@@ -148,30 +148,42 @@ static void publish(struct operations *all, struct operation *op)
 	}
 }
 
-static void one(struct operations *all, struct operation *op)
+/* Of each operation one: done at once and answered here, or the operation's own way to its end. */
+static const struct task {
+	enum reason (*done)(struct operations *all, struct operation *op, struct operated *done, struct fault *f);
+	void (*begun)(struct operations *all, struct operation *op);
+} tasks[OPERATE_OPS] = {
+	[OPERATE_LIST] = { .done = plans_list },
+	[OPERATE_PLAN] = { .done = plans_make },
+	[OPERATE_REVOKE] = { .begun = plans_revoke },
+	[OPERATE_PUBLISH] = { .begun = publish },
+	[OPERATE_REGISTER] = { .done = requesters_register },
+	[OPERATE_RETIRE] = { .done = requesters_register },
+	[OPERATE_ENROL] = { .begun = requesters_enrol },
+	[OPERATE_RENEW] = { .begun = requesters_enrol },
+};
+
+static void do_task(const struct task *task, struct operations *all, struct operation *op)
 {
-	static void (*const tasks[OPERATE_OPS])(struct operations *, struct operation *) = {
-		[OPERATE_LIST] = plans_list,
-		[OPERATE_PLAN] = plans_make,
-		[OPERATE_REVOKE] = plans_revoke,
-		[OPERATE_PUBLISH] = publish,
-		[OPERATE_REGISTER] = requesters_register,
-		[OPERATE_RETIRE] = requesters_register,
-		[OPERATE_ENROL] = requesters_enrol,
-		[OPERATE_RENEW] = requesters_enrol,
-	};
+	struct operated done = { .reason = REASON_OK };
 	struct fault f = { 0 };
 
-	if (op->looks) {
+	if (task->begun != NULL)
+		task->begun(all, op);
+	else if (task->done == NULL)
+		operation_end(op, fault_set(&f, REASON_CHANNEL_FRAME, "operation %d", (int)op->ask.op), &done, &f);
+	else
+		operation_end(op, task->done(all, op, &done, &f), &done, &f);
+}
+
+static void one(struct operations *all, struct operation *op)
+{
+	if (op->looks)
 		plans_resume(all, op);
-	} else if (op->lapses) {
+	else if (op->lapses)
 		requesters_lapse(all, op);
-	} else if (tasks[op->ask.op] == NULL) {
-		fault_set(&f, REASON_CHANNEL_FRAME, "operation %d", (int)op->ask.op);
-		operation_refuse(op, &f);
-	} else {
-		tasks[op->ask.op](all, op);
-	}
+	else
+		do_task(&tasks[op->ask.op], all, op);
 }
 
 static void station_operate(void *role, unsigned thread, struct job **batch, size_t n)

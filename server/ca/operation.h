@@ -45,15 +45,16 @@ void operation_tell_fault(struct operation *op, enum reason reason, const char *
 MUST_CHECK bool operation_again(struct operations *all, struct operation *op);
 
 /* plans.c */
-void plans_list(struct operations *all, struct operation *op);
-void plans_make(struct operations *all, struct operation *op);
+MUST_CHECK enum reason plans_list(struct operations *all, struct operation *op, struct operated *done, struct fault *f);
+MUST_CHECK enum reason plans_make(struct operations *all, struct operation *op, struct operated *done, struct fault *f);
 void plans_revoke(struct operations *all, struct operation *op); /* comes round again until its plan is done */
 /* Does a piece of a plan that was begun and is not done; looks again until there is none, however long the ledger is
  * away. */
 void plans_resume(struct operations *all, struct operation *op);
 
 /* requesters.c */
-void requesters_register(struct operations *all, struct operation *op);
+MUST_CHECK enum reason requesters_register(struct operations *all, struct operation *op, struct operated *done,
+					   struct fault *f);
 void requesters_enrol(struct operations *all, struct operation *op); /* and renews */
 void requesters_lapse(struct operations *all, struct operation *op);
 

@@ -32,7 +32,7 @@ static enum reason read_serials(struct blob packed, struct blob serials[OPERATE_
 	return REASON_OK;
 }
 
-static enum reason list(struct operations *all, struct operation *op, struct operated *done, struct fault *f)
+enum reason plans_list(struct operations *all, struct operation *op, struct operated *done, struct fault *f)
 {
 	struct blob serials[OPERATE_LIST_SERIALS];
 	size_t n = 0;
@@ -43,15 +43,6 @@ static enum reason list(struct operations *all, struct operation *op, struct ope
 				f);
 }
 
-void plans_list(struct operations *all, struct operation *op)
-{
-	struct operated done = { .reason = REASON_OK };
-	struct fault f = { 0 };
-	enum reason reason = list(all, op, &done, &f);
-
-	operation_end(op, reason, &done, &f);
-}
-
 static const char *const by_names[SELECT_COUNT] = {
 	[SELECT_SERIAL] = "serial",   [SELECT_DEVICE] = "device",   [SELECT_ORDER] = "order",
 	[SELECT_RIG] = "rig",         [SELECT_PROFILE] = "profile", [SELECT_BATCH_CA] = "batch_ca",
@@ -59,7 +50,7 @@ static const char *const by_names[SELECT_COUNT] = {
 	[SELECT_LIST] = "list",
 };
 
-static enum reason make(struct operations *all, struct operation *op, struct operated *done, struct fault *f)
+enum reason plans_make(struct operations *all, struct operation *op, struct operated *done, struct fault *f)
 {
 	struct plan plan = { .who = op->ask.who,
 			     .by = by_names[op->ask.by],
@@ -78,15 +69,6 @@ static enum reason make(struct operations *all, struct operation *op, struct ope
 	done->already = plan.already;
 	done->expires_s = clock_wall_s() + OPERATE_PLAN_LIFETIME_S;
 	return REASON_OK;
-}
-
-void plans_make(struct operations *all, struct operation *op)
-{
-	struct operated done = { .reason = REASON_OK };
-	struct fault f = { 0 };
-	enum reason reason = make(all, op, &done, &f);
-
-	operation_end(op, reason, &done, &f);
 }
 
 static void pause_ms(long ms)

@@ -13,7 +13,7 @@
 #include "observe/log.h"
 #include "operators.h"
 
-static enum reason change(struct operations *all, struct operation *op, struct operated *done, struct fault *f)
+enum reason requesters_register(struct operations *all, struct operation *op, struct operated *done, struct fault *f)
 {
 	struct registration r = { .who = op->ask.who,
 				  .call = op->ask.call,
@@ -31,15 +31,6 @@ static enum reason change(struct operations *all, struct operation *op, struct o
 	done->action = r.action;
 	news_poke(all->ca->news);
 	return REASON_OK;
-}
-
-void requesters_register(struct operations *all, struct operation *op)
-{
-	struct operated done = { .reason = REASON_OK };
-	struct fault f = { 0 };
-	enum reason reason = change(all, op, &done, &f);
-
-	operation_end(op, reason, &done, &f);
 }
 
 static enum reason check_key(const struct pubkey *key, struct fault *f)
