@@ -106,13 +106,13 @@ MUST_CHECK enum reason answer_notice(const struct call *call, struct buf *text, 
 /* What is no printable ASCII becomes a question mark; cut at out_len. */
 void answer_plain(const char *text, char *out, size_t out_len);
 
-/* query.c: a key of the query, or what stands for the star in the path, and where it goes. */
+/* query.c: a key of the query, or what stands for the star in the path. In a route's table the first one fills arg[0]
+ * of the call, the next one arg[1]. */
 enum query_type { QUERY_HEX, QUERY_TEXT, QUERY_TIME, QUERY_NUMBER, QUERY_PAGE, QUERY_PATH_HEX, QUERY_PATH_TEXT };
 
 struct query {
 	const char *name; /* NULL: the table's end */
 	enum query_type type;
-	size_t arg;
 };
 
 extern const struct query query_segment[], query_certificates[], query_devices[], query_actions[], query_requesters[],

@@ -7,45 +7,51 @@
 #define PAGE_MAX 500
 #define NUMBER_MAX 999999999999999999LL
 
-const struct query query_segment[] = { { "path", QUERY_PATH_HEX, 0 }, { 0 } };
+const struct query query_segment[] = { { "path", QUERY_PATH_HEX }, { 0 } };
 
 const struct query query_certificates[] = {
-	{ "after", QUERY_HEX, 0 },      { "limit", QUERY_PAGE, 1 },   { "device", QUERY_HEX, 2 },
-	{ "requester", QUERY_TEXT, 3 }, { "profile", QUERY_TEXT, 4 }, { "issuer", QUERY_TEXT, 5 },
-	{ "from", QUERY_TIME, 6 },      { "until", QUERY_TIME, 7 },   { 0 },
+	{ "after", QUERY_HEX },      { "limit", QUERY_PAGE },   { "device", QUERY_HEX },
+	{ "requester", QUERY_TEXT }, { "profile", QUERY_TEXT }, { "issuer", QUERY_TEXT },
+	{ "from", QUERY_TIME },      { "until", QUERY_TIME },   { 0 },
 };
 
-const struct query query_devices[] = { { "element", QUERY_HEX, 0 }, { "key_hash", QUERY_HEX, 1 }, { 0 } };
+const struct query query_devices[] = { { "element", QUERY_HEX }, { "key_hash", QUERY_HEX }, { 0 } };
 
 const struct query query_actions[] = {
-	{ "before", QUERY_NUMBER, 0 },
-	{ "limit", QUERY_PAGE, 1 },
-	{ "who", QUERY_TEXT, 2 },
+	{ "before", QUERY_NUMBER },
+	{ "limit", QUERY_PAGE },
+	{ "who", QUERY_TEXT },
 	{ 0 },
 };
 
-const struct query query_requesters[] = { { "after", QUERY_NUMBER, 0 }, { "limit", QUERY_PAGE, 1 }, { 0 } };
+const struct query query_requesters[] = { { "after", QUERY_NUMBER }, { "limit", QUERY_PAGE }, { 0 } };
 
 const struct query query_audit[] = {
-	{ "path", QUERY_PATH_TEXT, 0 },
-	{ "after", QUERY_TEXT, 1 },
-	{ "limit", QUERY_PAGE, 2 },
+	{ "path", QUERY_PATH_TEXT },
+	{ "after", QUERY_TEXT },
+	{ "limit", QUERY_PAGE },
 	{ 0 },
 };
 
-const struct query query_heads[] = { { "after", QUERY_TEXT, 0 }, { "limit", QUERY_PAGE, 1 }, { 0 } };
+const struct query query_heads[] = { { "after", QUERY_TEXT }, { "limit", QUERY_PAGE }, { 0 } };
 
 static bool in_path(const struct query *q)
 {
 	return q->type == QUERY_PATH_HEX || q->type == QUERY_PATH_TEXT;
 }
 
+/* Where its value goes: the place that it has in the table. */
+static size_t place(const struct call *call, const struct query *q)
+{
+	return (size_t)(q - call->route->queries);
+}
+
 static enum reason take_value(struct call *call, const struct query *q, const char *text, struct fault *f)
 {
-	char *out = call->arg[q->arg];
+	char *out = call->arg[place(call, q)];
 	int64_t ignored_s;
 
-	call->has_arg[q->arg] = true;
+	call->has_arg[place(call, q)] = true;
 	switch (q->type) {
 	case QUERY_HEX:
 	case QUERY_PATH_HEX:
@@ -84,7 +90,7 @@ static enum reason take_key(struct call *call, const char *key, const char *valu
 	for (const struct query *q = call->route->queries; q != NULL && q->name != NULL; q++) {
 		if (in_path(q) || strcmp(q->name, key) != 0)
 			continue;
-		if (call->has_arg[q->arg])
+		if (call->has_arg[place(call, q)])
 			return fault_set(f, REASON_API_FIELD, "%s: twice", q->name);
 		TRY(unescaped(key, value == NULL ? "" : value, text, f));
 		return take_value(call, q, text, f);
@@ -116,7 +122,7 @@ enum reason query_read(struct call *call, struct fault *f)
 	for (const struct query *q = call->route->queries; q != NULL && q->name != NULL; q++)
 		if (in_path(q))
 			TRY(take_value(call, q, call->segment, f));
-		else if (q->type == QUERY_PAGE && !call->has_arg[q->arg])
+		else if (q->type == QUERY_PAGE && !call->has_arg[place(call, q)])
 			TRY(take_value(call, q, PAGE_DEFAULT, f));
 	return REASON_OK;
 }
