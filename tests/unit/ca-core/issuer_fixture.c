@@ -1,4 +1,6 @@
 /* issuer_fixture.c - see issuer_fixture.h. */
+#include "expect.h"
+
 #include "issuer_fixture.h"
 
 #include <assert.h>
@@ -127,6 +129,43 @@ struct grant *fixture_grant(void)
 	strcpy(grant->evidence_format, "assay.1.1");
 	MUST(buf_copy(BLOB("evidence", 8), &grant->evidence, NULL) == REASON_OK);
 	return grant;
+}
+
+void fixture_refuses(const struct hostile *cases, size_t n)
+{
+	struct fixture fixture;
+
+	fixture_open(&fixture);
+	for (size_t i = 0; i < n; i++) {
+		struct grant *grant = fixture_grant();
+		struct fault fault = { 0 };
+		enum reason reason;
+
+		cases[i].change(grant);
+		reason = issuer_check(fixture.issuer, grant, FIXTURE_NOW_S, &fault);
+		if (reason != REASON_GRANT_REFUSED || strstr(fault.detail, cases[i].detail) == NULL)
+			fail_msg("%s: %s, \"%s\"; expected \"%s\"", cases[i].name, reason_info(reason)->name,
+				 fault.detail, cases[i].detail);
+		grant_free(grant);
+	}
+	fixture_close(&fixture);
+}
+
+void fixture_takes(void (*const *changes)(struct grant *g), size_t n)
+{
+	struct fixture fixture;
+
+	fixture_open(&fixture);
+	for (size_t i = 0; i < n; i++) {
+		struct grant *grant = fixture_grant();
+		struct fault fault = { 0 };
+
+		changes[i](grant);
+		if (issuer_check(fixture.issuer, grant, FIXTURE_NOW_S, &fault) != REASON_OK)
+			fail_msg("change %zu: %s", i, fault.detail);
+		grant_free(grant);
+	}
+	fixture_close(&fixture);
 }
 
 struct buf fixture_sign(const struct fixture *fixture, struct blob tbs)

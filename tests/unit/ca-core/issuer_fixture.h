@@ -29,6 +29,19 @@ struct pubkey fixture_key(const char *type);
 /* Passes every rule of fixture_open()'s issuer. */
 struct grant *fixture_grant(void);
 
+/* One thing broken in a grant that passes, and part of the detail that its refusal must have: no other rule may have
+ * refused it. */
+struct hostile {
+	const char *name;
+	void (*change)(struct grant *g);
+	const char *detail;
+};
+/* clang-format off */
+#define HOSTILE(change, detail) { #change, change, detail }
+/* clang-format on */
+void fixture_refuses(const struct hostile *cases, size_t n);
+void fixture_takes(void (*const *changes)(struct grant *g), size_t n);
+
 /* TBS, signed with the CA's key in memory: the whole certificate or CRL. */
 struct buf fixture_sign(const struct fixture *fixture, struct blob tbs);
 X509 *fixture_x509(struct blob der);
