@@ -1,25 +1,13 @@
 /*
  * test_crl.c - does OpenSSL read each kind of CRL as what it is, and take it for the certificates that it is for?
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "openssl_x509v3.h"
+
+#include "expect.h"
+
 #include <stdlib.h>
 #include <string.h>
-#include <openssl/x509v3.h>
-#include <cmocka.h>
 
-/* OpenSSL's names for the same bits */
-#undef KU_DIGITAL_SIGNATURE
-#undef KU_NON_REPUDIATION
-#undef KU_KEY_ENCIPHERMENT
-#undef KU_DATA_ENCIPHERMENT
-#undef KU_KEY_AGREEMENT
-#undef KU_KEY_CERT_SIGN
-#undef KU_CRL_SIGN
-#undef KU_ENCIPHER_ONLY
-#undef KU_DECIPHER_ONLY
 #include "issuer_fixture.h"
 
 #define SHARDS 8

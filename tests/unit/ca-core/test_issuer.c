@@ -1,23 +1,10 @@
 /* test_issuer.c - the bytes an issuer makes, as OpenSSL reads them. Rules: test_issuer_check.c. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
+#include "openssl_x509v3.h"
 
-#include <cmocka.h>
+#include "expect.h"
+
 #include <openssl/sha.h>
-#include <openssl/x509v3.h>
-/* OpenSSL has the same names for other values; cert.h's are meant below */
-#undef KU_DIGITAL_SIGNATURE
-#undef KU_NON_REPUDIATION
-#undef KU_KEY_ENCIPHERMENT
-#undef KU_DATA_ENCIPHERMENT
-#undef KU_KEY_AGREEMENT
-#undef KU_KEY_CERT_SIGN
-#undef KU_CRL_SIGN
-#undef KU_ENCIPHER_ONLY
-#undef KU_DECIPHER_ONLY
+#include <string.h>
 
 #include "base/clock.h"
 #include "issuer_fixture.h"

@@ -1,23 +1,14 @@
 /* test_ocsp.c - ocsp.h: requests and answers as OpenSSL writes and reads them. */
+#include "openssl_x509v3.h"
+
 #include "expect.h"
 
+#include <openssl/ocsp.h>
 #include <string.h>
 
 #include "der.h"
 #include "issuer_fixture.h"
 #include "ocsp.h"
-
-/* OpenSSL's numbers for the same names stand in another order */
-#undef KU_DIGITAL_SIGNATURE
-#undef KU_NON_REPUDIATION
-#undef KU_KEY_ENCIPHERMENT
-#undef KU_DATA_ENCIPHERMENT
-#undef KU_KEY_AGREEMENT
-#undef KU_KEY_CERT_SIGN
-#undef KU_CRL_SIGN
-#undef KU_ENCIPHER_ONLY
-#undef KU_DECIPHER_ONLY
-#include <openssl/ocsp.h>
 
 static const uint8_t SERIAL[] = { 0x01, 0, 0x51, 0x22, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 0xff, 0x80 };
 
