@@ -123,14 +123,14 @@ enum reason route_check(const struct route_op *op, unsigned method, const char *
 
 unsigned http_method(const char *name)
 {
-	if (strcmp(name, "GET") == 0)
+	if (strcmp(name, "GET") == 0 || strcmp(name, "HEAD") == 0)
 		return HTTP_GET;
 	return strcmp(name, "POST") == 0 ? HTTP_POST : 0;
 }
 
 const char *http_methods_text(unsigned methods)
 {
-	static const char *const text[] = { "", "GET", "POST", "GET, POST" };
+	static const char *const text[] = { "", "GET, HEAD", "POST", "GET, HEAD, POST" };
 
 	return text[methods & (HTTP_GET | HTTP_POST)];
 }

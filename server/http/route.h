@@ -14,7 +14,9 @@
 #include "observe/metrics.h"
 #include "policy.h"
 
-enum http_method { HTTP_GET = 1, HTTP_POST = 2 }; /* bits; any other method is 0 */
+/* Bits; any other method is 0. HEAD is GET to all who answer, and libmicrohttpd leaves the body out (RFC 9110 section
+ * 9.3.2): no route has to know of it, and each that takes GET takes HEAD (section 9.1). */
+enum http_method { HTTP_GET = 1, HTTP_POST = 2 };
 
 struct route_op {
 	const char *name; /* last segment of the path */
@@ -36,7 +38,7 @@ MUST_CHECK enum reason route_parse(struct blob path, struct route *ret_route, st
 MUST_CHECK enum reason route_check(const struct route_op *op, unsigned method, const char *type, struct fault *f);
 
 unsigned http_method(const char *name);          /* HTTP_GET, HTTP_POST, or 0 */
-const char *http_methods_text(unsigned methods); /* for Allow: "GET, POST" */
+const char *http_methods_text(unsigned methods); /* for Allow: "GET, HEAD, POST" */
 /* Type and subtype equal, whatever the case; parameters are ignored. RFC 9110 section 8.3.1. */
 bool media_type_is(const char *header, const char *wanted);
 

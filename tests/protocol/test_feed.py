@@ -113,11 +113,11 @@ def test_what_is_no_request_is_refused(assay, name, query, status):
     assert client.get("?after=0").status in (200, 204), "the connection lives on"
 
 
-def test_only_get(assay):
+def test_only_get_and_head(assay):
     client = Feed(assay, "attested")
     client.connection.request("POST", "/feed/attested.crl", b"")
     response = client.answer()
-    assert (response.status, response.getheader("Allow")) == (405, "GET")
+    assert (response.status, response.getheader("Allow")) == (405, "GET, HEAD")
 
 
 def test_a_crowd_of_waiters_keeps_nobody_out(assay, feed):

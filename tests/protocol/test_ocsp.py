@@ -322,6 +322,6 @@ def test_94_malformed(assay, responder):
     response, answer = responder.ask("POST", "/ocsp", good, {"Content-Type": "text/plain"})
     assert response.status == 415 and answer is None
     response, answer = responder.ask("PUT", "/ocsp", good, {"Content-Type": "application/ocsp-request"})
-    assert response.status == 405 and response.getheader("Allow") == "GET, POST"
+    assert response.status == 405 and response.getheader("Allow") == "GET, HEAD, POST"
     assert responder.ask("GET", "/ocspx")[0].status == 404
     assert responder.post(good)[1].certificate_status == GOOD

@@ -298,10 +298,6 @@ def test_20_wrong_method_is_405_with_allow(assay, method, operation, allow):
     assert allow in reply.headers["Allow"].split(", ")[0]
 
 
-def test_20_head_is_allowed_or_refused_cleanly(assay):
-    assert assay.client().request("HEAD", "/.well-known/est/cacerts").status in (200, 405)
-
-
 def test_21_a_hundred_requests_on_one_connection(assay):
     client = assay.client()
     bodies = {client.get("cacerts").body for _ in range(100)}

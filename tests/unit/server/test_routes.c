@@ -105,12 +105,14 @@ static void asks_for_the_right_method(void **state)
 	(void)state;
 	assert_int_equal(route_check(enrol, HTTP_GET, NULL, NULL), REASON_HTTP_METHOD);
 	assert_int_equal(route_check(cacerts, HTTP_POST, "application/pkcs10", NULL), REASON_HTTP_METHOD);
-	assert_int_equal(route_check(cacerts, http_method("HEAD"), NULL, NULL), REASON_HTTP_METHOD);
+	assert_int_equal(route_check(cacerts, http_method("HEAD"), NULL, NULL), REASON_OK);
+	assert_int_equal(route_check(enrol, http_method("HEAD"), NULL, NULL), REASON_HTTP_METHOD);
+	assert_int_equal(route_check(cacerts, http_method("head"), NULL, NULL), REASON_HTTP_METHOD);
 	assert_int_equal(route_check(cacerts, http_method("get"), NULL, NULL), REASON_HTTP_METHOD);
 	assert_int_equal(route_check(cacerts, http_method("GET"), NULL, NULL), REASON_OK);
 	assert_int_equal(route_check(nonce, HTTP_GET, NULL, NULL), REASON_OK);
-	assert_string_equal(http_methods_text(nonce->methods), "GET, POST");
-	assert_string_equal(http_methods_text(cacerts->methods), "GET");
+	assert_string_equal(http_methods_text(nonce->methods), "GET, HEAD, POST");
+	assert_string_equal(http_methods_text(cacerts->methods), "GET, HEAD");
 	assert_string_equal(http_methods_text(enrol->methods), "POST");
 }
 
