@@ -60,6 +60,13 @@
 #define LIMIT_FEED_WAITERS_ADDRESS 64 /* of one address: a site behind one router; an agent has two for each issuer */
 #define LIMIT_FEED_BYTES (128 * 1024) /* a longer list is fetched from its own place, not given to all waiters at once */
 
+/* What an auditor brings to assayctl: files of anybody's, or what a pipe gives without end */
+#define LIMIT_AUDIT_LINE_BYTES (16 * 1024 * 1024) /* one row of an export: evidence is 64 KiB as hex, a transcript more */
+#define LIMIT_HEAD_LINE_BYTES (1024 * 1024) /* a signed head: 4,096 positions of 144 bytes each */
+#define LIMIT_HEADS_PIPE_BYTES (64 * 1024 * 1024) /* heads from what is no file: a month of one a minute */
+#define LIMIT_SMALL_FILE_BYTES (256 * 1024) /* certificates, a key, header lines: a hundred certificates */
+#define LIMIT_AUDIT_FINDINGS 10000 /* told one by one: nobody reads more, and a forger's are not to fill the memory */
+
 /* Between the roles */
 #define LIMIT_FRAME_BYTES (128 * 1024) /* one grant with its evidence, or 2,000 revocations */
 #define LIMIT_FRAME_OWN_BYTES (56 * 1024 * 1024) /* what the ca itself sends: a CRL of 1,000,000 entries */

@@ -74,6 +74,7 @@ int audit_signs(const struct audit_table *table, const json_t *row, int64_t *ret
 struct heads_view {
 	void *user;
 	void (*found)(void *user, const char *format, ...) __attribute__((format(printf, 2, 3)));
+	bool (*enough)(void *user); /* no more is told: nothing more has to be looked at */
 	/* `head` says that this row is there; NULL: a line without signature does */
 	void (*position)(void *user, const char *node, const char *stream, int64_t seq, const char *hash,
 			 const char *head, bool outside);

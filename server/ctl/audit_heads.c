@@ -137,7 +137,7 @@ static json_t *row_at(FILE *export, int64_t at)
 {
 	char *text = NULL;
 	size_t cap = 0;
-	ssize_t len = at >= 0 && fseeko(export, at, SEEK_SET) == 0 ? getline(&text, &cap, export) : -1;
+	ssize_t len = at >= 0 && fseeko(export, at, SEEK_SET) == 0 ? export_line(export, &text, &cap) : -1;
 	json_t *row = len > 0 ? json_loadb(text, (size_t)len, 0, NULL) : NULL;
 
 	free(text);
@@ -268,22 +268,29 @@ static bool check_line(const struct heads *heads, const char *line, size_t len, 
 	return true;
 }
 
+struct outside_file {
+	const struct heads *heads;
+	const char *path;
+	const struct heads_view *view;
+	bool any, enough;
+};
+
+static bool check_one(void *user, const char *line, size_t len, unsigned n)
+{
+	struct outside_file *file = user;
+	char where[AUDIT_LABEL];
+
+	(void)snprintf(where, sizeof(where), "%.120s line %u", file->path, n);
+	file->any = check_line(file->heads, line, len, where, file->view);
+	file->enough = file->any && file->view->enough(file->view->user);
+	return file->any && !file->enough;
+}
+
 bool heads_check_file(struct heads *heads, const char *path, const struct heads_view *view)
 {
-	FILE *file = fopen(path, "r");
-	char *line = NULL, where[AUDIT_LABEL];
-	size_t cap = 0;
-	ssize_t len;
-	bool ok = true, any = false;
+	struct outside_file file = { .heads = heads, .path = path, .view = view };
 
-	if (file == NULL)
-		return fail("%s: cannot be read", path) == 0;
-	for (unsigned n = 1; ok && (len = getline(&line, &cap, file)) > 0; n++) {
-		(void)snprintf(where, sizeof(where), "%.120s line %u", path, n);
-		ok = any = check_line(heads, line, (size_t)len, where, view);
-	}
-	ok = ok && read_whole(file, path) && (any || fail("%s: no head in it", path) == 0);
-	free(line);
-	(void)fclose(file);
-	return ok;
+	if (!heads_lines(path, check_one, &file))
+		return file.enough;
+	return file.any || fail("%s: no head in it", path) == 0;
 }

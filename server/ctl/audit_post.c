@@ -20,6 +20,7 @@
 #define NODES_MAX 64
 #define NODE_CHARS 33
 #define TIMEOUT_S 30L
+#define HEADER_CHARS 4096
 
 /* Heads after a cursor ("node/number"), or the newest of each node; the caller frees. */
 static json_t *fetch(struct ctl *ctl, const char *after)
@@ -187,25 +188,31 @@ static size_t ignore(char *bytes, size_t size, size_t n, void *user)
 	return size * n;
 }
 
-static bool prepare(struct post *p, const char *cacert, struct curl_slist **headers, const char *header_file)
+/* A line cut in two, or amid a NUL, would be another header than the one that was meant. */
+static bool add_headers(const char *path, struct curl_slist **headers)
 {
-	FILE *file = header_file == NULL ? NULL : fopen(header_file, "r");
-	char line[4096];
+	BIO *file = small_open(path);
+	char line[HEADER_CHARS];
+	bool ok = file != NULL;
+	int len;
 
-	*headers = curl_slist_append(NULL, "Content-Type: application/json");
-	if (header_file != NULL && file == NULL)
-		return fail("%s: cannot be read", header_file) == 0;
-	while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+	while (ok && (len = BIO_gets(file, line, sizeof(line))) > 0) {
+		ok = (len < HEADER_CHARS - 1 || line[len - 1] == '\n') && strlen(line) == (size_t)len;
 		line[strcspn(line, "\r\n")] = '\0';
-		if (line[0] != '\0')
+		if (!ok)
+			(void)fail("%s: a line is longer than %d bytes, or no text", path, HEADER_CHARS - 2);
+		else if (line[0] != '\0')
 			*headers = curl_slist_append(*headers, line);
 	}
-	if (file != NULL && !read_whole(file, header_file)) {
-		(void)fclose(file);
+	BIO_free(file);
+	return ok;
+}
+
+static bool prepare(struct post *p, const char *cacert, struct curl_slist **headers, const char *header_file)
+{
+	*headers = curl_slist_append(NULL, "Content-Type: application/json");
+	if (header_file != NULL && !add_headers(header_file, headers))
 		return false;
-	}
-	if (file != NULL)
-		(void)fclose(file);
 	p->curl = curl_easy_init();
 	if (p->curl == NULL || *headers == NULL)
 		return fail("short of memory") == 0;

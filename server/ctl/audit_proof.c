@@ -19,7 +19,6 @@
 #define GENERATIONS_MAX 1000
 #define STREAMS_MAX 64
 #define TEXTS_MAX 64 /* as many heads may be unsigned in a row */
-#define PEM_MAX (256 * 1024)
 
 struct proof {
 	FILE *export;
@@ -147,12 +146,14 @@ static bool covers(const struct proof *p, const struct head *head)
 
 /* The newest that covers what the proof holds. Heads of several nodes are compared by their numbers: any that covers
  * will do. */
-static void offer(struct proof *p, const char *line, size_t len)
+static bool offer(void *user, const char *line, size_t len, unsigned n)
 {
+	struct proof *p = user;
 	struct head head;
 
+	(void)n;
 	if (!head_parse(line, len, &head))
-		return;
+		return true;
 	if (head.number > p->signed_number && covers(p, &head)) {
 		const char *begin = head.text - strlen("{\"head\":");
 
@@ -161,24 +162,7 @@ static void offer(struct proof *p, const char *line, size_t len)
 		p->signed_number = head.number;
 	}
 	head_done(&head);
-}
-
-static bool offer_file(struct proof *p, const char *path)
-{
-	FILE *file = fopen(path, "r");
-	char *line = NULL;
-	size_t cap = 0;
-	ssize_t len;
-	bool ok;
-
-	if (file == NULL)
-		return fail("%s: cannot be read", path) == 0;
-	while ((len = getline(&line, &cap, file)) > 0)
-		offer(p, line, (size_t)len);
-	ok = read_whole(file, path);
-	free(line);
-	(void)fclose(file);
-	return ok;
+	return true;
 }
 
 /* Of the export itself: texts come first, then the signatures of most of them. The newest texts are kept till then. */
@@ -209,7 +193,7 @@ static bool offer_own(struct proof *p, const json_t *signature)
 		if (asprintf(&line, "{\"head\":%s,\"signature\":\"%s\"}", text_of(intent, "text"),
 			     (const char *)base64) < 0)
 			return false;
-		offer(p, line, strlen(line));
+		(void)offer(p, line, strlen(line), 0);
 		free(line);
 	}
 	return true;
@@ -254,7 +238,7 @@ static bool put_paths(struct proof *p)
 	bool ok = true;
 
 	rewind(p->export);
-	while (ok && (len = getline(&text, &cap, p->export)) > 0) {
+	while (ok && (len = export_line(p->export, &text, &cap)) > 0) {
 		json_t *line = json_loadb(text, (size_t)len, 0, NULL);
 
 		if (json_is_object(line))
@@ -264,21 +248,18 @@ static bool put_paths(struct proof *p)
 		json_decref(line);
 	}
 	free(text);
-	return ok;
+	return ok && feof(p->export) && !ferror(p->export);
 }
 
 /* The certificates of a PEM file, as they stand there. */
 static json_t *read_pem(const char *path)
 {
-	FILE *file = path == NULL ? NULL : fopen(path, "r");
-	char *text = calloc(1, PEM_MAX);
-	json_t *value = NULL;
+	BIO *file = small_open(path);
+	char *text = NULL;
+	long len = file == NULL ? 0 : BIO_get_mem_data(file, &text);
+	json_t *value = len <= 0 ? NULL : json_stringn(text, (size_t)len);
 
-	if (file != NULL && text != NULL && fread(text, 1, PEM_MAX - 1, file) > 0)
-		value = json_string(text);
-	if (file != NULL)
-		(void)fclose(file);
-	free(text);
+	BIO_free(file);
 	return value;
 }
 
@@ -299,11 +280,11 @@ static bool write_proof(const struct proof *p, const char *serial, json_t *cas, 
 static bool prove(struct proof *p, const char *serial, const char *cas_file, const char *heads, const char *out)
 {
 	json_t *cas = read_pem(cas_file);
-	bool ok = cas != NULL || fail("%s: no certificates can be read", cas_file == NULL ? "--cas" : cas_file) == 0;
+	bool ok = cas != NULL || fail("%s: no certificates can be read", cas_file) == 0;
 
 	ok = ok && put_intents(p, serial) && put_all(p, "ceremony", NULL, NULL);
 	ok = ok && (put_paths(p) || fail("the export cannot be read: see assayctl audit verify") == 0);
-	ok = ok && (heads == NULL || offer_file(p, heads));
+	ok = ok && (heads == NULL || heads_lines(heads, offer, p));
 	if (ok && p->signed_head == NULL)
 		(void)fprintf(stderr, "assayctl: no signed head covers this certificate yet: the proof has none\n");
 	ok = ok && write_proof(p, serial, cas, out);
@@ -332,9 +313,9 @@ int verb_audit_proof(struct ctl *ctl, int argc, char **argv)
 	}
 	if (optind + 1 != argc || file == NULL || cas == NULL || out == NULL || !audit_serial(argv[optind], serial))
 		return usage_of("audit", "proof");
-	p.export = fopen(file, "r");
+	p.export = export_open(file);
 	if (p.export == NULL)
-		return fail("%s: cannot be read", file);
+		return 1;
 	p.rows = json_array();
 	p.leaves = json_object();
 	p.chain = json_array();

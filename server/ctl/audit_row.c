@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "audit.h"
+#include "files.h"
 
 #define COMMIT "text node", "text stream", "int8 seq", "time at"
 
@@ -275,7 +276,7 @@ json_t *audit_find(FILE *export, const char *table, const char *column, const ch
 	ssize_t len;
 
 	rewind(export);
-	while (hit == NULL && (len = getline(&text, &cap, export)) > 0) {
+	while (hit == NULL && (len = export_line(export, &text, &cap)) > 0) {
 		json_t *row = strstr(text, column == NULL ? table : value) == NULL
 				      ? NULL
 				      : json_loadb(text, (size_t)len, 0, NULL);

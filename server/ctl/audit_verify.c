@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "audit.h"
+#include "base/limits.h"
 #include "ctl.h"
 
 #define STREAM_NAME 32
@@ -40,6 +41,7 @@ struct list {
 };
 
 struct verify {
+	const char *path;
 	FILE *file;
 	struct list streams, commits, leaves;
 	struct facts *facts;
@@ -68,16 +70,22 @@ static void *grow(struct list *list, size_t size)
 	return (char *)list->items + list->n++ * size;
 }
 
-/* Never lost, whatever a forger wrote into a name: what was cut amid a character of several bytes would be no string of
- * JSON, and what steers a terminal no finding. */
+/* Never lost, but when there are more than anybody reads; whatever a forger wrote into a name: what was cut amid a
+ * character of several bytes would be no string of JSON, and what steers a terminal no finding. */
 static void said(struct verify *v, json_t *list, const char *format, va_list args)
 {
 	char text[1024];
 
+	if (json_array_size(list) >= LIMIT_AUDIT_FINDINGS)
+		return;
 	(void)vsnprintf(text, sizeof(text), format, args);
 	for (char *c = text; *c != '\0'; c++)
 		if (*c < ' ' || *c > '~')
 			*c = '?';
+	if (json_array_size(list) + 1 == LIMIT_AUDIT_FINDINGS)
+		(void)snprintf(text, sizeof(text),
+			       "and more: %d are told, and of heads kept elsewhere no more looked at",
+			       LIMIT_AUDIT_FINDINGS - 1);
 	v->short_of_memory |= json_array_append_new(list, json_string(text)) != 0;
 }
 
@@ -280,14 +288,14 @@ static bool read_export(struct verify *v)
 	(void)fseeko(v->file, 0, SEEK_END);
 	size = ftello(v->file);
 	rewind(v->file);
-	while (ok && (len = getline(&text, &cap, v->file)) > 0) {
+	while (ok && (len = export_line(v->file, &text, &cap)) > 0) {
 		json_t *line = json_loadb(text, (size_t)len, JSON_REJECT_DUPLICATES, NULL);
 
 		number++;
 		if (line == NULL)
 			found(v, "altered: line %llu is no JSON", (unsigned long long)number);
 		else
-			ok = take_line(v, line, number, at);
+			ok = take_line(v, line, number, at) || fail("short of memory") == 0;
 		json_decref(line);
 		at += len;
 		progress("verify", (uint64_t)at, (uint64_t)size);
@@ -296,7 +304,7 @@ static bool read_export(struct verify *v)
 	free(text);
 	if (v->header == NULL)
 		found(v, "altered: the first line is not the head of an export");
-	return ok && feof(v->file) && !ferror(v->file);
+	return ok && read_whole(v->file, v->path, len, LIMIT_AUDIT_LINE_BYTES);
 }
 
 /* The row whose line begins there, by name. */
@@ -304,7 +312,7 @@ static void name_row(struct verify *v, int64_t at, char out[AUDIT_LABEL])
 {
 	char *text = NULL;
 	size_t cap = 0;
-	ssize_t len = fseeko(v->file, at, SEEK_SET) == 0 ? getline(&text, &cap, v->file) : -1;
+	ssize_t len = fseeko(v->file, at, SEEK_SET) == 0 ? export_line(v->file, &text, &cap) : -1;
 	json_t *row = len > 0 ? json_loadb(text, (size_t)len, 0, NULL) : NULL;
 	const struct audit_table *table = row == NULL ? NULL : audit_row_table(row);
 
@@ -492,6 +500,13 @@ static void finding(void *user, const char *format, ...)
 	va_end(args);
 }
 
+static bool enough(void *user)
+{
+	const struct verify *v = user;
+
+	return json_array_size(v->findings) >= LIMIT_AUDIT_FINDINGS;
+}
+
 static void check_own_heads(struct verify *v)
 {
 	size_t i;
@@ -505,7 +520,7 @@ static void check_own_heads(struct verify *v)
 /* Signed heads among the rows, and all that was kept elsewhere. */
 static bool check_heads(struct verify *v, const struct outside *outside)
 {
-	const struct heads_view view = { v, finding, position_of, count_intents };
+	const struct heads_view view = { v, finding, enough, position_of, count_intents };
 
 	check_own_heads(v);
 	heads_check_own(v->heads, v->file, &view);
@@ -577,7 +592,7 @@ static void verify_done(struct verify *v)
 static bool verify(struct verify *v, const struct outside *outside)
 {
 	if (!read_export(v))
-		return fail("the export cannot be read to its end, or memory is short") == 0;
+		return false;
 	check_roots(v);
 	if (!facts_check(v->facts, contradiction, v))
 		return fail("short of memory") == 0;
@@ -589,13 +604,15 @@ static bool verify(struct verify *v, const struct outside *outside)
 
 json_t *audit_check(const char *path, const struct outside *outside)
 {
-	struct verify v = {
-		.file = fopen(path, "r"), .facts = facts_new(), .findings = json_array(), .unproven = json_array()
-	};
+	struct verify v = { .path = path,
+			    .file = export_open(path),
+			    .facts = facts_new(),
+			    .findings = json_array(),
+			    .unproven = json_array() };
 	json_t *said = NULL;
 
 	if (v.file == NULL)
-		(void)fail("%s: cannot be read", path);
+		; /* told */
 	else if ((v.heads = heads_new(outside->key)) == NULL)
 		; /* told */
 	else if (v.facts == NULL || v.findings == NULL || v.unproven == NULL)

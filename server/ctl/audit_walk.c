@@ -94,14 +94,13 @@ static bool certificate(const json_t *intent, const json_t *signature, struct bu
 static STACK_OF(X509) * read_cas(const char *path)
 {
 	STACK_OF(X509) *cas = sk_X509_new_null();
-	FILE *file = path == NULL ? NULL : fopen(path, "r");
+	BIO *file = path == NULL ? NULL : small_open(path);
 	X509 *x;
 
-	while (cas != NULL && file != NULL && (x = PEM_read_X509(file, NULL, NULL, NULL)) != NULL)
+	while (cas != NULL && file != NULL && (x = PEM_read_bio_X509(file, NULL, NULL, NULL)) != NULL)
 		if (sk_X509_push(cas, x) == 0)
 			X509_free(x);
-	if (file != NULL)
-		(void)fclose(file);
+	BIO_free(file);
 	return cas;
 }
 
@@ -473,9 +472,9 @@ int verb_audit_walk(struct ctl *ctl, int argc, char **argv)
 	if (optind + 1 != argc || file == NULL || !audit_serial(argv[optind], serial))
 		return usage_of("audit", "walk");
 	oid_init();
-	w.export = fopen(file, "r");
+	w.export = export_open(file);
 	if (w.export == NULL)
-		return fail("%s: cannot be read", file);
+		return 1;
 	w.steps = json_array();
 	w.cas = read_cas(cas);
 	if (cas != NULL && sk_X509_num(w.cas) <= 0) {

@@ -2,7 +2,7 @@
  * ctl.h - assayctl: the operator's command. Everything goes through the admin API; nothing here knows the ledger.
  *
  * Files: main.c (verbs), api.c (one HTTPS connection), show.c (tables and JSON), cert.c, revoke.c, registry.c, enrol.c,
- * crl.c, audit*.c (a file for each group of verbs; audit.h), progress.c.
+ * crl.c, audit*.c (a file for each group of verbs; audit.h), progress.c, files.c (what a user names).
  *
  * Threads: one.
  * Exit:    0 done; 1 refused or not reachable; 2 usage.
@@ -13,6 +13,8 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
+
+#include "files.h"
 
 struct api; /* a connection to the admin API */
 
@@ -47,10 +49,6 @@ void show_table(const struct ctl *ctl, const json_t *rows, const struct column *
 void show_fields(const struct ctl *ctl, const json_t *object, const struct column *fields, size_t n);
 void show_json(const json_t *value);
 const char *text_at(const json_t *object, const char *key); /* "" if absent; numbers and truth values as text */
-int fail(const char *format, ...) __attribute__((format(printf, 1, 2))); /* tells, and is 1 */
-/* After the last line that could be read: was it the file's last? Else told: a folder, a medium that fails, a line that
- * there is no memory for. */
-bool read_whole(FILE *file, const char *path);
 
 /* One verb: its own options are read by it. argv[0] is the verb's name as typed. */
 struct verb {

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "files.h"
+
 static const char before[] = "{\"head\":", between[] = ",\"signature\":\"", after[] = "\"}";
 static const char *const kinds[] = { "certificates", "crls", "ocsp", "responders", "heads" };
 
@@ -120,8 +122,8 @@ int64_t head_intents(const struct head *head, const char *kind)
 
 EVP_PKEY *head_key(const char *path, char ret_sha256[2 * HEAD_HASH + 1])
 {
-	FILE *file = fopen(path, "r");
-	X509 *cert = file == NULL ? NULL : PEM_read_X509(file, NULL, NULL, NULL);
+	BIO *file = small_open(path);
+	X509 *cert = file == NULL ? NULL : PEM_read_bio_X509(file, NULL, NULL, NULL);
 	EVP_PKEY *key = cert == NULL ? NULL : X509_get_pubkey(cert);
 	uint8_t hash[EVP_MAX_MD_SIZE];
 
@@ -129,11 +131,10 @@ EVP_PKEY *head_key(const char *path, char ret_sha256[2 * HEAD_HASH + 1])
 	if (cert != NULL && X509_digest(cert, EVP_sha256(), hash, NULL) == 1)
 		for (size_t i = 0; i < HEAD_HASH; i++)
 			(void)snprintf(ret_sha256 + 2 * i, 3, "%02x", hash[i]);
-	if (cert == NULL && file != NULL && fseek(file, 0, SEEK_SET) == 0)
-		key = PEM_read_PUBKEY(file, NULL, NULL, NULL);
+	if (cert == NULL && file != NULL && BIO_reset(file) == 1)
+		key = PEM_read_bio_PUBKEY(file, NULL, NULL, NULL);
 	X509_free(cert);
-	if (file != NULL)
-		(void)fclose(file);
+	BIO_free(file);
 	return key;
 }
 

@@ -32,8 +32,8 @@ int verb_requester_list(struct ctl *ctl, int argc, char **argv)
 
 bool cert_spki_hash(const char *path, char hex[65])
 {
-	FILE *file = fopen(path, "r");
-	X509 *cert = file == NULL ? NULL : PEM_read_X509(file, NULL, NULL, NULL);
+	BIO *file = small_open(path);
+	X509 *cert = file == NULL ? NULL : PEM_read_bio_X509(file, NULL, NULL, NULL);
 	unsigned char *spki = NULL, hash[32];
 	int len = cert == NULL ? -1 : i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert), &spki);
 	bool ok = len > 0 && EVP_Digest(spki, (size_t)len, hash, NULL, EVP_sha256(), NULL) == 1;
@@ -42,8 +42,7 @@ bool cert_spki_hash(const char *path, char hex[65])
 		(void)snprintf(hex + 2 * i, 3, "%02x", hash[i]);
 	OPENSSL_free(spki);
 	X509_free(cert);
-	if (file != NULL)
-		(void)fclose(file);
+	BIO_free(file);
 	return ok || fail("%s: no PEM certificate can be read there", path) == 0;
 }
 

@@ -151,7 +151,7 @@ static json_t *send_file(struct ctl *ctl, const char *path)
 		if (ok && json_array_size(serials) == LIST_PIECE)
 			ok = send_piece(ctl, serials, list, &known);
 	}
-	ok = ok && read_whole(file, path);
+	ok = ok && read_whole(file, path, 0, 0);
 	if (ok && json_array_size(serials) > 0)
 		ok = send_piece(ctl, serials, list, &known);
 	if (ok && n == 0)

@@ -18,23 +18,6 @@ static const struct {
 	{ "unsigned", YELLOW }, { "expired", YELLOW }, { "ok", GREEN },
 };
 
-int fail(const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	(void)fputs("assayctl: ", stderr);
-	(void)vfprintf(stderr, format, args);
-	(void)fputc('\n', stderr);
-	va_end(args);
-	return 1;
-}
-
-bool read_whole(FILE *file, const char *path)
-{
-	return (feof(file) && !ferror(file)) || fail("%s: cannot be read to its end", path) == 0;
-}
-
 const char *text_at(const json_t *object, const char *key)
 {
 	static char number[4][32];
