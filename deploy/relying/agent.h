@@ -7,7 +7,8 @@
  *   NAME.cer, NAME.crl, NAME-delta.crl   what was last accepted, DER; read and verified again at the start
  *   revoked                              what is revoked, for assay_mosquitto.so (revoked_list.h)
  *   crl.pem, revoked.map                 for nginx, which is told to read them (SIGHUP)
- *   status.json                          for people and programs
+ *   status.json, metrics.prom            for people and programs, and for Prometheus (node_exporter's textfile
+ * collector)
  *
  * Threads: one. Errors: a function that can fail says why in struct why and returns false.
  */
@@ -41,6 +42,9 @@ struct bytes {
 };
 void bytes_free(struct bytes *bytes);
 
+#define TIME_CHARS 32
+void time_text(int64_t at_s, char out[TIME_CHARS]); /* UTC; "never" for 0 */
+
 /* Serials as in revoked_list.h, ascending and each once. */
 struct serials {
 	uint8_t *ptr;
@@ -59,6 +63,7 @@ struct crl {
 MUST_CHECK bool crl_read(struct bytes *der, X509 *issuer, bool delta, int64_t now_s, struct crl *ret_crl,
 			 struct why *why);
 void crl_free(struct crl *crl);
+bool crl_time(const ASN1_TIME *time, int64_t *ret_s); /* time may be NULL */
 /* Complete list and what a delta changes in it; delta may be NULL. */
 MUST_CHECK bool crl_merge(const struct crl *complete, const struct crl *delta, struct serials *ret_serials);
 bool serials_equal(const struct serials *a, const struct serials *b);
@@ -78,14 +83,26 @@ struct issuer {
 
 struct options {
 	const char *va, *root, *root_crl, *state, *nginx_pid;
+	int64_t root_crl_warn_s; /* 0: the usual */
 	size_t n_issuers;
 	const char *issuer[ISSUERS_MAX];
-	bool once, status, json;
+	bool once, status, health, json;
+};
+
+enum root_crl_state { ROOT_CRL_NONE, ROOT_CRL_GOOD, ROOT_CRL_CLOSE, ROOT_CRL_ENDED };
+struct root_crl {
+	struct bytes pem;       /* the file as it was last good */
+	int64_t this_s, next_s; /* of the CRL in it that ends first */
+	int64_t look_ms;        /* when it is looked at again */
+	char error[256];        /* why the file as it lies there is not taken */
+	enum root_crl_state said;
 };
 
 struct agent {
 	const struct options *options;
 	X509_STORE *store; /* the root, and its CRL */
+	X509 *root;
+	struct root_crl root_crl;
 	size_t n;
 	struct issuer issuer[ISSUERS_MAX];
 	/* the va */
@@ -94,6 +111,7 @@ struct agent {
 	char away_why[256];
 	/* what is written */
 	bool unwritten; /* a file could not be; tried again */
+	int64_t status_ms;
 	char write_error[256];
 	int64_t written_ms;
 	/* nginx */
@@ -123,7 +141,8 @@ MUST_CHECK bool outputs_load(struct agent *agent, struct why *why); /* state of 
 void outputs_apply(struct agent *agent, const struct issuer *issuer, bool delta, bool changed);
 MUST_CHECK bool outputs_save_cert(const struct agent *agent, const struct issuer *issuer, const struct bytes *der,
 				  struct why *why);
-void outputs_tick(struct agent *agent); /* nginx, when it is time */
+void outputs_renew(struct agent *agent); /* the root's CRL is another one */
+void outputs_tick(struct agent *agent);  /* nginx, when it is time */
 int64_t outputs_wait_ms(const struct agent *agent);
 
 /* files.c */
@@ -136,8 +155,22 @@ __attribute__((format(printf, 1, 2))) void say(const char *fmt, ...);
 /* feed.c: until the process ends, or with --once until every list has been asked for. */
 int feed_follow(struct agent *agent);
 
+/* root_crl.c; without --root-crl nothing happens */
+MUST_CHECK bool root_crl_open(struct agent *agent, struct why *why);
+void root_crl_tick(struct agent *agent); /* takes a new file up, and says when the end comes close */
+enum root_crl_state root_crl_state(const struct agent *agent, int64_t now_s);
+int64_t root_crl_warn_at_s(const struct agent *agent);
+void root_crl_text(const struct agent *agent, enum root_crl_state state, char *out, size_t len);
+
 /* status.c */
-void status_write(const struct agent *agent);
+#define STATUS_S 60 /* it is written so often at least: an older one is of an agent that does not run */
+void status_write(struct agent *agent);
+void status_tick(struct agent *agent);
+bool status_well(const struct agent *agent);
 int status_show(const struct options *options);
+int status_health(const struct options *options);
+
+/* metrics.c */
+void metrics_write(const struct agent *agent, size_t problems);
 
 #endif

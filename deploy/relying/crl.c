@@ -32,7 +32,7 @@ bool serials_equal(const struct serials *a, const struct serials *b)
 	return a->n == b->n && (a->n == 0 || memcmp(a->ptr, b->ptr, a->n * REVOKED_SERIAL_BYTES) == 0);
 }
 
-static bool to_time(const ASN1_TIME *time, int64_t *ret_s)
+bool crl_time(const ASN1_TIME *time, int64_t *ret_s)
 {
 	struct tm tm;
 
@@ -81,8 +81,8 @@ static bool check_form(const X509_CRL *crl, bool delta, struct crl *out, struct 
 
 static bool check_time(const X509_CRL *crl, int64_t now_s, struct crl *out, struct why *why)
 {
-	if (!to_time(X509_CRL_get0_lastUpdate(crl), &out->this_s) ||
-	    !to_time(X509_CRL_get0_nextUpdate(crl), &out->next_s))
+	if (!crl_time(X509_CRL_get0_lastUpdate(crl), &out->this_s) ||
+	    !crl_time(X509_CRL_get0_nextUpdate(crl), &out->next_s))
 		return why_set(why, "it has no thisUpdate or nextUpdate");
 	if (now_s == 0)
 		return true;

@@ -320,10 +320,10 @@ static void feed_close(struct feed *feed)
 
 static bool all_well(const struct agent *agent)
 {
-	bool well = !agent->away && !agent->unwritten && agent->nginx_error[0] == '\0';
+	bool well = status_well(agent);
 
 	for (size_t i = 0; i < agent->n; i++)
-		well = well && agent->issuer[i].refused == 0 && issuer_good_until_s(&agent->issuer[i]) > clock_s();
+		well = well && agent->issuer[i].refused == 0;
 	return well;
 }
 
@@ -345,6 +345,8 @@ int feed_follow(struct agent *agent)
 			curl_multi_perform(feed->multi, &running);
 			take_finished(feed);
 			outputs_tick(agent);
+			root_crl_tick(agent);
+			status_tick(agent);
 		}
 		status = all_well(agent) ? 0 : 1;
 	}

@@ -98,6 +98,16 @@ bool file_replace(const char *path, const struct bytes *pieces, size_t n, bool d
 	return done;
 }
 
+void time_text(int64_t at_s, char out[TIME_CHARS])
+{
+	time_t t = (time_t)at_s;
+	struct tm tm;
+
+	snprintf(out, TIME_CHARS, "never");
+	if (at_s != 0 && gmtime_r(&t, &tm) != NULL)
+		strftime(out, TIME_CHARS, "%Y-%m-%d %H:%M:%SZ", &tm);
+}
+
 int64_t clock_s(void)
 {
 	return (int64_t)time(NULL);

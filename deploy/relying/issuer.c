@@ -14,8 +14,11 @@ static bool chain_holds(X509_STORE *store, X509 *cert, struct why *why)
 	if (ctx == NULL || X509_STORE_CTX_init(ctx, store, cert, NULL) != 1)
 		(void)why_set(why, "no memory for a path");
 	else if (X509_verify_cert(ctx) != 1)
-		(void)why_set(why, "not under the root: %s",
-			      X509_verify_cert_error_string(X509_STORE_CTX_get_error(ctx)));
+		(void)why_set(why, "not under the root: %s%s",
+			      X509_verify_cert_error_string(X509_STORE_CTX_get_error(ctx)),
+			      X509_STORE_CTX_get_error(ctx) == X509_V_ERR_CRL_HAS_EXPIRED
+				      ? ": --root-crl has ended, make the next one with assay-ceremony crl"
+				      : "");
 	else
 		done = true;
 	X509_STORE_CTX_free(ctx);

@@ -10,11 +10,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define WARN_DAYS_MAX 1000
+
 static void help(void)
 {
 	printf("usage: assay-agent --va URL --root FILE --issuer NAME... --state FOLDER [--root-crl FILE]\n"
-	       "                   [--nginx-pid FILE] [--once]\n"
+	       "                   [--root-crl-warn TIME] [--nginx-pid FILE] [--once]\n"
 	       "       assay-agent --status --state FOLDER [--json]\n"
+	       "       assay-agent --health --state FOLDER\n"
 	       "\n"
 	       "Follows an Assay's feed of revocations and keeps a mosquitto and an nginx on this machine up to date.\n"
 	       "\n"
@@ -22,11 +25,17 @@ static void help(void)
 	       "  --root FILE       the root that everything has to be under, PEM\n"
 	       "  --issuer NAME     an issuer to watch, as in its CRL's URL (/crl/NAME.crl); up to %d times\n"
 	       "  --state FOLDER    where files are kept: revoked (for assay_mosquitto.so), crl.pem and revoked.map\n"
-	       "                    (for nginx), status.json, and what must not be forgotten; it has to be there\n"
-	       "  --root-crl FILE   the root's own CRL, PEM: nginx wants one of every CA of the chain\n"
+	       "                    (for nginx), status.json, metrics.prom (for Prometheus), and what must not be\n"
+	       "                    forgotten; it has to be there\n"
+	       "  --root-crl FILE   the root's own CRL, PEM: nginx wants one of every CA of the chain; a new one in "
+	       "its\n"
+	       "                    place is taken up while the agent runs\n"
+	       "  --root-crl-warn TIME  say so long before it ends that another has to be made: 1h to 1000d (14d, or\n"
+	       "                    the last third of its time if that is less)\n"
 	       "  --nginx-pid FILE  also write nginx's files, and send it SIGHUP when they change\n"
 	       "  --once            ask for every list once, write the files and end; status 0: all is well\n"
 	       "  --status          show how an agent on this machine is doing; --json: as it keeps it\n"
+	       "  --health          say what is not well, a line each; status 0: nothing, 1: something\n"
 	       "\n"
 	       "examples:\n"
 	       "  assay-agent --va http://pki.example.org:8445 --root root.pem --issuer attested \\\n"
@@ -34,7 +43,8 @@ static void help(void)
 	       "  assay-agent --va http://pki.example.org:8445 --root root.pem --root-crl root-crl.pem \\\n"
 	       "              --issuer attested --issuer unattested --state /var/lib/assay-agent \\\n"
 	       "              --nginx-pid /run/nginx.pid\n"
-	       "  assay-agent --status --state /var/lib/assay-agent\n",
+	       "  assay-agent --status --state /var/lib/assay-agent\n"
+	       "  assay-agent --health --state /var/lib/assay-agent || mail -s 'assay-agent' root\n",
 	       ISSUERS_MAX);
 }
 
@@ -42,11 +52,13 @@ static const struct option long_options[] = {
 	{ "va", required_argument, NULL, 'v' },
 	{ "root", required_argument, NULL, 'r' },
 	{ "root-crl", required_argument, NULL, 'c' },
+	{ "root-crl-warn", required_argument, NULL, 'w' },
 	{ "issuer", required_argument, NULL, 'i' },
 	{ "state", required_argument, NULL, 's' },
 	{ "nginx-pid", required_argument, NULL, 'n' },
 	{ "once", no_argument, NULL, 'o' },
 	{ "status", no_argument, NULL, 't' },
+	{ "health", no_argument, NULL, 'e' },
 	{ "json", no_argument, NULL, 'j' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
@@ -74,6 +86,22 @@ static bool add_issuer(struct options *o, const char *name, struct why *why)
 	return true;
 }
 
+/* "12h" or "14d". */
+static bool take_warn(struct options *o, const char *text, struct why *why)
+{
+	char *end;
+	long n = text[0] >= '0' && text[0] <= '9' ? strtol(text, &end, 10) : 0;
+	long unit_s = n <= 0 || n > WARN_DAYS_MAX * 24L || end[0] == '\0' || end[1] != '\0' ? 0
+		      : end[0] == 'h'                                                       ? 3600
+		      : end[0] == 'd'                                                       ? 86400
+											    : 0;
+
+	if (unit_s == 0 || n * unit_s > WARN_DAYS_MAX * 86400L)
+		return why_set(why, "--root-crl-warn is \"%.64s\"; allowed: 1h to %dd, in h or d", text, WARN_DAYS_MAX);
+	o->root_crl_warn_s = n * unit_s;
+	return true;
+}
+
 static bool take(struct options *o, int option, struct why *why)
 {
 	switch (option) {
@@ -86,6 +114,8 @@ static bool take(struct options *o, int option, struct why *why)
 	case 'c':
 		o->root_crl = optarg;
 		return true;
+	case 'w':
+		return take_warn(o, optarg, why);
 	case 'i':
 		return add_issuer(o, optarg, why);
 	case 's':
@@ -99,6 +129,9 @@ static bool take(struct options *o, int option, struct why *why)
 		return true;
 	case 't':
 		o->status = true;
+		return true;
+	case 'e':
+		o->health = true;
 		return true;
 	case 'j':
 		o->json = true;
@@ -117,8 +150,10 @@ static bool check(const struct options *o, struct why *why)
 	if (strlen(o->state) > PATH_CHARS / 2 || stat(o->state, &st) != 0 || !S_ISDIR(st.st_mode))
 		return why_set(why, "--state %.128s is no folder: make it, owned by the user that runs the agent",
 			       o->state);
-	if (o->status)
+	if (o->status || o->health)
 		return true;
+	if (o->root_crl_warn_s != 0 && o->root_crl == NULL)
+		return why_set(why, "--root-crl-warn without --root-crl: there is nothing to warn of");
 	if (access(o->state, W_OK) != 0)
 		return why_set(why, "--state %.128s cannot be written to", o->state);
 	if (o->va == NULL || (strncmp(o->va, "http://", 7) != 0 && strncmp(o->va, "https://", 8) != 0) ||
@@ -158,41 +193,31 @@ static void read_options(int argc, char **argv, struct options *o)
 	}
 }
 
-static void *read_pem(const char *path, bool crl, struct why *why)
+static X509 *read_cert(const char *path, struct why *why)
 {
 	BIO *bio = BIO_new_file(path, "r");
-	void *object = NULL;
+	X509 *cert = bio == NULL ? NULL : PEM_read_bio_X509(bio, NULL, NULL, NULL);
 
-	if (bio != NULL && crl)
-		object = PEM_read_bio_X509_CRL(bio, NULL, NULL, NULL);
-	else if (bio != NULL)
-		object = PEM_read_bio_X509(bio, NULL, NULL, NULL);
-	if (object == NULL)
-		(void)why_set(why, "%.128s: %s", path,
-			      bio == NULL ? "cannot be read"
-			      : crl       ? "no CRL in PEM"
-					  : "no certificate in PEM");
+	if (cert == NULL)
+		(void)why_set(why, "%.128s: %s", path, bio == NULL ? "cannot be read" : "no certificate in PEM");
 	BIO_free(bio);
 	ERR_clear_error();
-	return object;
+	return cert;
 }
 
 /* With the root's CRL an issuing CA that the root has revoked is no issuer any more. */
 static bool open_store(struct agent *agent, struct why *why)
 {
 	const struct options *o = agent->options;
-	X509 *root = read_pem(o->root, false, why);
-	X509_CRL *crl = o->root_crl == NULL || root == NULL ? NULL : read_pem(o->root_crl, true, why);
-	bool done = root != NULL && (o->root_crl == NULL || crl != NULL);
 
+	agent->root = read_cert(o->root, why);
+	if (agent->root == NULL)
+		return false;
 	agent->store = X509_STORE_new();
-	if (done && (agent->store == NULL || X509_STORE_add_cert(agent->store, root) != 1 ||
-		     (crl != NULL && (X509_STORE_add_crl(agent->store, crl) != 1 ||
-				      X509_STORE_set_flags(agent->store, X509_V_FLAG_CRL_CHECK) != 1))))
-		done = why_set(why, "no memory");
-	X509_free(root);
-	X509_CRL_free(crl);
-	return done;
+	if (agent->store == NULL || X509_STORE_add_cert(agent->store, agent->root) != 1 ||
+	    (o->root_crl != NULL && X509_STORE_set_flags(agent->store, X509_V_FLAG_CRL_CHECK) != 1))
+		return why_set(why, "no memory");
+	return root_crl_open(agent, why);
 }
 
 static bool open_agent(struct agent *agent, struct why *why)
@@ -223,6 +248,8 @@ static int run(const struct options *options)
 	for (size_t i = 0; i < agent.n; i++)
 		issuer_done(&agent.issuer[i]);
 	X509_STORE_free(agent.store);
+	X509_free(agent.root);
+	bytes_free(&agent.root_crl.pem);
 	curl_global_cleanup();
 	return status;
 }
@@ -232,5 +259,7 @@ int main(int argc, char **argv)
 	struct options options = { 0 };
 
 	read_options(argc, argv, &options);
+	if (options.health)
+		return status_health(&options);
 	return options.status ? status_show(&options) : run(&options);
 }

@@ -18,7 +18,6 @@
 #define LAZY_MS 2000
 #define RETRY_MS 1000
 #define PID_BYTES_MAX 32
-#define ROOT_CRL_BYTES_MAX (1024UL * 1024)
 
 static void path_of(const struct agent *agent, const char *name, const char *suffix, char out[PATH_CHARS])
 {
@@ -65,16 +64,9 @@ static bool bio_replace(BIO *bio, const char *path, struct why *why)
 
 static bool add_root_crl(const struct agent *agent, BIO *bio, struct why *why)
 {
-	struct bytes pem = { 0 };
-	bool missing, done;
+	const struct bytes *pem = &agent->root_crl.pem;
 
-	if (agent->options->root_crl == NULL)
-		return true;
-	if (!file_read(agent->options->root_crl, ROOT_CRL_BYTES_MAX, &pem, &missing, why))
-		return false;
-	done = BIO_write(bio, pem.ptr, (int)pem.len) == (int)pem.len;
-	bytes_free(&pem);
-	return done || why_set(why, "no memory");
+	return pem->len == 0 || BIO_write(bio, pem->ptr, (int)pem->len) == (int)pem->len || why_set(why, "no memory");
 }
 
 /* nginx asks for a CRL of every CA of the chain: before all are here there is no file, and nginx lets nobody in. */
@@ -224,6 +216,13 @@ void outputs_apply(struct agent *agent, const struct issuer *issuer, bool delta,
 		malloc_trim(0); /* a million entries took 400 MB to read */
 }
 
+void outputs_renew(struct agent *agent)
+{
+	write_files(agent, true);
+	reload_wanted(agent, true);
+	outputs_tick(agent);
+}
+
 void outputs_tick(struct agent *agent)
 {
 	int64_t now_ms = clock_ms();
@@ -232,8 +231,10 @@ void outputs_tick(struct agent *agent)
 		write_files(agent, true);
 		reload_wanted(agent, true);
 	}
-	if (agent->reload_due && !agent->unwritten && now_ms >= reload_at_ms(agent))
+	if (agent->reload_due && !agent->unwritten && now_ms >= reload_at_ms(agent)) {
 		reload(agent, now_ms);
+		status_write(agent);
+	}
 }
 
 int64_t outputs_wait_ms(const struct agent *agent)

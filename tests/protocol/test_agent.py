@@ -3,6 +3,8 @@
 import datetime
 import gzip
 import http.server
+import json
+import re
 import subprocess
 import threading
 
@@ -10,7 +12,8 @@ import element
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from relying import AGENT, agent_command, serials
+from relying import AGENT, Program, agent_command, serials
+from waiting import wait_until
 
 NOW = datetime.datetime.utcnow().replace(microsecond=0)
 HOUR = datetime.timedelta(hours=1)
@@ -49,6 +52,12 @@ class Ca:
             builder = builder.add_revoked_certificate(x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(NOW).build())
         return der(builder.sign(self.key, hashes.SHA256()))
 
+    def root_crl(self, end, this=NOW - HOUR, key=None, name=ROOT):
+        """The root's own, PEM."""
+        builder = x509.CertificateRevocationListBuilder().issuer_name(name).last_update(this).next_update(end)
+        crl = builder.add_extension(x509.CRLNumber(1), False).sign(key or self.root_key, hashes.SHA256())
+        return crl.public_bytes(serialization.Encoding.PEM)
+
 
 @pytest.fixture(scope="module")
 def ca():
@@ -85,12 +94,12 @@ def once(ca, va, state, tmp_path):
     (tmp_path / "root.pem").write_bytes(ca.root.public_bytes(serialization.Encoding.PEM))
     command = agent_command(f"http://127.0.0.1:{va.server_address[1]}", tmp_path / "root.pem", state, ["own"])
 
-    def run():
-        done = subprocess.run([str(c) for c in [*command, "--once"]], capture_output=True, text=True, timeout=120)
+    def run(*options):
+        done = subprocess.run([str(c) for c in (*command, *options, "--once")], capture_output=True, text=True, timeout=120)
         assert done.returncode in (0, 1), done
         return done.returncode, done.stderr
 
-    run.state = state
+    run.state, run.command = state, command
     return run
 
 
@@ -192,3 +201,136 @@ def test_what_is_no_answer_changes_nothing(ca, va, once, how):
         va.gives = {"own.cer": der(ca.cert), "own.crl": b"", "own-delta.crl": b"", path: how}
         code, said = once()
         assert code == 1 and serials(once.state) == {1, 2}, said
+
+
+# The root's CRL, which somebody has to renew by hand
+
+
+@pytest.fixture
+def root_crl(ca, tmp_path):
+    """Puts one there, whole at once."""
+
+    def put(text):
+        (tmp_path / "new.pem").write_bytes(text)
+        (tmp_path / "new.pem").rename(tmp_path / "root-crl.pem")
+        return tmp_path / "root-crl.pem"
+
+    put(ca.root_crl(NOW + 60 * 24 * HOUR))
+    put.file = tmp_path / "root-crl.pem"
+    return put
+
+
+def status(state, *options):
+    done = subprocess.run([str(AGENT), "--state", str(state), *options], capture_output=True, text=True, timeout=60)
+    assert done.stderr == "", done
+    return done.returncode, done.stdout
+
+
+def metric(state, name):
+    return int(re.search(rf"^assay_agent_{name} (\d+)$", (state / "metrics.prom").read_text(), re.M)[1])
+
+
+def days(n):
+    return NOW + n * 24 * HOUR
+
+
+@pytest.mark.parametrize("end, this, options, close", [
+    (days(15), days(-70), (), False), (days(13), days(-70), (), True),  # 14 days
+    (days(4), days(-6), (), False), (days(3), days(-7), (), True),  # or the last third of its time
+    (days(15), days(-70), ("--root-crl-warn", "16d"), True), (days(3), days(-7), ("--root-crl-warn", "48h"), False),
+])  # fmt: skip
+def test_the_end_of_the_roots_crl_is_said_before_it_comes(ca, once, root_crl, end, this, options, close):
+    file = root_crl(ca.root_crl(end, this))
+    code, said = once("--root-crl", file, *options)
+    text = f"the root's CRL ({file}) ends at {end:%Y-%m-%d %H:%M:%S}Z, and then nginx lets nobody in: make the next one"
+    assert code == int(close) and (text in said) == close, said
+    health, problems = status(once.state, "--health")
+    assert health == int(close) and (text in problems) == close, problems
+    code, shown = status(once.state, "--status")
+    assert code == 0 and f"good until {end:%Y-%m-%d %H:%M:%S}Z" in shown and ("ENDS SOON" in shown) == (text in shown) == close
+    root = json.loads(status(once.state, "--status", "--json")[1])["root_crl"]
+    assert root["close"] == close and root["next_update"] == end.replace(tzinfo=datetime.timezone.utc).timestamp()
+    assert metric(once.state, "root_crl_close") == metric(once.state, "problems") == int(close)
+    assert metric(once.state, "root_crl_next_update_seconds") == root["next_update"] > root["warned_from"]
+
+
+def test_without_the_roots_crl_there_is_nothing_to_say_of_it(once):
+    assert once()[0] == 0 and status(once.state, "--health") == (0, "")
+    assert json.loads(status(once.state, "--status", "--json")[1])["root_crl"] is None
+    assert "root_crl" not in (once.state / "metrics.prom").read_text()
+
+
+@pytest.mark.parametrize("warn", ["", "0d", "1", "1w", "1001d", "24001h", "-1d", "1.5d", "14 d", "99999999999999999999d"])
+def test_a_time_of_warning_that_is_none_is_refused(once, root_crl, warn):
+    done = subprocess.run([str(c) for c in (*once.command, "--root-crl", root_crl.file, "--root-crl-warn", warn)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and f'--root-crl-warn is "{warn}"; allowed: 1h to 1000d' in done.stderr, done
+    done = subprocess.run([str(c) for c in (*once.command, "--root-crl-warn", "1d")], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and "--root-crl-warn without --root-crl" in done.stderr, done
+
+
+def test_a_roots_crl_that_does_not_hold_is_not_taken(ca, once, root_crl):
+    good, stranger = ca.root_crl(days(60)), element.new_key()
+    other = ca.root_crl(days(60), key=stranger, name=element.common_name("another"))
+    for text, reason in (
+        (b"", "no CRL in PEM"), (ca.root_crl(days(60), key=stranger), "its signature is not the root's"), (other, "it has no CRL of the root's"),
+        (good + good.replace(b"\nM", b"\n!", 1), "it holds what is no CRL in PEM"),
+    ):  # fmt: skip
+        code, said = once("--root-crl", root_crl(text))
+        assert code == 1 and f"{root_crl.file}: {reason}" in said, said
+    assert once("--root-crl", root_crl(good + other))[0] == 0  # another CA's of the chain
+
+
+def test_after_the_end_of_the_roots_crl_the_agent_says_what_to_make(ca, once, root_crl):
+    assert once("--root-crl", root_crl.file)[0] == 0
+    code, said = once("--root-crl", root_crl(ca.root_crl(NOW - HOUR, days(-7))))
+    assert code == 1 and "CRL has expired: --root-crl has ended, make the next one with assay-ceremony crl" in said, said
+
+
+@pytest.fixture
+def running(once, root_crl, tmp_path):
+    """An agent that goes on, and a process that takes itself for nginx."""
+    nginx = subprocess.Popen(["sh", "-c", "trap : HUP; echo $$; while :; do sleep 0.05; done"], stdout=subprocess.PIPE, text=True)
+    (tmp_path / "nginx.pid").write_text(nginx.stdout.readline())
+    agent = Program(tmp_path / "agent.log", *once.command, "--root-crl", root_crl.file, "--root-crl-warn", "1h", "--nginx-pid", tmp_path / "nginx.pid")
+    wait_until("it is well", lambda: (once.state / "crl.pem").exists() and status(once.state, "--health") == (0, ""))
+    agent.state = once.state
+    yield agent
+    agent.stop()
+    nginx.kill()
+    nginx.wait()
+
+
+def test_the_end_that_comes_and_a_new_one_are_noticed_without_a_restart(ca, root_crl, running):
+    bundle = running.state / "crl.pem"
+    assert bundle.read_bytes().endswith(root_crl.file.read_bytes())
+    soon = ca.root_crl(datetime.datetime.utcnow().replace(microsecond=0) + HOUR + datetime.timedelta(seconds=4))
+    root_crl(soon)
+    wait_until("nginx has it", lambda: bundle.read_bytes().endswith(soon))
+    running.says("and then nginx lets nobody in")
+    wait_until("it is not well", lambda: status(running.state, "--health")[0] == 1 and metric(running.state, "root_crl_close") == 1)
+    told = json.loads(status(running.state, "--status", "--json")[1])["nginx"]["reloads"]
+    root_crl(b"-----BEGIN X509 CRL-----\nbroken")
+    running.says("no CRL in PEM; the last good one stays in use")
+    assert bundle.read_bytes().endswith(soon) and "no CRL in PEM" in status(running.state, "--health")[1]
+    fresh = ca.root_crl(days(60))
+    root_crl(fresh)
+    wait_until("nginx has the new one", lambda: bundle.read_bytes().endswith(fresh))
+    wait_until("it is well again", lambda: status(running.state, "--health") == (0, "") and metric(running.state, "root_crl_close") == 0)
+    wait_until("nginx is told", lambda: json.loads(status(running.state, "--status", "--json")[1])["nginx"]["reloads"] > told)
+    running.says(f"is good until {days(60):%Y-%m-%d %H:%M:%S}Z")
+
+
+def test_an_agent_that_does_not_run_is_not_well(once):
+    assert once()[0] == 0 and status(once.state, "--health") == (0, "")
+    written = json.loads((once.state / "status.json").read_text())
+    (once.state / "status.json").write_text(json.dumps({**written, "written": written["written"] - 1000}))
+    code, said = status(once.state, "--health")
+    assert code == 1 and "the agent has written no status for 10" in said and "it does not run" in said
+
+
+def test_the_metrics_are_what_prometheus_reads(once):
+    assert once()[0] == 0
+    text = (once.state / "metrics.prom").read_text()
+    for line in text.splitlines():
+        assert re.fullmatch(r'# (HELP|TYPE) assay_agent_[a-z_]+ .+|assay_agent_[a-z_]+(\{issuer="own"\})? \d+', line), line
+    assert 'assay_agent_revoked{issuer="own"} 2' in text and metric(once.state, "va_up") == 1
