@@ -48,6 +48,9 @@ bool audit_leaf(const struct audit_table *table, const json_t *row, uint8_t out[
 /* The hash of a row of the chain, over its own contents. */
 bool audit_chain_hash(const json_t *row, uint8_t out[AUDIT_HASH]);
 void audit_label(const struct audit_table *table, const json_t *row, char out[AUDIT_LABEL]); /* "issuance 0151..." */
+/* What names and texts of an export are shown through: a forger's cut amid a character of several bytes would be no
+ * string of JSON, and what steers a terminal could take back the line before. */
+void audit_printable(char *text);
 /* The row of a table with this text in a column, after `skip` others; column NULL: any row. NULL if there is none. */
 json_t *audit_find(FILE *export, const char *table, const char *column, const char *value, unsigned skip);
 bool audit_sha256(const void *bytes, size_t len, uint8_t out[AUDIT_HASH]);

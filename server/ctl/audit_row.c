@@ -268,6 +268,19 @@ void audit_label(const struct audit_table *table, const json_t *row, char out[AU
 			       json_is_string(key) ? json_string_value(key) : "?");
 }
 
+void audit_printable(char *text)
+{
+	for (; *text != '\0'; text++)
+		if (*text < ' ' || *text > '~')
+			*text = '?';
+}
+
+/* Saves reading most lines. In one with an escape the same text may be written in another way. */
+static bool may_hold(const char *line, const char *text)
+{
+	return strstr(line, text) != NULL || strchr(line, '\\') != NULL;
+}
+
 json_t *audit_find(FILE *export, const char *table, const char *column, const char *value, unsigned skip)
 {
 	json_t *hit = NULL;
@@ -277,9 +290,8 @@ json_t *audit_find(FILE *export, const char *table, const char *column, const ch
 
 	rewind(export);
 	while (hit == NULL && (len = export_line(export, &text, &cap)) > 0) {
-		json_t *row = strstr(text, column == NULL ? table : value) == NULL
-				      ? NULL
-				      : json_loadb(text, (size_t)len, 0, NULL);
+		json_t *row =
+			may_hold(text, column == NULL ? table : value) ? json_loadb(text, (size_t)len, 0, NULL) : NULL;
 		const struct audit_table *t = row == NULL ? NULL : audit_row_table(row);
 
 		if (t != NULL && strcmp(t->name, table) == 0 &&

@@ -70,8 +70,7 @@ static void *grow(struct list *list, size_t size)
 	return (char *)list->items + list->n++ * size;
 }
 
-/* Never lost, but when there are more than anybody reads; whatever a forger wrote into a name: what was cut amid a
- * character of several bytes would be no string of JSON, and what steers a terminal no finding. */
+/* Never lost, but when there are more than anybody reads; whatever a forger wrote into a name. */
 static void said(struct verify *v, json_t *list, const char *format, va_list args)
 {
 	char text[1024];
@@ -79,9 +78,7 @@ static void said(struct verify *v, json_t *list, const char *format, va_list arg
 	if (json_array_size(list) >= LIMIT_AUDIT_FINDINGS)
 		return;
 	(void)vsnprintf(text, sizeof(text), format, args);
-	for (char *c = text; *c != '\0'; c++)
-		if (*c < ' ' || *c > '~')
-			*c = '?';
+	audit_printable(text);
 	if (json_array_size(list) + 1 == LIMIT_AUDIT_FINDINGS)
 		(void)snprintf(text, sizeof(text),
 			       "and more: %d are told, and of heads kept elsewhere no more looked at",

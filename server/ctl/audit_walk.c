@@ -44,10 +44,12 @@ static void step(struct walk *w, enum link link, const char *what, const char *f
 	va_start(args, format);
 	(void)vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
+	audit_printable(text);
 	w->wrong += link == WRONG;
 	w->open += link == OPEN;
-	(void)json_array_append_new(w->steps,
-				    json_pack("{s:s, s:s, s:s}", "link", what, "state", names[link], "detail", text));
+	if (json_array_append_new(
+		    w->steps, json_pack("{s:s, s:s, s:s}", "link", what, "state", names[link], "detail", text)) != 0)
+		w->wrong += (unsigned)fail("short of memory: a link of the walk is not shown");
 }
 
 static const char *text_of(const json_t *row, const char *column)
@@ -313,6 +315,19 @@ static void walk_revocation(struct walk *w, const char *serial)
 	json_decref(row);
 }
 
+/* verify has compared the serial; who follows the ledger's columns from here on has to know that they say the same. */
+static bool has_key(struct blob der, const char *key_hash)
+{
+	uint8_t hash[AUDIT_HASH];
+	struct cert cert;
+	struct fault f;
+
+	if (cert_parse(der, &cert, &f) != REASON_OK)
+		return false;
+	pubkey_hash(&cert.key, hash);
+	return same_hex(BLOB_OF(hash), key_hash);
+}
+
 /* One certificate: intent, signature, issuer. False when it cannot be followed further. */
 static bool walk_certificate(struct walk *w, const json_t *intent, struct buf *ret_der)
 {
@@ -331,6 +346,8 @@ static bool walk_certificate(struct walk *w, const json_t *intent, struct buf *r
 		step(w, OPEN, "certificate", "was never signed");
 	else if (x == NULL)
 		step(w, WRONG, "certificate", "intent and signature make no certificate");
+	else if (!has_key(buf_blob(ret_der), text_of(intent, "key_hash")))
+		step(w, WRONG, "certificate", "was made for another key than the one on record");
 	else
 		walk_issuer(w, x, intent);
 	X509_free(x);
@@ -349,6 +366,9 @@ static void walk_continuity(struct walk *w, const json_t *intent, const json_t *
 
 	if (strcmp(text_of(previous, "device"), text_of(intent, "device")) != 0)
 		step(w, WRONG, "continuity", "the previous certificate belongs to another device");
+	else if (audit_number(audit_row_table(previous), previous, "at") >=
+		 audit_number(audit_row_table(intent), intent, "at"))
+		step(w, WRONG, "continuity", "the previous certificate %s is no earlier one", serial);
 	else if (text_of(intent, "continuity")[0] == '\0')
 		step(w, HOLDS, "continuity", "the device presented certificate %s, %s", serial,
 		     same ? "with the same key" : "and gave a new key");
@@ -365,7 +385,7 @@ static void walk_continuity(struct walk *w, const json_t *intent, const json_t *
 /* Back through the re-enrolments to the one whose evidence counts; further where an old key signed for a new one. */
 static void walk_back(struct walk *w, json_t *intent)
 {
-	for (unsigned n = 0; n < GENERATIONS_MAX; n++) {
+	for (unsigned n = 0;; n++) {
 		AUTO(buf_done) struct buf der = { 0 };
 		const bool evidence = text_of(intent, "evidence")[0] != '\0',
 			   first = text_of(intent, "previous")[0] == '\0';
@@ -377,6 +397,11 @@ static void walk_back(struct walk *w, json_t *intent)
 			walk_evidence(w, intent, buf_blob(&der));
 		if (first || (evidence && text_of(intent, "continuity")[0] == '\0'))
 			break;
+		if (n == GENERATIONS_MAX) {
+			step(w, OPEN, "continuity", "more than %d generations: walk on from certificate %s",
+			     GENERATIONS_MAX, text_of(intent, "previous"));
+			break;
+		}
 		previous = audit_find(w->export, "issuance", "serial", text_of(intent, "previous"), 0);
 		if (previous == NULL) {
 			step(w, WRONG, "continuity", "the previous certificate %s is not on record",

@@ -432,6 +432,55 @@ def test_the_old_keys_word_for_the_new_one_is_checked(assay, exported, walked, t
     assert proof(tampered.file).returncode == 1
 
 
+def test_a_revocation_written_in_another_way_is_found(exported, walked):
+    """Every hash and head fits, for it is the same text: JSON has more than one way to write it."""
+    serial = exported.of("revocation")[0][1 + columns("revocation").index("serial")]
+    respelled = exported.file.with_name("respelled.jsonl")
+    lines = exported.file.read_text().splitlines(keepends=True)
+    lines[1:] = [line.replace(f'"{serial}', f'"\\u0030{serial[1:]}') if '"revocation"' in line else line for line in lines[1:]]
+    respelled.write_text("".join(lines))
+    said = walk(serial, {**walked[1], "--export": respelled})
+    status = [step["detail"] for step in said["walk"] if step["link"] == "status"]
+    assert said["ok"] and len(status) == 1 and status[0].startswith("revocation 1 of"), said
+
+
+def test_a_certificate_for_another_key_than_the_one_on_record_does_not_hold(walked, tampered):
+    serial, options = walked
+    row = next(row for row in tampered.of("issuance") if row[1] == serial)
+    row[1 + columns("issuance").index("key_hash")] = changed(row[1 + columns("issuance").index("key_hash")])
+    tampered.rehash()
+    tampered.passes()
+    unseen = {k: v for k, v in options.items() if k != "--heads"} | {"--export": tampered.file}
+    assert wrong_links(serial, unseen) == {"certificate"}
+
+
+def test_a_certificate_that_follows_itself_leads_nowhere(walked, tampered):
+    """Else its walk would go round until it is tired, and hold without any evidence."""
+    serial, options = walked
+    row = next(row for row in tampered.of("issuance") if row[1] == serial)
+    row[1 + columns("issuance").index("previous")] = serial
+    tampered.rehash()
+    tampered.passes()
+    unseen = {k: v for k, v in options.items() if k != "--heads"} | {"--export": tampered.file}
+    said = walk(serial, unseen)
+    assert not said["ok"] and any("no earlier one" in step["detail"] for step in said["walk"]), said["walk"][:10]
+
+
+def test_no_name_steers_the_terminal_or_hides_a_link(walked, tampered):
+    """What a forger writes into a name: take back the line above, say that all holds; and a cut amid a character."""
+    serial, options = walked
+    row = next(row for row in tampered.of("issuance") if row[1] == serial)
+    unseen = {k: v for k, v in options.items() if k != "--heads"} | {"--export": tampered.file}
+    for forged in ("\x1b[2J\rThe walk holds from end to end.\n\x9b", "x" + "\u00e9" * 600):
+        row[1 + columns("issuance").index("requester")] = forged
+        tampered.rehash()
+        tampered.passes()
+        intents = [step["detail"] for step in walk(serial, unseen)["walk"] if step["link"] == "intent"]
+        assert len(intents) == 2 and intents[0].isascii() and intents[0].isprintable(), intents
+        done = assayctl("audit", "walk", serial, *(text for pair in unseen.items() for text in pair))
+        assert all(line.isascii() and line.isprintable() for line in done.stdout.split("\n")), done.stdout
+
+
 def test_what_was_not_brought_leaves_a_link_open(walked):
     serial, options = walked
     for missing, link in (("--cas", "issuing CA"), ("--vendors", "evidence"), ("--heads", "ledger")):
