@@ -141,10 +141,8 @@ static enum MHD_Result queue(struct exchange *x)
 		MHD_add_response_header(response, reply->header[i].name, reply->header[i].value);
 	queued = MHD_queue_response(x->connection, (unsigned)reply->status, response);
 	MHD_destroy_response(response);
-	if (hold && queued == MHD_YES) {
-		tls_hold(x->at->session);
-		x->at->held = true; /* until exchange_completed() */
-	}
+	if (hold && queued == MHD_YES)
+		x->at->held = tls_hold(x->at->session); /* until exchange_completed() */
 	return queued;
 }
 

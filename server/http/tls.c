@@ -331,9 +331,13 @@ void tls_binding(void *session, struct binding *ret_binding)
 	}
 }
 
-void tls_hold(void *session)
+bool tls_hold(void *session)
 {
+	/* gnutls_record_cork() would forget that an answer to this is owed */
+	if (gnutls_handshake_get_last_in(session) == GNUTLS_HANDSHAKE_KEY_UPDATE)
+		return false;
 	gnutls_record_cork(session);
+	return true;
 }
 
 bool tls_release(void *session)

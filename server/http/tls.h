@@ -63,9 +63,10 @@ void tls_keys_unref(struct tls_keys *keys); /* when the session has gone; accept
 
 /*
  * Between the two, what is sent over the session is collected; then it leaves as one record. Not during a handshake.
- * False: the socket did not take it all. It does not wait, so that the connection has to end.
+ * tls_hold()    false: it is not collected, since the client has changed its keys (RFC 8446 section 4.6.3).
+ * tls_release() false: the socket did not take it all. It does not wait, so that the connection has to end.
  */
-void tls_hold(void *session);
+MUST_CHECK bool tls_hold(void *session);
 MUST_CHECK bool tls_release(void *session);
 
 /* Reads the files again, for new connections. tls_load() alone changes nothing; tls_use() takes the keys over. */

@@ -2,8 +2,10 @@
 
 import os
 import re
+import select
 import socket
 import ssl
+import subprocess
 import time
 
 import pytest
@@ -159,6 +161,50 @@ def test_the_last_reply_comes_before_the_close(assay, request_):
     assert wire.read() == b""
     assert wire.types == [APPLICATION_DATA, ALERT]
     wire.close()
+
+
+class Client:
+    """openssl's, which alone changes its keys when it is told to; what it says of messages is read as it comes."""
+
+    def __init__(self, assay):
+        command = ["openssl", "s_client", "-tls1_3", "-msg", "-connect", f"127.0.0.1:{assay.port}", "-CAfile", assay.cacert]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.said = b""
+
+    def say(self, line, until):
+        """What it said up to this text."""
+        self.process.stdin.write(line)
+        self.process.stdin.flush()
+        while until not in self.said:
+            assert select.select([self.process.stdout], [], [], 60)[0], self.said
+            assert (more := os.read(self.process.stdout.fileno(), 65536)), self.said
+            self.said += more
+        said, self.said = self.said.split(until, 1)
+        return said
+
+
+def test_a_client_that_changes_its_keys_is_answered_with_ours(assay):
+    """RFC 8446 section 4.6.3: before the next application data."""
+    client, get = Client(assay), GET.format("/nothing").encode()
+    try:
+        client.say(b"", b"read R BLOCK")
+        assert b"KeyUpdate" not in client.say(get, b"HTTP/1.1 404 ")
+        for _ in range(3):
+            client.say(b"K\n", b">>> TLS 1.3, Handshake [length 0005], KeyUpdate")
+            assert b"<<< TLS 1.3, Handshake [length 0005], KeyUpdate" in client.say(get, b"HTTP/1.1 404 ")
+        assert b"KeyUpdate" not in client.say(get, b"HTTP/1.1 404 ")
+    finally:
+        client.process.kill()
+        client.process.wait()
+
+
+def test_who_says_no_more_and_listens_gets_the_reply(wire):
+    """Half of the connection closed, as a client does that has one thing to ask."""
+    wire.types.clear()
+    wire.tls.write(GET.format(CACERTS).encode())
+    wire.socket.sendall(wire.outgoing.read())
+    wire.socket.shutdown(socket.SHUT_WR)
+    assert b" 200 OK" in wire.replies(1)
 
 
 def test_a_reply_does_not_wait_in_the_kernel(wire):
