@@ -421,9 +421,14 @@ static void each_role_opens_what_is_its_own_and_nothing_else(void **state)
 		skip();
 	config = load_config(plant);
 	put_file(plant, "secrets/assay_ca.pgpass", "secret\n");
-	for (size_t i = 0; i < N_PATHS; i++) /* before: it is Landlock that refuses */
-		if ((paths[i].flags & (O_CREAT | O_TRUNC)) == 0 && try_open(plant, paths[i].name, paths[i].flags) != 0)
-			fail_msg("%s is not there", paths[i].name);
+	for (size_t i = 0; i < N_PATHS; i++) { /* before: it is Landlock that refuses, or that we are not root */
+		int error = (paths[i].flags & (O_CREAT | O_TRUNC)) != 0
+				    ? 0
+				    : try_open(plant, paths[i].name, paths[i].flags);
+
+		if (error != 0 && (error != EACCES || paths[i].name[0] != '/' || geteuid() == 0))
+			fail_msg("%s: %s", paths[i].name, strerror(error));
+	}
 	for (unsigned i = 0; i < 3; i++) {
 		pid_t pid = fork();
 		int wrong;

@@ -211,6 +211,20 @@ static void dates_of_every_certificate_count(void **state)
 	}
 }
 
+static void dates_of_an_anchor_right_above_count(void **state)
+{
+	int64_t now = clock_wall_s(), past = now - 10 * DAY, end = now + 20 * DAY;
+	NODE root = issue(CA("root", .not_before_s = now - DAY, .not_after_s = now + DAY), NULL);
+	NODE leaf = issue(LEAF(.not_before_s = past, .not_after_s = end), &root);
+	AUTO(trust_freep) struct trust *trust = trust_one(&root);
+	struct trust_path path;
+
+	(void)state;
+	assert_ok(judge(trust, &leaf, NULL, 0));
+	assert_reason(judge_at(trust, &leaf, NULL, 0, now + DAY + 1, &path), REASON_CHAIN_EXPIRED);
+	assert_reason(judge_at(trust, &leaf, NULL, 0, now - DAY - 1, &path), REASON_CHAIN_FUTURE);
+}
+
 static void a_remembered_path_is_dated_anew_at_each_use(void **state)
 {
 	int64_t now = clock_wall_s();
@@ -428,6 +442,27 @@ static void several_of_one_name_are_all_tried(void **state)
 	assert_reason(judge(trust, &leaf, OTHERS(&other)), REASON_CHAIN_SIGNATURE);
 }
 
+/* What is known by name alone is not taken for the one that a key identifier names. */
+static void key_identifiers_tell_issuers_of_one_name_apart(void **state)
+{
+	const struct make_ext ca = { "basicConstraints", "critical,CA:TRUE" };
+	NODE root_a = issue(CA("root"), NULL);
+	NODE root_b = issue(CA("root"), NULL);
+	NODE nameless = issue((struct make_cert){ .cn = "one", .bare = true, .ext = { ca } }, &root_a);
+	NODE one = issue(CA("one"), &root_a);
+	NODE under_nameless = issue((struct make_cert){ .cn = "leaf", .bare = true }, &nameless);
+	NODE leaf = issue(LEAF(), &one);
+	NODE leaf_b = issue(LEAF(), &root_b);
+	const struct node *anchors[] = { &root_a, &root_b };
+	AUTO(trust_freep) struct trust *trust = trust_in(anchors, 2);
+
+	(void)state;
+	assert_ok(judge(trust, &under_nameless, OTHERS(&nameless)));
+	assert_true(trust_has_ca(trust, buf_blob(&nameless.der)));
+	assert_ok(judge(trust, &leaf, OTHERS(&nameless, &one)));
+	assert_ok(judge(trust, &leaf_b, NULL, 0));
+}
+
 /* Cross-certified: the same CA key under an expired root and under a good one. */
 static void an_expired_path_does_not_hide_a_good_one(void **state)
 {
@@ -627,6 +662,7 @@ int main(void)
 		cmocka_unit_test(an_issuing_ca_may_be_the_anchor),
 		cmocka_unit_test(strangers_are_untrusted),
 		cmocka_unit_test(dates_of_every_certificate_count),
+		cmocka_unit_test(dates_of_an_anchor_right_above_count),
 		cmocka_unit_test(a_remembered_path_is_dated_anew_at_each_use),
 		cmocka_unit_test(path_lengths_bind_everything_below),
 		cmocka_unit_test(a_self_issued_ca_does_not_count_for_path_lengths),
@@ -637,6 +673,7 @@ int main(void)
 		cmocka_unit_test(a_stranger_with_all_the_right_names_fails_at_the_signature),
 		cmocka_unit_test(sha1_signs_nothing_but_a_root_itself),
 		cmocka_unit_test(several_of_one_name_are_all_tried),
+		cmocka_unit_test(key_identifiers_tell_issuers_of_one_name_apart),
 		cmocka_unit_test(an_expired_path_does_not_hide_a_good_one),
 		cmocka_unit_test(loops_end),
 		cmocka_unit_test(broken_extras_do_no_harm_and_too_many_are_refused),
