@@ -277,9 +277,8 @@ static void malformed_attributes_are_refused(void **state)
 		const char *value;
 		size_t len;
 	} bad[] = {
-		{ CHANGE_NAME, "\x05\x00", 2 },
-		{ CONTINUITY, "\x04\x00", 2 }, { CONTINUITY, "\x03\x01\x00", 3 }, { EXT_REQUEST, "\x31\x00", 2 },
-		{ "1.2.3.4", "\x04\x02x", 3 }, { "1.2.3.4", "\x04\x81\x01x", 4 },
+		{ CHANGE_NAME, "\x05\x00", 2 }, { CONTINUITY, "\x04\x00", 2 }, { CONTINUITY, "\x03\x01\x00", 3 },
+		{ EXT_REQUEST, "\x31\x00", 2 }, { "1.2.3.4", "\x04\x02x", 3 }, { "1.2.3.4", "\x04\x81\x01x", 4 },
 	};
 	struct blob value;
 

@@ -62,23 +62,13 @@ static void skips_white_space_only(void **state)
 static void refuses_what_is_not_base64(void **state)
 {
 	static const char *const bad[] = {
-		"Z",
-		"Zg",
-		"Zg=",
-		"Zm9",
-		"=",
-		"====",
-		"Zg==Zg==",
-		"Zg=a",
-		"Zg===",
-		"Zm9v=",
-		"Zm9v-",
-		"Zm9_",
-		"Zm\v9v",
-		"Zm9vZ",
-		"Zh==",
-		"Zm9=",
-		"-----BEGIN CERTIFICATE REQUEST-----",
+		"Z",        "Zg",         "Zg=",
+		"Zm9",      "=",          "====",
+		"Zg==Zg==", "Zg=a",       "Zg=A",
+		"Zg==Zm9v", "Zg==\nZm9v", "Zm9vZg==Zm9v",
+		"Zg===",    "Zm9v=",      "Zm9v-",
+		"Zm9_",     "Zm\v9v",     "Zm9vZ",
+		"Zh==",     "Zm9=",       "-----BEGIN CERTIFICATE REQUEST-----",
 		"Zg==\nx",
 	};
 
@@ -91,6 +81,56 @@ static void refuses_what_is_not_base64(void **state)
 	}
 	struct buf none = { 0 };
 	assert_reason(text_unbase64(BLOB("Zm9v\0", 5), &none, NULL), REASON_BASE64);
+}
+
+/* Whole groups are read in another way than what stands between them. */
+static void every_byte_at_every_place_is_a_digit_or_not(void **state)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+	(void)state;
+	for (unsigned place = 0; place < 12; place++) {
+		for (unsigned c = 0; c < 256; c++) {
+			AUTO(buf_done) struct buf bytes = { 0 };
+			const char *digit = c == 0 ? NULL : strchr(digits, (int)c);
+			char text[] = "Zm9vZm9vZm9v";
+			enum reason reason;
+
+			text[place] = (char)c;
+			reason = text_unbase64(BLOB((const uint8_t *)text, 12), &bytes, NULL);
+			if (digit == NULL && !(c == '=' && place == 11)) {
+				assert_reason(reason, REASON_BASE64);
+				continue;
+			}
+			assert_reason(reason, c == '=' ? REASON_BASE64 : REASON_OK); /* bits are left over */
+			if (digit == NULL)
+				continue;
+			uint8_t *group = bytes.ptr + place / 4 * 3;
+			uint32_t bits = (uint32_t)group[0] << 16 | (uint32_t)group[1] << 8 | group[2];
+
+			assert_int_equal(bytes.len, 9);
+			assert_int_equal(bits >> (18 - 6 * (place % 4)) & 63, digit - digits);
+		}
+	}
+}
+
+static void may_be_broken_at_every_place(void **state)
+{
+	static const char whole[] = "Zm9vYmFyZm9vYmE=";
+
+	(void)state;
+	for (size_t first = 0; first < sizeof(whole); first++) {
+		for (size_t second = first; second < sizeof(whole); second++) {
+			AUTO(buf_done) struct buf bytes = { 0 };
+			char text[64];
+
+			snprintf(text, sizeof(text), "%.*s\n%.*s\r\n%s", (int)first, whole, (int)(second - first),
+				 whole + first, whole + second);
+			assert_ok(text_unbase64(BLOB_STR(text), &bytes, NULL));
+			assert_int_equal(bytes.len, 11);
+			assert_memory_equal(bytes.ptr, "foobarfooba", 11);
+		}
+	}
 }
 
 static void comes_back_the_same_at_every_length(void **state)
@@ -148,6 +188,8 @@ int main(void)
 		cmocka_unit_test(decodes_the_vectors),
 		cmocka_unit_test(skips_white_space_only),
 		cmocka_unit_test(refuses_what_is_not_base64),
+		cmocka_unit_test(every_byte_at_every_place_is_a_digit_or_not),
+		cmocka_unit_test(may_be_broken_at_every_place),
 		cmocka_unit_test(comes_back_the_same_at_every_length),
 		cmocka_unit_test(hex_goes_both_ways_and_is_strict),
 		cmocka_unit_test(base64url_has_its_own_two_digits),

@@ -442,7 +442,7 @@ static void several_of_one_name_are_all_tried(void **state)
 	assert_reason(judge(trust, &leaf, OTHERS(&other)), REASON_CHAIN_SIGNATURE);
 }
 
-/* What is known by name alone is not taken for the one that a key identifier names. */
+/* What is known by its name alone, or by its key alone, is not taken for the one that both name. */
 static void key_identifiers_tell_issuers_of_one_name_apart(void **state)
 {
 	const struct make_ext ca = { "basicConstraints", "critical,CA:TRUE" };
@@ -450,6 +450,11 @@ static void key_identifiers_tell_issuers_of_one_name_apart(void **state)
 	NODE root_b = issue(CA("root"), NULL);
 	NODE nameless = issue((struct make_cert){ .cn = "one", .bare = true, .ext = { ca } }, &root_a);
 	NODE one = issue(CA("one"), &root_a);
+	NODE twin = issue(CA("one"), &root_a);
+	EVP_PKEY_up_ref(one.key);
+	NODE renamed = issue_with(one.key, CA("two"), &root_a);
+	NODE renamed_leaf = issue(LEAF(), &renamed);
+	NODE under_twin = issue(LEAF(), &twin);
 	NODE under_nameless = issue((struct make_cert){ .cn = "leaf", .bare = true }, &nameless);
 	NODE leaf = issue(LEAF(), &one);
 	NODE leaf_b = issue(LEAF(), &root_b);
@@ -461,6 +466,9 @@ static void key_identifiers_tell_issuers_of_one_name_apart(void **state)
 	assert_true(trust_has_ca(trust, buf_blob(&nameless.der)));
 	assert_ok(judge(trust, &leaf, OTHERS(&nameless, &one)));
 	assert_ok(judge(trust, &leaf_b, NULL, 0));
+	assert_ok(judge(trust, &leaf, OTHERS(&one)));
+	assert_ok(judge(trust, &under_twin, OTHERS(&one, &twin)));
+	assert_reason(judge(trust, &renamed_leaf, OTHERS(&one)), REASON_CHAIN_UNTRUSTED); /* the same key */
 }
 
 /* Cross-certified: the same CA key under an expired root and under a good one. */
