@@ -281,9 +281,14 @@ def test_another_media_type_and_another_method(operator):
     assert operator.request("DELETE", "status").status == 405
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=501", "limit=x", "after=zz", "device=0", "from=now", "from=1-1-1T0:0:0Z", "until=2026-02-31T00:00:00Z", "page=2", "limit=1&limit=2"])
+@pytest.mark.parametrize("query", ["limit=0", "limit=501", "limit=x", "after=zz", "device=0", "from=now", "from=1-1-1T0:0:0Z", "until=2026-02-31T00:00:00Z", "page=2", "limit=1&limit=2", "requester=rig%00", "requester=rig%01", "requester=rig%ff", "requester=" + "%72" * 500, "limit", "path=00"])
 def test_bad_queries(operator, query):
     answer = operator.request("GET", "certificates?" + query)
+    assert answer.status == 400 and answer.reason == "api_field", answer.body
+
+
+def test_a_query_says_nothing_of_the_path(operator):
+    answer = operator.request("GET", "certificates/" + "0" * 32 + "?path=00")
     assert answer.status == 400 and answer.reason == "api_field", answer.body
 
 
