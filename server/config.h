@@ -20,7 +20,9 @@
  *   est.listeners[]         1 to 4
  *     name, address         est, 127.0.0.1
  *     port                  required
- *     threads, connections  2, 2000
+ *     threads               0               0: as many as processors; with more of them than processors a fresh handshake
+ *                                           costs a tenth more, with fewer it holds up others' requests
+ *     connections           2000
  *     idle_s                60
  *     clients               any             rigs: rigs and RAs alone
  *     per_address           500             connections open of one address; 0: no limit
@@ -116,7 +118,7 @@ enum listener_clients { CLIENTS_ANY, CLIENTS_RIGS };
 struct listener_options {
 	char *name, *address;
 	uint16_t port;
-	unsigned threads, connections, idle_s;
+	unsigned threads, connections, idle_s; /* threads 0: as many as processors */
 	int clients;                        /* enum listener_clients */
 	unsigned per_address, handshakes_s; /* connections open, and begun a second, of one address; 0: no limit */
 	unsigned reserve, strangers_s;      /* http/doorkeeper.h */

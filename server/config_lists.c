@@ -16,7 +16,7 @@ static const struct key listener_keys[] = {
 	{ "name", KEY_TEXT, offsetof(struct listener_options, name), .fallback = "est" },
 	{ "address", KEY_TEXT, offsetof(struct listener_options, address), .fallback = "127.0.0.1" },
 	{ "port", KEY_PORT, offsetof(struct listener_options, port), .required = true },
-	{ "threads", KEY_UNSIGNED, offsetof(struct listener_options, threads), .fallback = "2", .min = 1, .max = 256 },
+	{ "threads", KEY_UNSIGNED, offsetof(struct listener_options, threads), .fallback = "0", .min = 0, .max = 256 },
 	{ "connections", KEY_UNSIGNED, offsetof(struct listener_options, connections), .fallback = "2000", .min = 1,
 	  .max = 100000 },
 	{ "idle_s", KEY_UNSIGNED, offsetof(struct listener_options, idle_s), .fallback = "60", .min = 1, .max = 86400 },

@@ -68,8 +68,8 @@ home_config() {
 		  "run_dir": "$(home_run_dir)",
 		  "log_level": "info",
 		  "est": {
-		    "listeners": [ { "name": "est", "address": "127.0.0.1", "port": $PORT, "threads": 4, "connections": 6000,
-		      "idle_s": 60, "per_address": 0, "handshakes_s": 0 } ],
+		    "listeners": [ { "name": "est", "address": "127.0.0.1", "port": $PORT, "connections": 6000, "idle_s": 60,
+		      "per_address": 0, "handshakes_s": 0 } ],
 		    "certificate": "tls/est.pem",
 		    "key": "tls/est.key",
 		    "default_label": "line",

@@ -295,11 +295,19 @@ static bool one_turn(void *user)
 	return anteroom_turn(listener->anteroom, clock_mono_us());
 }
 
+static unsigned processors(void)
+{
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return n > 0 ? (unsigned)n : 1;
+}
+
 static enum reason start_daemon(struct listener *listener, const struct listener_options *options, struct fault *f)
 {
 	unsigned flags =
 		MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | MHD_USE_NO_LISTEN_SOCKET;
-	unsigned connections = options->connections * options->threads; /* of a thread as many: the doorkeeper counts */
+	unsigned threads = options->threads != 0 ? options->threads : processors();
+	unsigned connections = options->connections * threads; /* of a thread as many: the doorkeeper counts */
 	struct MHD_OptionItem tls[] = {
 		{ MHD_OPTION_HTTPS_MEM_CERT, 0, NULL },
 		{ MHD_OPTION_HTTPS_MEM_KEY, 0, NULL },
@@ -317,17 +325,16 @@ static enum reason start_daemon(struct listener *listener, const struct listener
 	}
 	listener->daemon = MHD_start_daemon(
 		flags, 0, NULL, NULL, exchange_handler, listener, MHD_OPTION_EXTERNAL_LOGGER, drop_message, NULL,
-		MHD_OPTION_THREAD_POOL_SIZE, options->threads > 1 ? options->threads : 0, MHD_OPTION_CONNECTION_LIMIT,
-		connections, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)LIMIT_FIRST_REQUEST_S,
-		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY_BYTES, MHD_OPTION_NOTIFY_COMPLETED,
-		exchange_completed, listener, MHD_OPTION_NOTIFY_CONNECTION, notify_connection, listener,
-		MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
+		MHD_OPTION_THREAD_POOL_SIZE, threads > 1 ? threads : 0, MHD_OPTION_CONNECTION_LIMIT, connections,
+		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)LIMIT_FIRST_REQUEST_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+		(size_t)CONNECTION_MEMORY_BYTES, MHD_OPTION_NOTIFY_COMPLETED, exchange_completed, listener,
+		MHD_OPTION_NOTIFY_CONNECTION, notify_connection, listener, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes,
+		NULL, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
 	if (listener->daemon == NULL)
 		return fault_set(f, REASON_CONFIG,
 				 "listener \"%.32s\" on %.48s port %u does not start: check threads (%u), "
 				 "connections (%u) and the TLS certificate",
-				 options->name, options->address, options->port, options->threads,
-				 options->connections);
+				 options->name, options->address, options->port, threads, options->connections);
 	return REASON_OK;
 }
 
@@ -356,13 +363,6 @@ static struct listener *listener_new(void)
 	return listener;
 }
 
-static int64_t pace_us(void)
-{
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-
-	return PACE_CORE_US / (cores > 0 ? cores : 1);
-}
-
 AUTO_FREE(struct listener, listener_stopp, listener_stop)
 
 enum reason listener_open(const struct listener_options *options, struct tls *tls, const struct http_app *app,
@@ -387,7 +387,7 @@ enum reason listener_open(const struct listener_options *options, struct tls *tl
 		.take = hand_over, .leave = send_away, .rest = tls != NULL ? rest : NULL, .user = listener });
 	if (listener->doorkeeper == NULL || listener->anteroom == NULL)
 		return fault_set(f, REASON_NO_MEMORY, "doorkeeper");
-	listener->pace_us = pace_us();
+	listener->pace_us = PACE_CORE_US / processors();
 	TRY(acceptor_open(options->name, options->address, options->port, &listener->acceptor, f));
 	listener->port = acceptor_port(listener->acceptor);
 	TRY(start_daemon(listener, options, f));

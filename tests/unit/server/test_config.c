@@ -59,6 +59,7 @@ static void the_example_is_good(void **state)
 	assert_string_equal(c->state_dir, "/etc/assay/state"); /* relative to the file */
 	assert_string_equal(c->token.module, "/usr/lib/softhsm/libsofthsm2.so");
 	assert_int_equal(c->est.listener[0].port, 8443);
+	assert_int_equal(c->est.listener[0].threads, 0); /* left out: as many as processors */
 	assert_int_equal(c->est.deadline_ms, 10000);
 	assert_int_equal(c->n_issuers, 5);
 	assert_int_equal(c->issuer[0].level_min, LEVEL_VOUCHED);
@@ -91,7 +92,7 @@ static void every_mistake_names_its_key_and_what_is_allowed(void **state)
 		{ "\"port\": 8443", "\"port\": 0", { "est.listeners[0].port", "is 0", "from 1 to 65535" } },
 		{ "\"port\": 8443", "\"port\": 70000", { "est.listeners[0].port", "is 70000" } },
 		{ "\"port\": 8443,", "", { "est.listeners[0].port", "missing" } },
-		{ "\"threads\": 2", "\"threads\": 257", { "est.listeners[0].threads", "from 1 to 256" } },
+		{ "\"idle_s\": 60", "\"threads\": 257", { "est.listeners[0].threads", "from 0 to 256" } },
 		{ "\"node\": \"n1\",", "", { "node", "missing", "required" } },
 		{ "\"node\": \"n1\"", "\"node\": \"\"", { "node", "empty" } },
 		{ "\"node\": \"n1\"", "\"node\": \"n12345678901234567890123456789012345\"", { "node", "at most 32" } },

@@ -1,5 +1,6 @@
 /* test_listener.c - does a request live and die as exchange.h says: suspended, answered once, stopped without loss? */
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -79,12 +80,12 @@ struct world {
 	struct listener *listener;
 };
 
-static int setup_idle(void **state, unsigned idle_s)
+static int setup_with(void **state, unsigned threads, unsigned idle_s)
 {
 	struct world *w = calloc(1, sizeof(*w));
 	const struct listener_options options = { .name = (char *)(uintptr_t) "test",
 						  .address = (char *)(uintptr_t) "127.0.0.1",
-						  .threads = 2,
+						  .threads = threads,
 						  .connections = 50,
 						  .idle_s = idle_s };
 	struct fault f;
@@ -102,12 +103,17 @@ static int setup_idle(void **state, unsigned idle_s)
 
 static int setup(void **state)
 {
-	return setup_idle(state, 60);
+	return setup_with(state, 2, 60);
 }
 
 static int setup_short(void **state)
 {
-	return setup_idle(state, 1);
+	return setup_with(state, 2, 1);
+}
+
+static int setup_unasked(void **state)
+{
+	return setup_with(state, 0, 60);
 }
 
 static int teardown(void **state)
@@ -191,6 +197,55 @@ static void answers_at_once_and_later_on_one_connection(void **state)
 		assert_string_equal(body, "later");
 	}
 	close(fd);
+}
+
+/* By name: libmicrohttpd's call themselves "MHD-worker", or "MHD-single" where there is one alone. */
+static void count_threads(unsigned *ret_mhd, unsigned *ret_others)
+{
+	DIR *tasks = opendir("/proc/self/task");
+
+	assert_non_null(tasks);
+	*ret_mhd = *ret_others = 0;
+	for (struct dirent *task = readdir(tasks); task != NULL; task = readdir(tasks)) {
+		char path[300], name[32];
+		FILE *file;
+
+		snprintf(path, sizeof(path), "/proc/self/task/%s/comm", task->d_name);
+		file = fopen(path, "r"); /* "." and ".." have none, nor has one that has just ended */
+		if (file == NULL)
+			continue;
+		if (fgets(name, sizeof(name), file) != NULL)
+			(*(strncmp(name, "MHD-", 4) == 0 ? ret_mhd : ret_others))++;
+		fclose(file);
+	}
+	closedir(tasks);
+}
+
+static unsigned threads_before; /* any listener: the test's own */
+
+/* Each names itself once it runs; the listener has two more, which accept and watch. */
+static void await_threads(unsigned expected)
+{
+	int64_t until_us = clock_mono_us() + 20 * 1000000;
+	unsigned mhd, others;
+
+	do
+		count_threads(&mhd, &others);
+	while ((mhd != expected || others != threads_before + 2) && clock_mono_us() < until_us);
+	assert_int_equal(mhd, expected);
+	assert_int_equal(others, threads_before + 2);
+}
+
+static void has_the_threads_it_was_told_to_have(void **state)
+{
+	(void)state;
+	await_threads(2);
+}
+
+static void untold_it_has_as_many_threads_as_processors(void **state)
+{
+	(void)state;
+	await_threads((unsigned)sysconf(_SC_NPROCESSORS_ONLN));
 }
 
 /* Newcomers wait for who is at work over such a one, and for nobody else. */
@@ -454,8 +509,11 @@ static void newcomers_are_refused_when_descriptors_run_out(void **state)
 
 int main(void)
 {
+	unsigned none;
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(answers_at_once_and_later_on_one_connection, setup, teardown),
+		cmocka_unit_test_setup_teardown(has_the_threads_it_was_told_to_have, setup, teardown),
+		cmocka_unit_test_setup_teardown(untold_it_has_as_many_threads_as_processors, setup_unasked, teardown),
 		cmocka_unit_test_setup_teardown(a_connection_lasts_from_its_fifth_request_on, setup, teardown),
 		cmocka_unit_test_setup_teardown(stop_waits_for_the_answer_and_refuses_newcomers, setup, teardown),
 		cmocka_unit_test_setup_teardown(outlives_a_client_that_leaves_while_it_waits, setup, teardown),
@@ -468,5 +526,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_taken_port_gives_a_clear_refusal, setup, teardown),
 	};
 
+	count_threads(&none, &threads_before);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
