@@ -3,8 +3,8 @@
  */
 #include "http/exchange.h"
 
+#include <endian.h>
 #include <netinet/in.h>
-#include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -109,13 +109,14 @@ static struct exchange *exchange_new(struct listener *listener, struct MHD_Conne
 	const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
 	struct connection *at = info != NULL ? info->socket_context : NULL;
 	struct exchange *x = calloc(1, sizeof(*x));
-	uint8_t id[8];
+	uint64_t id;
 
-	if (x == NULL || at == NULL || at->stuck || RAND_bytes(id, sizeof(id)) != 1) {
+	if (x == NULL || at == NULL || at->stuck) {
 		free(x);
 		return NULL;
 	}
-	text_hex(BLOB_OF(id), x->request, sizeof(x->request));
+	id = htobe64(at->next_id++);
+	text_hex(BLOB(&id, sizeof(id)), x->request, sizeof(x->request));
 	x->listener = listener;
 	x->at = at;
 	x->connection = connection;

@@ -32,7 +32,7 @@ struct exchange {
 	struct connection *at; /* what the listener knows of the connection */
 	struct MHD_Connection *connection;
 	enum exchange_state state;
-	char request[17]; /* id: in the log and in the client's text */
+	char request[17]; /* id: in the log and in the client's text; a connection's count on from a random one */
 	int64_t began_us;
 	const char *method_name, *path; /* as they came; live as long as the request */
 	unsigned method;                /* HTTP_ bit, 0 for any other */

@@ -3,6 +3,7 @@
  */
 #include "http/listener.h"
 
+#include <openssl/rand.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -124,6 +125,10 @@ static void connection_started(struct listener *listener, struct MHD_Connection 
 	const union MHD_ConnectionInfo *from;
 	struct connection *c = calloc(1, sizeof(*c));
 
+	if (c != NULL && RAND_bytes((uint8_t *)&c->next_id, sizeof(c->next_id)) != 1) {
+		free(c);
+		c = NULL;
+	}
 	*slot = c; /* NULL: its requests are refused */
 	if (c == NULL)
 		return;

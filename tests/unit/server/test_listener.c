@@ -26,6 +26,7 @@ struct desk {
 	pthread_cond_t changed;
 	struct exchange *kept;
 	size_t last_body;
+	char last_request[17];
 };
 
 static void begin(void *role, struct exchange *x)
@@ -39,6 +40,7 @@ static bool run(void *role, struct exchange *x)
 	struct desk *desk = role;
 
 	desk->last_body = x->body.len;
+	memcpy(desk->last_request, x->request, sizeof(desk->last_request));
 	exchange_known(x);
 	if (strcmp(x->path, "/later") != 0) {
 		x->reply = reply_fixed("text/plain", BLOB("now", 3));
@@ -246,6 +248,35 @@ static void untold_it_has_as_many_threads_as_processors(void **state)
 {
 	(void)state;
 	await_threads((unsigned)sysconf(_SC_NPROCESSORS_ONLN));
+}
+
+/* The id that the log has; a client sees by it how often it asked itself, and nothing of others. */
+static uint64_t id_of_request(struct world *w, int fd)
+{
+	char body[64], *end;
+	uint64_t id;
+
+	ask(fd, "/now");
+	assert_int_equal(hear(fd, body, sizeof(body)), 200);
+	assert_int_equal(strlen(w->desk.last_request), 16);
+	id = strtoull(w->desk.last_request, &end, 16);
+	assert_int_equal(*end, '\0');
+	return id;
+}
+
+static void every_request_has_an_id_of_its_own(void **state)
+{
+	struct world *w = *state;
+	int one = dial(w), other = dial(w);
+	uint64_t first = id_of_request(w, one), others = id_of_request(w, other);
+
+	assert_true(first - others > 1000 && others - first > 1000); /* by chance closer once in 10^16 runs */
+	for (uint64_t i = 1; i < 4; i++) {
+		assert_true(id_of_request(w, one) == first + i);
+		assert_true(id_of_request(w, other) == others + i);
+	}
+	close(one);
+	close(other);
 }
 
 /* Newcomers wait for who is at work over such a one, and for nobody else. */
@@ -514,6 +545,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(answers_at_once_and_later_on_one_connection, setup, teardown),
 		cmocka_unit_test_setup_teardown(has_the_threads_it_was_told_to_have, setup, teardown),
 		cmocka_unit_test_setup_teardown(untold_it_has_as_many_threads_as_processors, setup_unasked, teardown),
+		cmocka_unit_test_setup_teardown(every_request_has_an_id_of_its_own, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_connection_lasts_from_its_fifth_request_on, setup, teardown),
 		cmocka_unit_test_setup_teardown(stop_waits_for_the_answer_and_refuses_newcomers, setup, teardown),
 		cmocka_unit_test_setup_teardown(outlives_a_client_that_leaves_while_it_waits, setup, teardown),
