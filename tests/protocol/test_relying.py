@@ -265,7 +265,7 @@ class Between(http.server.ThreadingHTTPServer):
 
     def __init__(self, va):
         super().__init__(("127.0.0.1", 0), BetweenHandler)
-        self.va, self.away, self.say, self.asked = va, False, None, 0
+        self.va, self.away, self.say, self.asked = va, False, None, []
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     @property
@@ -281,8 +281,8 @@ class BetweenHandler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         server = self.server
-        server.asked += 1
         path = self.path
+        server.asked.append(path)
         if server.away:
             self.close_connection = True
             return
@@ -347,16 +347,20 @@ def has(state, serial):
     return int(serial, 16) in serials(state)
 
 
+def deltas_had(between):
+    return [int(m[1]) for m in (re.search(r"-delta.*after=(\d+)", path) for path in between.asked) if m]
+
+
 def test_forged_older_and_unsigned_deltas_are_refused_and_said(assay, operator, agent, between, device):
     start, state = agent
     old = fetch(assay, "attested-delta")
     serial, _ = device()
     assert operator.fresh().revoke({"serial": serial})["done"]
     wait_until("a newer delta", lambda: number(fetch(assay, "attested-delta")) > number(old))
-    program, asked = start(), []
+    program = start()
     wait_until("the revocation", lambda: (state / "revoked").exists() and has(state, serial))
-    between.say = lambda path: asked.append(re.search(r"-delta.*after=(\d+)", path))  # the complete list tells it as well
-    wait_until("the agent has a newer delta", lambda: any(m and int(m[1]) > number(old) for m in asked))
+    # the complete list tells it as well: what the agent asks for tells which delta it has
+    wait_until("it has a newer delta", lambda: any(have > number(old) for have in deltas_had(between)))
     forged = bytearray(fetch(assay, "attested-delta"))
     forged[-1] ^= 1
     inner = bytearray(fetch(assay, "attested-delta"))  # its own signature, another serial
