@@ -20,8 +20,7 @@ static enum reason read_bits(const json_t *list, const struct named *names, size
 
 	if (!json_is_array(list))
 		return json_refuse(where, "a list", list, f);
-	json_array_foreach(list, i, entry)
-	{
+	json_array_foreach(list, i, entry) {
 		if (!profile_name(names, n, entry, &value))
 			return profile_refuse(names, n, entry, where, f);
 		bits |= 1U << value;
@@ -145,8 +144,7 @@ static enum reason read_keys(const json_t *value, void *object, const struct whe
 
 	if (json_array_size(value) == 0 || json_array_size(value) > PROFILE_KEYS)
 		return json_refuse(where, "a list of ec-p256 ec-p384 rsa-2048 rsa-3072", value, f);
-	json_array_foreach(value, i, entry)
-	{
+	json_array_foreach(value, i, entry) {
 		if (!profile_name(key_names, N(key_names), entry, &which))
 			return profile_refuse(key_names, N(key_names), entry, where, f);
 		profile->key[profile->n_keys++] = key_rules[which];
@@ -186,8 +184,7 @@ static enum reason read_eku(const json_t *value, void *object, const struct wher
 
 	if (!json_is_array(value) || json_array_size(value) > LIMIT_EKUS)
 		return json_refuse(where, "a list of at most 8 purposes", value, f);
-	json_array_foreach(value, i, entry)
-	{
+	json_array_foreach(value, i, entry) {
 		if (!json_is_string(entry) || !oid_by_name(json_string_value(entry), &profile->eku[profile->n_ekus]))
 			return json_refuse(where, "names like clientAuth, or dotted OIDs", entry, f);
 		profile->n_ekus++;

@@ -113,8 +113,7 @@ enum reason profile_read_san(const json_t *value, void *object, const struct whe
 
 	if (!json_is_array(value) || json_array_size(value) >= LIMIT_SANS)
 		return json_refuse(where, "a list of at most 7 names", value, f);
-	json_array_foreach(value, i, entry)
-	{
+	json_array_foreach(value, i, entry) {
 		if (json_object_size(entry) != 1)
 			return json_refuse(where, "objects with one of: uri dns hardwareModuleName", entry, f);
 		TRY(json_keys_read(entry, keys, N(keys), &profile->san[profile->n_sans], where, f));

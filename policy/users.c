@@ -91,8 +91,7 @@ static enum reason read_labels(const json_t *value, void *object, const struct w
 
 	if (json_array_size(value) == 0)
 		return json_refuse(where, "a list of at least one label", value, f);
-	json_array_foreach(value, i, entry)
-	{
+	json_array_foreach(value, i, entry) {
 		const char *label = json_string_value(entry);
 
 		if (label == NULL || label[0] == '\0' || strchr(label, ',') != NULL)
@@ -159,8 +158,7 @@ enum reason users_parse(const char *file, struct blob bytes, struct users **ret_
 	users = users_new(json_array_size(json));
 	if (users == NULL)
 		return fault_set(f, REASON_NO_MEMORY, "users");
-	json_array_foreach(json, i, entry)
-	{
+	json_array_foreach(json, i, entry) {
 		snprintf(where.key, sizeof(where.key), "[%zu]", i);
 		TRY(add_user(users, entry, &where, f));
 	}

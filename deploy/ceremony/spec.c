@@ -239,7 +239,8 @@ static enum reason each(const char *what, json_t *array, size_t cap, struct spec
 
 	if (!json_is_array(array) || json_array_size(array) > cap)
 		return fault_set(f, REASON_CONFIG, "%s: an array of at most %zu objects", what, cap);
-	json_array_foreach(array, i, object) TRY(read(object, spec, f));
+	json_array_foreach(array, i, object)
+		TRY(read(object, spec, f));
 	return REASON_OK;
 }
 
@@ -267,8 +268,7 @@ static enum reason read_custodians(struct spec *spec, int quorum, struct fault *
 	spec->quorum = (unsigned)quorum;
 	if (quorum > 0)
 		return quorum_check_custodians(spec->custodians, f);
-	json_array_foreach(spec->custodians, i, one)
-	{
+	json_array_foreach(spec->custodians, i, one) {
 		if (!json_is_string(one))
 			return fault_set(f, REASON_CONFIG, "custodians: names, where there is no quorum");
 	}

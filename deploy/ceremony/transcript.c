@@ -167,8 +167,7 @@ enum reason transcript_names(const char *home, const char *label, bool *ret_name
 	if (json == NULL)
 		return fault_set(f, REASON_CONFIG, "%s: %s", path, error.text);
 	*ret_named = false;
-	json_array_foreach(json_object_get(json, "keys"), i, key)
-	{
+	json_array_foreach(json_object_get(json, "keys"), i, key) {
 		const char *named = json_string_value(json_object_get(key, "label"));
 
 		*ret_named = *ret_named || (named != NULL && strcmp(named, label) == 0);

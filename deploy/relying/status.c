@@ -179,7 +179,8 @@ static void show(const json_t *status)
 
 	printf("va %s: %s%s\n", text_of(va, "url"), json_is_true(json_object_get(va, "here")) ? "here" : "AWAY, ",
 	       text_of(va, "detail"));
-	json_array_foreach(issuers, i, problem) show_issuer(problem);
+	json_array_foreach(issuers, i, problem)
+		show_issuer(problem);
 	show_root_crl(json_object_get(status, "root_crl"));
 	if (json_is_true(json_object_get(nginx, "told")))
 		printf("nginx: told %lld times\n", number_of(nginx, "reloads"));
@@ -235,8 +236,7 @@ int status_health(const struct options *options)
 		return 1;
 	if (age_s > OLD_S && ++n > 0)
 		printf("the agent has written no status for %lld s: it does not run\n", age_s);
-	json_array_foreach(json_object_get(status, "problems"), i, problem)
-	{
+	json_array_foreach(json_object_get(status, "problems"), i, problem) {
 		printf("%s\n", json_string_value(problem));
 		n++;
 	}

@@ -88,8 +88,7 @@ static enum reason known_fields(struct call *call, const struct field *fields, s
 	const char *key;
 	json_t *value;
 
-	json_object_foreach(call->body, key, value)
-	{
+	json_object_foreach(call->body, key, value) {
 		size_t i = 0;
 
 		while (i < n && strcmp(fields[i].name, key) != 0)

@@ -46,9 +46,9 @@ int verb_audit_heads(struct ctl *ctl, int argc, char **argv)
 	if (ctl->json)
 		show_json(json_object_get(status, "heads"));
 	else
-		json_array_foreach(json_object_get(status, "heads"), i, head)(void)
-			printf("%s %s %s %s\n", text_at(head, "node"), text_at(head, "stream"), text_at(head, "seq"),
-			       text_at(head, "hash"));
+		json_array_foreach(json_object_get(status, "heads"), i, head)
+			(void)printf("%s %s %s %s\n", text_at(head, "node"), text_at(head, "stream"),
+				     text_at(head, "seq"), text_at(head, "hash"));
 	json_decref(status);
 	return 0;
 }
@@ -58,10 +58,9 @@ static int64_t head_of(const struct export *e, const char *node, const char *str
 	size_t i;
 	json_t *head;
 
-	json_array_foreach(e->heads, i,
-			   head) if (strcmp(text_at(head, "node"), node) == 0 &&
-				     strcmp(text_at(head, "stream"), stream) ==
-					     0) return (int64_t)json_integer_value(json_object_get(head, "seq"));
+	json_array_foreach(e->heads, i, head)
+		if (strcmp(text_at(head, "node"), node) == 0 && strcmp(text_at(head, "stream"), stream) == 0)
+			return (int64_t)json_integer_value(json_object_get(head, "seq"));
 	return 0;
 }
 
@@ -94,7 +93,8 @@ static bool put_page(struct export *e, const struct audit_table *table, char *ne
 	free(after);
 	page = ok ? api_get(e->ctl, path) : NULL;
 	ok = page != NULL;
-	json_array_foreach(json_object_get(page, "rows"), i, row) ok = ok && put_row(e, table, row);
+	json_array_foreach(json_object_get(page, "rows"), i, row)
+		ok = ok && put_row(e, table, row);
 	(void)snprintf(next, next_len, "%s", text_at(page, "next"));
 	json_decref(page);
 	return ok;
@@ -128,7 +128,8 @@ static bool put_all(struct export *e)
 	size_t i;
 	json_t *head;
 
-	json_array_foreach(e->heads, i, head) e->of += (uint64_t)json_integer_value(json_object_get(head, "seq"));
+	json_array_foreach(e->heads, i, head)
+		e->of += (uint64_t)json_integer_value(json_object_get(head, "seq"));
 	if (!put_table(e, &audit_chain))
 		return false;
 	e->of = e->done + e->rows_in_chain;

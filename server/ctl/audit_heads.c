@@ -120,10 +120,11 @@ static void check_said(const struct head *head, const char *name, bool outside, 
 	size_t i;
 	const json_t *p;
 
-	json_array_foreach(head->positions, i, p) view->position(
-		view->user, json_string_value(json_array_get(p, 0)), json_string_value(json_array_get(p, 1)),
-		(int64_t)json_integer_value(json_array_get(p, 2)), json_string_value(json_array_get(p, 3)), name,
-		outside);
+	json_array_foreach(head->positions, i, p)
+		view->position(view->user, json_string_value(json_array_get(p, 0)),
+			       json_string_value(json_array_get(p, 1)),
+			       (int64_t)json_integer_value(json_array_get(p, 2)),
+			       json_string_value(json_array_get(p, 3)), name, outside);
 	if (!count || !view->counts(view->user, head->positions, there))
 		return;
 	for (int k = 0; k < KINDS; k++)

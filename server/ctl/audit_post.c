@@ -46,7 +46,8 @@ int heads_print(struct ctl *ctl, const char *after)
 		page = fetch(ctl, after);
 		if (page == NULL)
 			return 1;
-		json_array_foreach(json_object_get(page, "heads"), i, line)(void) puts(json_string_value(line));
+		json_array_foreach(json_object_get(page, "heads"), i, line)
+			(void)puts(json_string_value(line));
 		(void)snprintf(next, sizeof(next), "%s", text_at(page, "next"));
 		after = next;
 		json_decref(page);
@@ -162,7 +163,8 @@ static bool deliver_page(struct post *p, const char *after, char *next, size_t n
 	bool ok = page != NULL;
 	size_t i;
 
-	json_array_foreach(json_object_get(page, "heads"), i, line) ok = ok && deliver(p, json_string_value(line));
+	json_array_foreach(json_object_get(page, "heads"), i, line)
+		ok = ok && deliver(p, json_string_value(line));
 	(void)snprintf(next, next_len, "%s", ok ? text_at(page, "next") : "");
 	json_decref(page);
 	return ok;

@@ -127,10 +127,10 @@ static int64_t position_of(const struct head *head, const char *node, const char
 	size_t i;
 	const json_t *p;
 
-	json_array_foreach(head->positions, i,
-			   p) if (strcmp(json_string_value(json_array_get(p, 0)), node) == 0 &&
-				  strcmp(json_string_value(json_array_get(p, 1)), stream) ==
-					  0) return (int64_t)json_integer_value(json_array_get(p, 2));
+	json_array_foreach(head->positions, i, p)
+		if (strcmp(json_string_value(json_array_get(p, 0)), node) == 0 &&
+		    strcmp(json_string_value(json_array_get(p, 1)), stream) == 0)
+			return (int64_t)json_integer_value(json_array_get(p, 2));
 	return 0;
 }
 
@@ -139,8 +139,9 @@ static bool covers(const struct proof *p, const struct head *head)
 	size_t i;
 	json_t *row;
 
-	json_array_foreach(p->rows, i, row) if (seq_of(row) > position_of(head, text_of(row, "node"),
-									  text_of(row, "stream"))) return false;
+	json_array_foreach(p->rows, i, row)
+		if (seq_of(row) > position_of(head, text_of(row, "node"), text_of(row, "stream")))
+			return false;
 	return true;
 }
 
@@ -185,8 +186,7 @@ static bool offer_own(struct proof *p, const json_t *signature)
 	if (strlen(hex) > 2 * sizeof(bytes) || !audit_unhex(hex, bytes, strlen(hex) / 2))
 		return true; /* verification says so */
 	EVP_EncodeBlock(base64, bytes, (int)(strlen(hex) / 2));
-	json_array_foreach(p->texts, i, intent)
-	{
+	json_array_foreach(p->texts, i, intent) {
 		if (strcmp(text_of(intent, "node"), text_of(signature, "node")) != 0 ||
 		    audit_number(audit_row_table(intent), intent, "number") != audit_number(table, signature, "number"))
 			continue;

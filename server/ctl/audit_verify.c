@@ -87,9 +87,9 @@ static bool save_heads(const char *path, const json_t *heads)
 
 	if (file == NULL)
 		return fail("%s: cannot be written", path) == 0;
-	json_array_foreach(heads, i, head)(void)
-		fprintf(file, "%s %s %s %s\n", text_at(head, "node"), text_at(head, "stream"), text_at(head, "seq"),
-			text_at(head, "hash"));
+	json_array_foreach(heads, i, head)
+		(void)fprintf(file, "%s %s %s %s\n", text_at(head, "node"), text_at(head, "stream"),
+			      text_at(head, "seq"), text_at(head, "hash"));
 	return fclose(file) == 0 ? true : fail("%s: cannot be written", path) == 0;
 }
 
@@ -150,15 +150,16 @@ static void tell(const json_t *said)
 	size_t i;
 	json_t *text;
 
-	json_array_foreach(findings, i, text)(void) puts(json_string_value(text));
+	json_array_foreach(findings, i, text)
+		(void)puts(json_string_value(text));
 	if (json_array_size(findings) == 0)
 		(void)printf("verified: %s rows in %s commits of %s streams\n", text_at(said, "rows"),
 			     text_at(said, "commits"), text_at(said, "streams"));
 	else
 		(void)printf("NOT as it was written: %zu findings in %s rows\n", json_array_size(findings),
 			     text_at(said, "rows"));
-	json_array_foreach(json_object_get(said, "unproven"), i, text)(void)
-		printf("unproven: %s\n", json_string_value(text));
+	json_array_foreach(json_object_get(said, "unproven"), i, text)
+		(void)printf("unproven: %s\n", json_string_value(text));
 }
 
 int verb_audit_verify(struct ctl *ctl, int argc, char **argv)

@@ -121,8 +121,9 @@ static bool transcript_has(const json_t *transcript, const char *hash)
 	size_t i;
 	json_t *cert;
 
-	json_array_foreach(json_object_get(transcript, "certificates"), i,
-			   cert) if (strcmp(text_at(cert, "sha256"), hash) == 0) return true;
+	json_array_foreach(json_object_get(transcript, "certificates"), i, cert)
+		if (strcmp(text_at(cert, "sha256"), hash) == 0)
+			return true;
 	return false;
 }
 
@@ -428,8 +429,9 @@ static void tell(const struct ctl *ctl, const struct walk *w)
 		json_decref(all);
 		return;
 	}
-	json_array_foreach(w->steps, i, one)(void)
-		printf("  %-5s  %-11s  %s\n", text_at(one, "state"), text_at(one, "link"), text_at(one, "detail"));
+	json_array_foreach(w->steps, i, one)
+		(void)printf("  %-5s  %-11s  %s\n", text_at(one, "state"), text_at(one, "link"),
+			     text_at(one, "detail"));
 	(void)printf("%s\n", w->wrong > 0  ? "The walk does NOT hold."
 			     : w->open > 0 ? "What was walked holds; links are open."
 					   : "The walk holds from end to end.");

@@ -165,8 +165,7 @@ int verb_device_show(struct ctl *ctl, int argc, char **argv)
 		show_fields(ctl, answer, fields, N(fields));
 		show_table(ctl, json_object_get(answer, "certificates"), list_columns, N(list_columns));
 	} else {
-		json_array_foreach(json_object_get(answer, "devices"), i, device)
-		{
+		json_array_foreach(json_object_get(answer, "devices"), i, device) {
 			show_fields(ctl, device, fields, N(fields));
 			show_table(ctl, json_object_get(device, "certificates"), list_columns, N(list_columns));
 		}

@@ -71,8 +71,7 @@ void show_table(const struct ctl *ctl, const json_t *rows, const struct column *
 
 	for (size_t c = 0; c < n; c++) {
 		width[c] = strlen(columns[c].title);
-		json_array_foreach(rows, i, row)
-		{
+		json_array_foreach(rows, i, row) {
 			size_t len = strlen(text_at(row, columns[c].key));
 
 			width[c] = len > width[c] ? len : width[c];
@@ -82,8 +81,7 @@ void show_table(const struct ctl *ctl, const json_t *rows, const struct column *
 		(void)printf("%s%s%-*s%s", c == 0 ? "" : "  ", ctl->colour ? BOLD : "", c + 1 == n ? 0 : (int)width[c],
 			     columns[c].title, ctl->colour ? PLAIN : "");
 	(void)putchar('\n');
-	json_array_foreach(rows, i, row)
-	{
+	json_array_foreach(rows, i, row) {
 		for (size_t c = 0; c < n; c++) {
 			(void)fputs(c == 0 ? "" : "  ", stdout);
 			cell(ctl, text_at(row, columns[c].key), c + 1 == n ? 0 : width[c]);

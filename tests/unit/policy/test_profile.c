@@ -51,8 +51,7 @@ static enum reason parse_changed(const char *start, const char *change, struct p
 	enum reason reason;
 	char *text;
 
-	json_object_foreach(changes, key, value)
-	{
+	json_object_foreach(changes, key, value) {
 		if (json_is_null(value))
 			json_object_del(profile, key);
 		else
@@ -247,9 +246,11 @@ static void explains_what_does_not_go_together(void **state)
 		  "neither a new key" },
 		{ base, "{ 'reenrol': { 'who': ['device', 'rig'], 'new_key': 'no', 'same_key': true } }", "reenrol",
 		  "a label of their own" },
-		{ base, "{ 'reenrol': { 'who': ['rig'], 'new_key': 'no', 'same_key': true } }", "reenrol", "nobody enrols" },
-		{ base, "{ 'enrol': null, 'subject': null, 'nonce': null, 'level': 'none', 'stamp': false,"
-			"  'reenrol': { 'who': ['rig'], 'new_key': 'free', 'same_key': true } }",
+		{ base, "{ 'reenrol': { 'who': ['rig'], 'new_key': 'no', 'same_key': true } }", "reenrol",
+		  "nobody enrols" },
+		{ base,
+		  "{ 'enrol': null, 'subject': null, 'nonce': null, 'level': 'none', 'stamp': false,"
+		  "  'reenrol': { 'who': ['rig'], 'new_key': 'free', 'same_key': true } }",
 		  "reenrol", "\"new_key\": \"no\"" },
 		{ plain, "{ 'level': 'vouched' }", "level", "takes no evidence" },
 		{ plain, "{ 'enrol': { 'who': ['vendor'], 'evidence': false } }", "enrol", "vendor and device take" },
