@@ -1,8 +1,8 @@
 /*
  * audit.h - what an auditor takes home and checks there. Files: audit.c (export), audit_row.c (rows and their leaves),
- * audit_facts.c (what must follow from what), audit_verify.c (the verdict over an export; audit_verify.h has its parts),
- * audit_heads.c (signed heads), audit_walk.c (one certificate, back to ceremony and vendor), audit_proof.c (the same as
- * one file).
+ * audit_facts.c (what must follow from what), audit_verify.c (the verdict over an export; audit_verify.h has its
+ * parts), audit_heads.c (signed heads), audit_walk.c (one certificate, back to ceremony and vendor), audit_proof.c (the
+ * same as one file).
  *
  * An export is a file of JSON lines. The first is an object: {"assay_audit": 1, "at": time, "heads": [{node, stream,
  * seq, hash, at}]}. Each other one is an array: a table's name, then the values of one row in the order in which they

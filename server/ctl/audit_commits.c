@@ -134,9 +134,10 @@ void verify_commits(struct verify *v)
 }
 
 /* A head, wherever it comes from: is that row there, and is it that row? */
-static void check_head(struct verify *v, const char *node, const char *name, int64_t seq, const char *hash,
-		       const char *head, bool outside)
+static void check_head(void *user, const char *node, const char *name, int64_t seq, const char *hash, const char *head,
+		       bool outside)
 {
+	struct verify *v = user;
 	size_t s = verify_stream_of(v, node, name);
 	struct commit wanted = { .stream = s, .seq = seq }, *commit = NULL;
 	const char *who = head != NULL ? head : outside ? "a head that was kept" : "the head of this export";
@@ -160,12 +161,6 @@ static void check_head(struct verify *v, const char *node, const char *name, int
 		verify_stream(v, s)->proven = seq;
 }
 
-static void position_of(void *user, const char *node, const char *stream, int64_t seq, const char *hash,
-			const char *head, bool outside)
-{
-	check_head(user, node, stream, seq, hash, head, outside);
-}
-
 /* Every intent that stands up to these positions. */
 static bool count_intents(void *user, const json_t *positions, int64_t *ret_counts)
 {
@@ -179,12 +174,12 @@ static bool count_intents(void *user, const json_t *positions, int64_t *ret_coun
 		v->short_of_memory = true;
 		return false;
 	}
-	json_array_foreach(
-		positions, i,
-		p) for (size_t s = 0; s < v->streams.n;
-			s++) if (strcmp(verify_stream(v, s)->node, json_string_value(json_array_get(p, 0))) == 0 &&
-				 strcmp(verify_stream(v, s)->name, json_string_value(json_array_get(p, 1))) == 0)
-		until[s] = (int64_t)json_integer_value(json_array_get(p, 2));
+	json_array_foreach(positions, i, p) {
+		size_t s = verify_stream_known(v, json_string_value(json_array_get(p, 0)),
+					       json_string_value(json_array_get(p, 1)));
+
+		until[s] = (int64_t)json_integer_value(json_array_get(p, 2)); /* one place more: of streams not here */
+	}
 	memset(ret_counts, 0, AUDIT_KINDS * sizeof(*ret_counts));
 	for (i = 0; i < v->leaves.n; i++)
 		if (leaves[i].kind >= 0 && leaves[i].seq <= until[leaves[i].stream])
@@ -214,14 +209,15 @@ static void check_own_heads(struct verify *v)
 	size_t i;
 	json_t *head;
 
-	json_array_foreach(json_object_get(v->header, "heads"), i, head) check_head(
-		v, text_at(head, "node"), text_at(head, "stream"),
-		(int64_t)json_integer_value(json_object_get(head, "seq")), text_at(head, "hash"), NULL, false);
+	json_array_foreach(json_object_get(v->header, "heads"), i, head)
+		check_head(v, text_at(head, "node"), text_at(head, "stream"),
+			   (int64_t)json_integer_value(json_object_get(head, "seq")), text_at(head, "hash"), NULL,
+			   false);
 }
 
 bool verify_heads(struct verify *v, const struct outside *outside)
 {
-	const struct heads_view view = { v, finding, enough, position_of, count_intents };
+	const struct heads_view view = { v, finding, enough, check_head, count_intents };
 
 	check_own_heads(v);
 	heads_check_own(v->heads, v->file, &view);

@@ -26,13 +26,23 @@ struct stream *verify_stream(const struct verify *v, size_t i)
 	return &((struct stream *)v->streams.items)[i];
 }
 
+size_t verify_stream_known(const struct verify *v, const char *node, const char *name)
+{
+	size_t i = 0;
+
+	while (i < v->streams.n &&
+	       (strcmp(verify_stream(v, i)->node, node) != 0 || strcmp(verify_stream(v, i)->name, name) != 0))
+		i++;
+	return i;
+}
+
 size_t verify_stream_of(struct verify *v, const char *node, const char *name)
 {
+	size_t known = verify_stream_known(v, node, name);
 	struct stream *stream;
 
-	for (size_t i = 0; i < v->streams.n; i++)
-		if (strcmp(verify_stream(v, i)->node, node) == 0 && strcmp(verify_stream(v, i)->name, name) == 0)
-			return i;
+	if (known < v->streams.n)
+		return known;
 	if (strlen(node) >= sizeof(stream->node) || strlen(name) >= sizeof(stream->name))
 		return SIZE_MAX;
 	stream = grow(&v->streams, sizeof(*stream));

@@ -57,10 +57,8 @@ static void tell_tails(struct verify *v, bool outside)
 					s->name, (long long)s->proven + 1, (long long)s->seq);
 	}
 	if (!outside)
-		verify_unproven(
-			v, "no heads kept elsewhere were given (--heads): that nothing was cut off at the end, or all "
-			   "of it made "
-			   "anew, is not shown");
+		verify_unproven(v, "no heads kept elsewhere were given (--heads): that nothing was cut off at the end, "
+				   "or all of it made anew, is not shown");
 }
 
 static json_t *heads_of(const struct verify *v)

@@ -65,7 +65,9 @@ void verify_unproven(struct verify *v, const char *format, ...) __attribute__((f
 
 /* audit_read.c */
 struct stream *verify_stream(const struct verify *v, size_t i);
-/* The stream's index; SIZE_MAX when short of memory, or if it is named as no stream can be. */
+/* The stream's index; v->streams.n if no row has named it yet. */
+size_t verify_stream_known(const struct verify *v, const char *node, const char *name);
+/* The same, but it is known from then on; SIZE_MAX when short of memory, or if it is named as no stream can be. */
 size_t verify_stream_of(struct verify *v, const char *node, const char *name);
 /* Each row by itself and after the one before it. False: it has been told why it cannot be read to its end. */
 bool verify_read(struct verify *v);
