@@ -70,6 +70,12 @@ def test_the_installed_unit_verifies(root, role):
     assert ours == [], done.stderr
 
 
+@pytest.mark.parametrize("role", ROLES)
+def test_the_installed_unit_tunes_memory_as_the_supervisor_does(root, role):
+    told = re.search(r'setenv\("(\w+)", "([^"]+)"', (TOP / "server" / "supervise.c").read_text())
+    assert f"\nEnvironment={told[1]}={told[2]}\n" in unit(root, role).read_text()
+
+
 def test_a_line_that_systemd_does_not_know_is_found(root, tmp_path):
     """The other side of the test above."""
     wrong = tmp_path / "assay-wrong.service"

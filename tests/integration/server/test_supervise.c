@@ -601,6 +601,27 @@ static void every_thread_of_every_role_is_sealed(void **state)
 		assert_true(threads_sealed(role_pid(plant, roles[i])) >= 3);
 }
 
+/* The library reads it when a process starts: what stands there then counts. */
+static void every_role_is_started_with_memory_at_hand(void **state)
+{
+	static const char wanted[] = "GLIBC_TUNABLES=glibc.malloc.tcache_count=64";
+	struct plant *plant = *state;
+
+	for (unsigned i = 0; i < 4; i++) {
+		static char variables[1 << 20];
+		char path[64];
+		FILE *file;
+		size_t n;
+
+		snprintf(path, sizeof(path), "/proc/%d/environ", (int)role_pid(plant, roles[i]));
+		file = fopen(path, "r");
+		assert_non_null(file);
+		n = fread(variables, 1, sizeof(variables), file);
+		fclose(file);
+		assert_non_null(memmem(variables, n, wanted, sizeof(wanted))); /* its NUL too */
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -614,6 +635,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(with_a_wrong_pin_the_ca_stays_down_and_the_rest_goes_on, fresh_log,
 						stop),
 		cmocka_unit_test_setup_teardown(every_thread_of_every_role_is_sealed, start, stop),
+		cmocka_unit_test_setup_teardown(every_role_is_started_with_memory_at_hand, start, stop),
 		cmocka_unit_test_setup_teardown(each_role_opens_what_is_its_own_and_nothing_else, fresh_log, stop),
 		cmocka_unit_test_setup_teardown(files_that_are_read_again_may_be_replaced, fresh_log, stop),
 		cmocka_unit_test_setup_teardown(a_file_beside_the_pin_does_not_open_its_folder, fresh_log, stop),
