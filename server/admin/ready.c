@@ -39,19 +39,48 @@ static enum reason add(struct buf *list, const char *fault, struct fault *f)
 	return buf_append(list, BLOB_STR("\""), f);
 }
 
-/* What does not mend itself is said in full. */
-static enum reason add_alarms(const char *run_dir, struct buf *list, struct fault *f)
+static bool is(const char *run_dir, const char *role, enum metric_gauge gauge, int64_t wanted)
 {
+	int64_t value;
+
+	return metrics_read_gauge(run_dir, role, gauge, &value) && value == wanted;
+}
+
+/* While the last complete list has long to go, nobody misses the next; the metric says it. */
+static enum reason add_too_long(const struct config *config, struct buf *list, struct fault *f)
+{
+	bool ready = is(config->run_dir, "va", GAUGE_READY, 1);
+	const struct issuer_options *issuer;
+	int64_t place;
+	char text[400];
+
+	if (!metrics_read_gauge(config->run_dir, "va", GAUGE_CRL_TOO_LONG, &place) || place < 1 ||
+	    (size_t)place > config->n_issuers || (ready && !is(config->run_dir, "va", GAUGE_CRL_CLOSE, 1)))
+		return REASON_OK;
+	issuer = &config->issuer[place - 1];
+	snprintf(text, sizeof(text), "va: the complete CRL of %s would be longer than one may be, and %s: %s",
+		 issuer->name, ready ? "the last one nears its nextUpdate" : "there is none to serve",
+		 issuer->crl_shards == 0
+			 ? "give issuers.crl_shards to that issuer, and crl: shard to its profiles"
+			 : "its shards and OCSP go on: point relying parties there, and issue from a new CA");
+	return add(list, text, f);
+}
+
+/* What does not mend itself is said in full. */
+static enum reason add_alarms(const struct config *config, struct buf *list, struct fault *f)
+{
+	const char *run_dir = config->run_dir;
 	char text[200];
 	int64_t value;
 
-	if (metrics_read_gauge(run_dir, "ca", GAUGE_PIN_REFUSED, &value) && value == 1)
+	if (is(run_dir, "ca", GAUGE_PIN_REFUSED, 1))
 		TRY(add(list, "ca: the token refused the PIN, which is not tried again: correct it, then restart", f));
-	if (metrics_read_gauge(run_dir, "va", GAUGE_CRL_CLOSE, &value) && value == 1)
+	if (is(run_dir, "va", GAUGE_CRL_CLOSE, 1))
 		TRY(add(list, "va: a CRL is close to its nextUpdate, and no newer one has come", f));
-	if (metrics_read_gauge(run_dir, "ca", GAUGE_HEADS_LATE, &value) && value == 1)
+	TRY(add_too_long(config, list, f));
+	if (is(run_dir, "ca", GAUGE_HEADS_LATE, 1))
 		TRY(add(list, "ca: no signed head of the ledger for long", f));
-	if (metrics_read_gauge(run_dir, "ca", GAUGE_HEADS_UNEXPORTED, &value) && value == 1)
+	if (is(run_dir, "ca", GAUGE_HEADS_UNEXPORTED, 1))
 		TRY(add(list, "ca: signed heads cannot be written to heads.file", f));
 	if (!metrics_read_gauge(run_dir, "ca", GAUGE_LEDGER_MISSING_ROW, &value) || value == 0)
 		return REASON_OK;
@@ -65,11 +94,11 @@ enum reason ready_list(const struct admin *admin, int64_t now_us, struct buf *li
 	const char *run_dir = admin->config->run_dir;
 	int64_t value;
 
-	TRY(add_alarms(run_dir, list, f));
+	TRY(add_alarms(admin->config, list, f));
 	if (view_fresh(admin->view, now_us, NULL) != REASON_OK)
 		TRY(add(list, "ca: no fresh view from it", f));
 	for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++)
-		if (!metrics_read_gauge(run_dir, checks[i].role, checks[i].gauge, &value) || value != 1)
+		if (!is(run_dir, checks[i].role, checks[i].gauge, 1))
 			TRY(add(list, checks[i].fault, f));
 	for (size_t i = 0; i < sizeof(beats) / sizeof(beats[0]); i++)
 		if (!metrics_read_gauge(run_dir, beats[i].role, GAUGE_BEAT_MS, &value) ||

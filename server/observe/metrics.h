@@ -65,6 +65,7 @@ enum metric_gauge {
 	GAUGE_TLS_ADMIN_LEFT_S,
 	GAUGE_TLS_NOT_RENEWED,    /* 1: it is time, and it does not succeed */
 	GAUGE_LASTING_MS,           /* clock_mono_us() / 1000 of the last request over a lasting connection */
+	GAUGE_CRL_TOO_LONG,         /* issuer (its place in the configuration, from 1) whose complete CRL is too long */
 	GAUGE_COUNT
 };
 

@@ -11,12 +11,13 @@
 #include "va/feed.h"
 #include "va/va_ocsp.h"
 
-#define AGAIN_US 2000000  /* a refusal: ask again */
-#define LOST_US 60000000  /* no answer: it does not come any more */
-#define GAP_US 250000     /* between two questions for one list, however many revocations come */
-#define LONG_BYTES 262144 /* a list longer than this ... */
-#define LONG_GAP 10       /* ... is asked for again after ten times as long as it took: it has a tenth of the time */
-#define UNDER_WAY_MAX 8   /* questions at once: the ca has other things to do too */
+#define AGAIN_US 2000000           /* a refusal: ask again */
+#define AGAIN_TOO_LONG_US 60000000 /* it does not become shorter by itself */
+#define LOST_US 60000000           /* no answer: it does not come any more */
+#define GAP_US 250000              /* between two questions for one list, however many revocations come */
+#define LONG_BYTES 262144          /* a list longer than this ... */
+#define LONG_GAP 10     /* ... is asked for again after ten times as long as it took: it has a tenth of the time */
+#define UNDER_WAY_MAX 8 /* questions at once: the ca has other things to do too */
 #define GAUGES_US 200000
 #define CLOSE_PART 4 /* the last quarter of a CRL's time is close to its nextUpdate */
 
@@ -134,13 +135,17 @@ static bool send_ask(const struct round *round, const struct status *s, const st
 	return channel_send(round->channel, FRAME_CRL_ASK, id_of(round->va, s, list), buf_blob(&body));
 }
 
-/* A delta adds to a complete list of the same ca process, which therefore comes first. */
+/*
+ * A delta adds to a complete list of the same ca process, which therefore comes first. When that has grown too long,
+ * the ca still has the one before it for a base, and so have relying parties: to a va that has just started deltas go
+ * on.
+ */
 static bool ask_one(struct status *s, struct crl_list *list, void *user)
 {
 	struct round *round = user;
 
 	if (list->due_us > round->now_us || list->under_way ||
-	    (list->scope.kind == CRL_DELTA && !s->list[0].of_this_ca))
+	    (list->scope.kind == CRL_DELTA && !s->list[0].of_this_ca && !s->list[0].too_long))
 		return true;
 	if (round->under_way == UNDER_WAY_MAX || !send_ask(round, s, list))
 		return false;
@@ -163,15 +168,18 @@ static void ask_due(struct va *va, int64_t now_us)
 }
 
 struct state {
+	const struct va *va;
 	int64_t now_s, left_s; /* until the first nextUpdate */
 	bool missing, close;
+	int64_t too_long; /* place of an issuer in the configuration, from 1; 0: none */
 };
 
 static bool look_at(struct status *s, struct crl_list *list, void *user)
 {
 	struct state *state = user;
 
-	(void)s;
+	if (list->too_long)
+		state->too_long = s - state->va->status + 1;
 	if (list->der == NULL) {
 		state->missing = true;
 		return true;
@@ -185,13 +193,14 @@ static bool look_at(struct status *s, struct crl_list *list, void *user)
 static void set_gauges(struct va *va, int64_t now_us)
 {
 	bool fresh = view_fresh(va->view, now_us, NULL) == REASON_OK;
-	struct state state = { .now_s = clock_wall_s(), .left_s = INT64_MAX };
+	struct state state = { .va = va, .now_s = clock_wall_s(), .left_s = INT64_MAX };
 
 	walk(va, look_at, &state);
 	metrics_gauge(va->metrics, GAUGE_BEAT_MS, now_us / 1000);
 	metrics_gauge(va->metrics, GAUGE_VIEW_AGE_MS, view_age_us(va->view, now_us) / 1000);
 	metrics_gauge(va->metrics, GAUGE_CRL_LEFT_S, state.left_s == INT64_MAX ? 0 : state.left_s);
 	metrics_gauge(va->metrics, GAUGE_CRL_CLOSE, state.close);
+	metrics_gauge(va->metrics, GAUGE_CRL_TOO_LONG, state.too_long);
 	metrics_gauge(va->metrics, GAUGE_READY, fresh && !state.missing);
 }
 
@@ -239,7 +248,7 @@ void *va_ask(void *role)
 static bool anew(struct status *s, struct crl_list *list, void *user)
 {
 	(void)s, (void)user;
-	list->under_way = list->of_this_ca = false;
+	list->under_way = list->of_this_ca = list->too_long = false;
 	list->asked_us = 0;
 	list->due_us = INT64_MAX;
 	return true;
@@ -279,7 +288,7 @@ static void keep(struct va *va, struct crl_list *list, struct shared *crl, uint6
 
 	pthread_mutex_lock(&va->lock);
 	list->took_us = clock_mono_us() - list->asked_us;
-	list->under_way = false;
+	list->under_way = list->too_long = false;
 	list->of_this_ca = true;
 	if (list->der == NULL || number > list->number) {
 		old = list->der;
@@ -358,6 +367,15 @@ static void outdate_lists(struct va *va, struct blob view)
 	pthread_mutex_unlock(&va->lock);
 }
 
+/* Under the lock. Without the list that it adds to, a delta comes no sooner than that. */
+static bool waits_long(struct va *va, const struct crl_list *list)
+{
+	struct status *s;
+
+	return list->too_long ||
+	       (list->scope.kind == CRL_DELTA && crl_list_find(va, list->name, &s) != NULL && s->list[0].too_long);
+}
+
 static void refused(struct va *va, const struct frame *frame)
 {
 	struct pack_reader r = { .left = frame->body };
@@ -371,7 +389,9 @@ static void refused(struct va *va, const struct frame *frame)
 		return;
 	pthread_mutex_lock(&va->lock);
 	list->under_way = false;
-	list->due_us = clock_mono_us() + AGAIN_US;
+	list->too_long = strcmp(name, reason_info(REASON_CRL_TOO_LONG)->name) == 0;
+	list->due_us = clock_mono_us() + (waits_long(va, list) ? AGAIN_TOO_LONG_US : AGAIN_US);
+	pthread_cond_broadcast(&va->changed); /* a delta may have waited for this */
 	pthread_mutex_unlock(&va->lock);
 }
 

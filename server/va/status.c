@@ -102,16 +102,18 @@ static void crl(struct exchange *x, struct va *va, struct crl_list *list)
 	struct reply reply = { .type = "application/pkix-crl" };
 	char etag[ETAG_CHARS];
 	int64_t this_update_s;
+	bool too_long;
 	struct fault f;
 
 	pthread_mutex_lock(&va->lock);
+	too_long = list->too_long;
 	memcpy(etag, list->etag, sizeof(etag));
 	this_update_s = list->this_update_s;
 	if (list->der != NULL)
 		reply.shared = shared_ref(list->der); /* a long one is not copied, least of all under the lock */
 	pthread_mutex_unlock(&va->lock);
 	if (reply.shared == NULL) {
-		(void)fault_set(&f, REASON_CA_AWAY, "no CRL \"%s\" yet", list->name);
+		(void)fault_set(&f, too_long ? REASON_CRL_TOO_LONG : REASON_CA_AWAY, "no CRL \"%s\" yet", list->name);
 		exchange_refuse(x, &f);
 		return;
 	}

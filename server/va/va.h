@@ -38,6 +38,7 @@ struct crl_list {
 	bool under_way;     /* asked for, and no answer yet */
 	bool outdated;      /* a revocation has come since it was asked for */
 	bool of_this_ca;    /* came from the ca process that we are connected to */
+	bool too_long;      /* the ca makes none any more: it would be longer than one may be */
 };
 
 /* What is served of one issuer. */
