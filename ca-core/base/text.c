@@ -43,22 +43,26 @@ bool text_unhex(const char *text, size_t text_len, uint8_t *out, size_t out_cap,
 	return true;
 }
 
-void text_base32(struct blob bytes, char *out, size_t out_len)
+/* The most significant bits first, so many a digit; zeros fill the last one. */
+static void put_digits(struct blob bytes, const char *digits, unsigned bits_each, char *out)
 {
-	static const char digits[] = "abcdefghijklmnopqrstuvwxyz234567";
 	uint32_t bits = 0;
 	unsigned held = 0;
-	size_t n = 0;
 
-	assert(out_len >= (bytes.len * 8 + 4) / 5 + 1);
 	for (size_t i = 0; i < bytes.len; i++) {
 		bits = bits << 8 | bytes.ptr[i];
-		for (held += 8; held >= 5; held -= 5)
-			out[n++] = digits[bits >> (held - 5) & 31];
+		for (held += 8; held >= bits_each; held -= bits_each)
+			*out++ = digits[bits >> (held - bits_each) & ((1U << bits_each) - 1)];
 	}
 	if (held > 0)
-		out[n++] = digits[bits << (5 - held) & 31];
-	out[n] = '\0';
+		*out++ = digits[bits << (bits_each - held) & ((1U << bits_each) - 1)];
+	*out = '\0';
+}
+
+void text_base32(struct blob bytes, char *out, size_t out_len)
+{
+	assert(out_len >= (bytes.len * 8 + 4) / 5 + 1);
+	put_digits(bytes, "abcdefghijklmnopqrstuvwxyz234567", 5, out);
 }
 
 enum reason text_base64(struct blob bytes, struct buf *ret_text, struct fault *f)
@@ -162,18 +166,6 @@ enum reason text_unbase64(struct blob text, struct buf *ret_bytes, struct fault 
 
 void text_base64url(struct blob bytes, char *out, size_t out_len)
 {
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-	uint32_t bits = 0;
-	unsigned held = 0;
-	size_t n = 0;
-
 	assert(out_len >= (bytes.len * 4 + 2) / 3 + 1);
-	for (size_t i = 0; i < bytes.len; i++) {
-		bits = bits << 8 | bytes.ptr[i];
-		for (held += 8; held >= 6; held -= 6)
-			out[n++] = digits[bits >> (held - 6) & 63];
-	}
-	if (held > 0)
-		out[n++] = digits[bits << (6 - held) & 63];
-	out[n] = '\0';
+	put_digits(bytes, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", 6, out);
 }
