@@ -143,17 +143,25 @@ bool soft_store_element(struct soft *soft, const char *parent, struct trouble *t
 	return file_write(path, text, strlen(text), t);
 }
 
+/* Absent is well: *ret_file stays NULL. */
+static bool open_pem(const char *folder, const char *name, char path[4096], FILE **ret_file, struct trouble *t)
+{
+	if (!path_join(folder, name, path, t))
+		return false;
+	*ret_file = fopen(path, "re");
+	return *ret_file != NULL || errno == ENOENT || trouble_set(t, "%s: cannot read: %s", path, strerror(errno));
+}
+
 /* Absent is well: *ret_key stays NULL. */
 static bool load_key(const char *folder, const char *name, EVP_PKEY **ret_key, struct trouble *t)
 {
 	char path[4096];
 	AUTO(auto_file) FILE *file = NULL;
 
-	if (!path_join(folder, name, path, t))
+	if (!open_pem(folder, name, path, &file, t))
 		return false;
-	file = fopen(path, "re");
 	if (file == NULL)
-		return errno == ENOENT || trouble_set(t, "%s: cannot read: %s", path, strerror(errno));
+		return true;
 	*ret_key = PEM_read_PrivateKey(file, NULL, NULL, NULL);
 	return *ret_key != NULL || trouble_openssl(t, path);
 }
@@ -163,11 +171,10 @@ static bool load_cert(const char *folder, const char *name, X509 **ret_cert, str
 	char path[4096];
 	AUTO(auto_file) FILE *file = NULL;
 
-	if (!path_join(folder, name, path, t))
+	if (!open_pem(folder, name, path, &file, t))
 		return false;
-	file = fopen(path, "re");
 	if (file == NULL)
-		return errno == ENOENT || trouble_set(t, "%s: cannot read: %s", path, strerror(errno));
+		return true;
 	*ret_cert = PEM_read_X509(file, NULL, NULL, NULL);
 	return *ret_cert != NULL || trouble_openssl(t, path);
 }
