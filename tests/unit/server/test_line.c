@@ -97,23 +97,42 @@ static struct line *open_line(const struct station *stations, size_t n, struct p
 	return line;
 }
 
+/* The station has the first job in hand and stays so; what is put from here on waits. `share`: for line_share(). */
+static struct line *open_held(const struct station *station, unsigned (*share)(void *role), struct plant *p,
+			      struct metrics *m, struct item *first)
+{
+	struct line *line;
+
+	plant_init(p);
+	p->held = true;
+	line = open_line(station, 1, p, m);
+	line_share(line, 0, share);
+	assert_true(line_put(line, 0, 0, &first->job));
+	wait_until_in_hand(p);
+	return line;
+}
+
+static void put_all(struct line *line, struct item *items, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		assert_true(line_put(line, 0, items[i].lane, &items[i].job));
+}
+
+static void let_go(struct plant *p)
+{
+	hold(p, false);
+	line_close(p->line);
+}
+
 static void batches_are_one_under_light_load_and_grow_under_load(void **state)
 {
 	const struct station stations[] = { { "gate", work_gate, 1, 64, { { "only", 1, JOBS } } } };
 	struct item *items = calloc(101, sizeof(*items));
 	struct plant p;
-	struct line *line;
 
 	(void)state;
-	plant_init(&p);
-	p.held = true;
-	line = open_line(stations, 1, &p, NULL);
-	assert_true(line_put(line, 0, 0, &items[0].job));
-	wait_until_in_hand(&p);
-	for (unsigned i = 1; i < 101; i++)
-		assert_true(line_put(line, 0, 0, &items[i].job));
-	hold(&p, false);
-	line_close(line);
+	put_all(open_held(stations, NULL, &p, NULL, &items[0]), items + 1, 100);
+	let_go(&p);
 	assert_int_equal(p.n_done, 101);
 	assert_int_equal(p.n_batches, 3);
 	assert_int_equal(p.batch[0], 1);  /* alone: it did not wait for company */
@@ -135,19 +154,10 @@ static void a_thread_takes_no_more_than_its_share(void **state)
 	const struct station stations[] = { { "gate", work_gate, 1, 64, { { "only", 1, JOBS } } } };
 	struct item items[13] = { 0 };
 	struct plant p;
-	struct line *line;
 
 	(void)state;
-	plant_init(&p);
-	p.held = true;
-	line = open_line(stations, 1, &p, NULL);
-	line_share(line, 0, most_of_five);
-	assert_true(line_put(line, 0, 0, &items[0].job));
-	wait_until_in_hand(&p);
-	for (unsigned i = 1; i < 13; i++)
-		assert_true(line_put(line, 0, 0, &items[i].job));
-	hold(&p, false);
-	line_close(line);
+	put_all(open_held(stations, most_of_five, &p, NULL, &items[0]), items + 1, 12);
+	let_go(&p);
 	assert_int_equal(p.n_done, 13);
 	assert_int_equal(p.n_batches, 4);
 	assert_int_equal(p.batch[1], 5);
@@ -165,19 +175,11 @@ static void check_weights(unsigned batch_max)
 	struct item *items = calloc(801, sizeof(*items));
 	unsigned seen[2] = { 0 };
 	struct plant p;
-	struct line *line;
 
-	plant_init(&p);
-	p.held = true;
-	line = open_line(stations, 1, &p, NULL);
-	assert_true(line_put(line, 0, 0, &items[800].job));
-	wait_until_in_hand(&p);
-	for (unsigned i = 0; i < 800; i++) {
-		items[i].lane = i < 400 ? 0 : 1; /* the busy lane was there first */
-		assert_true(line_put(line, 0, items[i].lane, &items[i].job));
-	}
-	hold(&p, false);
-	line_close(line);
+	for (unsigned i = 400; i < 800; i++)
+		items[i].lane = 1; /* the busy lane was there first */
+	put_all(open_held(stations, NULL, &p, NULL, &items[800]), items, 800);
+	let_go(&p);
 	assert_int_equal(p.n_done, 801);
 	for (unsigned i = 1; i <= 400; i++)
 		seen[p.done[i]->lane]++;
@@ -203,19 +205,13 @@ static void a_full_lane_refuses_and_another_still_takes(void **state)
 	struct line *line;
 
 	(void)state;
-	plant_init(&p);
-	p.held = true;
-	line = open_line(stations, 1, &p, m);
-	assert_true(line_put(line, 0, 0, &items[0].job));
-	wait_until_in_hand(&p);
-	for (unsigned i = 1; i <= 5; i++)
-		assert_true(line_put(line, 0, 0, &items[i].job));
+	line = open_held(stations, NULL, &p, m, &items[0]);
+	put_all(line, items + 1, 5);
 	assert_false(line_put(line, 0, 0, &items[6].job));
 	assert_true(line_put(line, 0, 1, &items[7].job));
 	assert_int_equal(m->station[0].refused, 1);
 	assert_int_equal(m->station[0].depth, 6);
-	hold(&p, false);
-	line_close(line);
+	let_go(&p);
 	assert_int_equal(p.n_done, 7);
 	assert_string_equal(m->station[0].name, "gate");
 	assert_int_equal(m->station[0].jobs, 7);
@@ -250,18 +246,10 @@ static void a_station_at_work_takes_what_has_come_meanwhile(void **state)
 	struct metrics *m = calloc(1, sizeof(*m));
 	struct item items[6] = { 0 };
 	struct plant p;
-	struct line *line;
 
 	(void)state;
-	plant_init(&p);
-	p.held = true;
-	line = open_line(stations, 1, &p, m);
-	assert_true(line_put(line, 0, 0, &items[0].job));
-	wait_until_in_hand(&p);
-	for (unsigned i = 1; i <= 5; i++)
-		assert_true(line_put(line, 0, 0, &items[i].job));
-	hold(&p, false);
-	line_close(line);
+	put_all(open_held(stations, NULL, &p, m, &items[0]), items + 1, 5);
+	let_go(&p);
 	assert_int_equal(p.n_done, 6);
 	assert_int_equal(p.batch[0], 4);
 	assert_int_equal(p.batch[1], 2);
