@@ -72,6 +72,14 @@ static void close_rivals(struct rivals *r)
 	ledger_close(r->b.ledger);
 }
 
+/* What each of them asks for next. */
+static void rivals_ask(struct rivals *r, const char *device_a, const char *key_a, const char *device_b,
+		       const char *key_b)
+{
+	request_enrol(&r->a.request, device_a, key_a);
+	request_enrol(&r->b.request, device_b, key_b);
+}
+
 static void the_first_wins(struct rivals *r, enum reason second)
 {
 	race(r->world, &r->a, &r->b);
@@ -87,10 +95,8 @@ static void of_two_nodes_with_one_claim_the_first_wins_in_either_order(void **st
 	for (int order = 0; order < 2; order++) {
 		struct asking *first = order == 0 ? &r.a : &r.b, *second = order == 0 ? &r.b : &r.a;
 
-		request_enrol(&r.a.request, order == 0 ? "dev-race-1" : "dev-race-2",
-			      order == 0 ? "key-race-1" : "key-race-2");
-		request_enrol(&r.b.request, order == 0 ? "dev-race-1" : "dev-race-2",
-			      order == 0 ? "key-race-1" : "key-race-2");
+		rivals_ask(&r, order == 0 ? "dev-race-1" : "dev-race-2", order == 0 ? "key-race-1" : "key-race-2",
+			   order == 0 ? "dev-race-1" : "dev-race-2", order == 0 ? "key-race-1" : "key-race-2");
 		race(r.world, first, second);
 		assert_int_equal(first->request.intent.outcome, INTENT_NEW);
 		assert_int_equal(second->request.intent.outcome, INTENT_PENDING);
@@ -103,8 +109,7 @@ static void of_two_keys_for_one_device_at_once_one_wins(void **state)
 {
 	struct rivals r = open_rivals(state);
 
-	request_enrol(&r.a.request, "dev-race-keys", "key-race-keys-1");
-	request_enrol(&r.b.request, "dev-race-keys", "key-race-keys-2");
+	rivals_ask(&r, "dev-race-keys", "key-race-keys-1", "dev-race-keys", "key-race-keys-2");
 	the_first_wins(&r, REASON_CLAIM_PENDING);
 	close_rivals(&r);
 }
@@ -113,11 +118,9 @@ static void of_two_devices_with_one_key_or_nonce_at_once_one_wins(void **state)
 {
 	struct rivals r = open_rivals(state);
 
-	request_enrol(&r.a.request, "dev-race-k1", "key-race-k");
-	request_enrol(&r.b.request, "dev-race-k2", "key-race-k");
+	rivals_ask(&r, "dev-race-k1", "key-race-k", "dev-race-k2", "key-race-k");
 	the_first_wins(&r, REASON_KEY_BOUND);
-	request_enrol(&r.a.request, "dev-race-n1", "key-race-n1");
-	request_enrol(&r.b.request, "dev-race-n2", "key-race-n2");
+	rivals_ask(&r, "dev-race-n1", "key-race-n1", "dev-race-n2", "key-race-n2");
 	request_nonce(&r.a.request, "nonce-race");
 	request_nonce(&r.b.request, "nonce-race");
 	the_first_wins(&r, REASON_NONCE_REUSED);
@@ -139,8 +142,8 @@ static void of_two_known_devices_with_one_key_or_nonce_at_once_one_wins(void **s
 			assert_int_equal(ask(r.a.ledger, &old), INTENT_NEW);
 			assert_ok(ledger_void(r.a.ledger, BLOB(old.serial, 16), "token away", f));
 		}
-		request_enrol(&r.a.request, devices[shared_key][0], shared_key ? "key-race-v" : "key-race-v0");
-		request_enrol(&r.b.request, devices[shared_key][1], shared_key ? "key-race-v" : "key-race-v1");
+		rivals_ask(&r, devices[shared_key][0], shared_key ? "key-race-v" : "key-race-v0",
+			   devices[shared_key][1], shared_key ? "key-race-v" : "key-race-v1");
 		if (!shared_key) {
 			request_nonce(&r.a.request, "nonce-race-v");
 			request_nonce(&r.b.request, "nonce-race-v");
