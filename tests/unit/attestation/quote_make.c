@@ -5,6 +5,8 @@
 
 #define PROFILE "urn:uuid:a281f728-f5f8-4676-b182-37bdb2822fa5"
 
+EVP_PKEY *quote_device;
+
 void put_raw(struct buf *out, struct blob bytes)
 {
 	if (buf_append(out, bytes, NULL) != REASON_OK)
@@ -238,4 +240,18 @@ void vendor_done(struct vendor *vendor)
 	buf_done(&vendor->batch_der);
 	buf_done(&vendor->chip_der);
 	*vendor = (struct vendor){ 0 };
+}
+
+int quote_device_make(void **state)
+{
+	(void)state;
+	quote_device = make_key(KEY_EC_P256);
+	return 0;
+}
+
+int quote_device_free(void **state)
+{
+	(void)state;
+	EVP_PKEY_free(quote_device);
+	return 0;
 }

@@ -41,6 +41,11 @@ struct buf quote_sign(const struct quote_make *quote, EVP_PKEY *signer, const ch
 /* COSE_Key of an EC key. */
 struct buf cose_key(const struct pubkey *key);
 
+/* The key that is quoted, P-256: a group's fixtures. */
+extern EVP_PKEY *quote_device;
+int quote_device_make(void **state);
+int quote_device_free(void **state);
+
 /* --- bundles --- */
 struct buf bundle_statement(const char *oid, struct blob stmt); /* SEQUENCE { oid, stmt } */
 struct buf bundle_of(const struct blob *statements, size_t n_statements, const struct blob *certs, size_t n_certs);

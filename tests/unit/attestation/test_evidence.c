@@ -21,7 +21,6 @@
 static const uint8_t ueid[] = { 1, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff, 7 };
 #define UEID_HEX "01aabbccddeeff07"
 static const uint8_t nonce[] = "0123456789abcdef";
-static EVP_PKEY *device;
 
 /* A chip, a quote that would be believed, and what is configured. Each test changes one of them. */
 struct scene {
@@ -62,14 +61,14 @@ static struct scene *scene_of(const struct vendor_make *spec, const char *chip_s
 
 	vendor_make(&s->vendor, spec, chip_serial);
 	s->vendors = vendors_for(s->vendor.root);
-	quote_start(&s->quote, device, BLOB_OF(ueid), BLOB(nonce, 16), NATIVE);
+	quote_start(&s->quote, quote_device, BLOB_OF(ueid), BLOB(nonce, 16), NATIVE);
 	s->signer = s->vendor.chip_key;
 	s->md_name = "SHA256";
 	s->certs[0] = buf_blob(&s->vendor.batch_der); /* in no order: the leaf is not the first */
 	s->certs[1] = buf_blob(&s->vendor.chip_der);
 	s->n_certs = 2;
 	s->now_s = clock_wall_s();
-	s->csr_key = make_pubkey(device);
+	s->csr_key = make_pubkey(quote_device);
 	return s;
 }
 
@@ -234,7 +233,7 @@ static void refuses_a_signature_by_another_key(void **state)
 	struct scene *s = scene();
 
 	(void)state;
-	s->signer = device;
+	s->signer = quote_device;
 	expect(s, REASON_EVIDENCE_SIGNATURE);
 	s = scene();
 	s->signer = s->vendor.batch_key;
@@ -607,20 +606,6 @@ static void believes_each_of_several_vendors(void **state)
 	unlink(paths[1]);
 }
 
-static int make_device(void **state)
-{
-	(void)state;
-	device = make_key(KEY_EC_P256);
-	return 0;
-}
-
-static int free_device(void **state)
-{
-	(void)state;
-	EVP_PKEY_free(device);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -658,5 +643,5 @@ int main(void)
 	};
 
 	oid_init();
-	return cmocka_run_group_tests(tests, make_device, free_device);
+	return cmocka_run_group_tests(tests, quote_device_make, quote_device_free);
 }

@@ -13,27 +13,12 @@
 
 static const uint8_t ueid[] = { 1, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff, 7 };
 static const uint8_t nonce[] = "0123456789abcdef";
-static EVP_PKEY *device;
-
-static int make_device(void **state)
-{
-	(void)state;
-	device = make_key(KEY_EC_P256);
-	return 0;
-}
-
-static int free_device(void **state)
-{
-	(void)state;
-	EVP_PKEY_free(device);
-	return 0;
-}
 
 static struct quote_make start(void)
 {
 	struct quote_make make;
 
-	quote_start(&make, device, BLOB_OF(ueid), BLOB(nonce, 16), NATIVE);
+	quote_start(&make, quote_device, BLOB_OF(ueid), BLOB(nonce, 16), NATIVE);
 	return make;
 }
 
@@ -105,7 +90,7 @@ static void reads_every_field(void **state)
 	AUTO(buf_done)
 	struct buf cose = quote_sign(&make, NULL, NULL), stmt = make_element(0x04, buf_blob(&cose)),
 		   payload = quote_payload(&make);
-	struct pubkey key = make_pubkey(device);
+	struct pubkey key = make_pubkey(quote_device);
 	struct quote quote;
 	struct fault f;
 
@@ -284,7 +269,7 @@ static void refuses_a_key_that_is_not_just_an_ec_point(void **state)
 		{ 5, 0x22, REASON_EVIDENCE_CONTENT }, /* -3 where -2 stands */
 		{ 5, 0x01, REASON_EVIDENCE_CONTENT }, /* alg, unknown here */
 	};
-	struct pubkey key = make_pubkey(device);
+	struct pubkey key = make_pubkey(quote_device);
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -297,7 +282,7 @@ static void refuses_a_key_that_is_not_just_an_ec_point(void **state)
 
 static void refuses_a_point_off_the_curve(void **state)
 {
-	struct pubkey key = make_pubkey(device);
+	struct pubkey key = make_pubkey(quote_device);
 
 	(void)state;
 	key.raw[40] ^= 1;
@@ -306,7 +291,7 @@ static void refuses_a_point_off_the_curve(void **state)
 
 static void refuses_a_key_with_more_in_it(void **state)
 {
-	struct pubkey key = make_pubkey(device);
+	struct pubkey key = make_pubkey(quote_device);
 	struct buf cose = cose_key(&key);
 
 	(void)state;
@@ -468,5 +453,5 @@ int main(void)
 	};
 
 	oid_init();
-	return cmocka_run_group_tests(tests, make_device, free_device);
+	return cmocka_run_group_tests(tests, quote_device_make, quote_device_free);
 }

@@ -43,21 +43,6 @@ static struct bed {
 
 static const char *const issuers[] = { "attested", "unattested", "idevid", "rigs", NULL };
 
-static struct buf read_input(const char *name)
-{
-	struct buf bytes = { 0 };
-	uint8_t block[4096];
-	FILE *file = fopen(name, "rb");
-	size_t n;
-
-	if (file == NULL)
-		fail_msg("%s is missing", name);
-	while ((n = fread(block, 1, sizeof(block), file)) > 0)
-		assert_ok(buf_append(&bytes, BLOB(block, n), NULL));
-	fclose(file);
-	return bytes;
-}
-
 /* --- evidence --- */
 
 static struct pubkey quoted_key(struct blob der)
@@ -405,7 +390,7 @@ static enum reason run_channel(const void *with, struct fault *f)
 
 static void every_operation_outlives_every_failing_call(void **state)
 {
-	AUTO(buf_done) struct buf bundle = read_input(CORPUS "evidence/whole-chain");
+	AUTO(buf_done) struct buf bundle = walk_input(CORPUS "evidence/whole-chain");
 	struct assessment assessment = { buf_blob(&bundle), quoted_key(buf_blob(&bundle)) };
 	struct pubkey rsa_key = make_pubkey(bed.key);
 	const struct {

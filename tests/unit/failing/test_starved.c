@@ -26,21 +26,6 @@
 #define CORPUS "tests/fuzz/corpus/"
 #define NOW 1750000000
 
-static struct buf read_input(const char *name)
-{
-	struct buf bytes = { 0 };
-	uint8_t block[4096];
-	FILE *file = fopen(name, "rb");
-	size_t n;
-
-	if (file == NULL)
-		fail_msg("%s is missing", name);
-	while ((n = fread(block, 1, sizeof(block), file)) > 0)
-		assert_ok(buf_append(&bytes, BLOB(block, n), NULL));
-	fclose(file);
-	return bytes;
-}
-
 /* Each gives REASON_OK or a refusal, checks that a refusal left its outputs alone, and frees what it got. */
 static enum reason run_csr(struct blob in, struct fault *f)
 {
@@ -151,7 +136,8 @@ static enum reason run_config(struct blob in, struct fault *f)
 
 	assert_true((reason == REASON_OK) == (config != NULL));
 	if (config != NULL)
-		assert_int_equal(config->home, HOME_QUICKSTART); /* a key that memory had no room for must not fall back in silence */
+		assert_int_equal(config->home,
+				 HOME_QUICKSTART); /* a key that memory had no room for must not fall back in silence */
 	config_free(config);
 	return reason;
 }
@@ -235,7 +221,7 @@ static void every_parser_outlives_every_failing_allocation(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < N_OF(parsers); i++) {
-		AUTO(buf_done) struct buf in = read_input(parsers[i].input);
+		AUTO(buf_done) struct buf in = walk_input(parsers[i].input);
 
 		starve(&parsers[i], buf_blob(&in), FAILING_ONCE);
 		starve(&parsers[i], buf_blob(&in), FAILING_FROM);
@@ -265,7 +251,7 @@ static void a_hash_is_right_however_little_memory_there_is(void **state)
 /* First uses of a process, and memory short just then: refused now, served later. */
 static void curves_and_digests_come_back_with_memory(void **state)
 {
-	AUTO(buf_done) struct buf in = read_input(CORPUS "csr/p384-sha384");
+	AUTO(buf_done) struct buf in = walk_input(CORPUS "csr/p384-sha384");
 	struct claims claims = { 0 }, *batch = &claims;
 	struct fault verdict = { 0 };
 	struct csr csr;

@@ -1,6 +1,8 @@
 /* walk.c - see walk.h. */
 #include "walk.h"
 
+#include <stdio.h>
+
 #define N_MAX 20000
 
 unsigned long walk(const char *name, walked *run, const void *with, enum failing_mode mode)
@@ -29,4 +31,19 @@ int walk_stop(void **state)
 	(void)state;
 	failing_stop();
 	return 0;
+}
+
+struct buf walk_input(const char *name)
+{
+	struct buf bytes = { 0 };
+	uint8_t block[4096];
+	FILE *file = fopen(name, "rb");
+	size_t n;
+
+	if (file == NULL)
+		fail_msg("%s is missing", name);
+	while ((n = fread(block, 1, sizeof(block), file)) > 0)
+		assert_ok(buf_append(&bytes, BLOB(block, n), NULL));
+	fclose(file);
+	return bytes;
 }

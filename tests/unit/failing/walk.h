@@ -6,6 +6,7 @@
 
 #include "expect.h"
 
+#include "base/blob.h"
 #include "failing.h"
 
 /*
@@ -14,6 +15,9 @@
  */
 typedef enum reason walked(const void *with, struct fault *f);
 unsigned long walk(const char *name, walked *run, const void *with, enum failing_mode mode);
+
+/* A file of the corpus, whole. */
+struct buf walk_input(const char *path);
 
 /* Teardown: a failed assertion must not starve the tests behind it. */
 int walk_stop(void **state);

@@ -34,11 +34,13 @@ void scene_profile(const char *label, const char *json)
 	fclose(file);
 }
 
-void scene_remove_profiles(void)
+int scene_remove_profiles(void **state)
 {
+	(void)state;
 	while (n_files > 0)
 		unlink(files[--n_files]);
 	rmdir(dir);
+	return 0;
 }
 
 /* Keys are made once: generation is slow, and the tests only compare them. */
@@ -165,13 +167,16 @@ struct scene *scene_open(void)
 	return scene;
 }
 
-void scene_close(struct scene *scene)
+int scene_teardown(void **state)
 {
+	struct scene *scene = *state;
+
 	grant_free(scene->grant);
 	policy_free(scene->policy);
 	for (size_t i = 0; i < scene->n_kept; i++)
 		buf_done(&scene->kept[i]);
 	free(scene);
+	return 0;
 }
 
 enum reason scene_decide(struct scene *scene, const char *label, enum est_op op)

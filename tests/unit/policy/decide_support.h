@@ -25,10 +25,10 @@ struct scene {
 
 /* One profile "<label>.json" with ' for ". */
 void scene_profile(const char *label, const char *json);
-void scene_remove_profiles(void);
+int scene_remove_profiles(void **state); /* of a group */
 
 struct scene *scene_open(void);
-void scene_close(struct scene *scene);
+int scene_teardown(void **state); /* of a test: *state is the scene */
 
 /* DER that lives as long as the scene. */
 struct blob scene_keep(struct scene *scene, struct buf der);

@@ -28,12 +28,6 @@ static int open_scene(void **state)
 	return 0;
 }
 
-static int close_scene(void **state)
-{
-	scene_close(*state);
-	return 0;
-}
-
 /* --- the identity that evidence gives --- */
 
 static void names_an_attested_device_after_its_element(void **state)
@@ -595,14 +589,7 @@ static int make_profiles(void **state)
 	return 0;
 }
 
-static int remove_profiles(void **state)
-{
-	(void)state;
-	scene_remove_profiles();
-	return 0;
-}
-
-#define test(name) cmocka_unit_test_setup_teardown(name, open_scene, close_scene)
+#define test(name) cmocka_unit_test_setup_teardown(name, open_scene, scene_teardown)
 
 int main(void)
 {
@@ -645,5 +632,5 @@ int main(void)
 	};
 
 	oid_init();
-	return cmocka_run_group_tests(tests, make_profiles, remove_profiles);
+	return cmocka_run_group_tests(tests, make_profiles, scene_remove_profiles);
 }

@@ -34,12 +34,6 @@ static int open_scene(void **state)
 	return 0;
 }
 
-static int close_scene(void **state)
-{
-	scene_close(*state);
-	return 0;
-}
-
 static void with_new_key(struct scene *s)
 {
 	EVP_PKEY *key = make_key(KEY_EC_P256);
@@ -321,14 +315,7 @@ static int make_profiles(void **state)
 	return 0;
 }
 
-static int remove_profiles(void **state)
-{
-	(void)state;
-	scene_remove_profiles();
-	return 0;
-}
-
-#define test(name) cmocka_unit_test_setup_teardown(name, open_scene, close_scene)
+#define test(name) cmocka_unit_test_setup_teardown(name, open_scene, scene_teardown)
 
 int main(void)
 {
@@ -354,5 +341,5 @@ int main(void)
 	};
 
 	oid_init();
-	return cmocka_run_group_tests(tests, make_profiles, remove_profiles);
+	return cmocka_run_group_tests(tests, make_profiles, scene_remove_profiles);
 }
