@@ -122,6 +122,17 @@ static bool reload_if_changed(struct plugin *p)
 
 /* Clients */
 
+/* The whole of it, or none: a part of it could be another's. */
+static bool common_name(const X509 *cert, char out[NAME_CHARS])
+{
+	X509_NAME *subject = X509_get_subject_name(cert);
+	int len = X509_NAME_get_text_by_NID(subject, NID_commonName, NULL, 0);
+
+	return len > 0 && len < NAME_CHARS &&
+	       X509_NAME_get_text_by_NID(subject, NID_commonName, out, NAME_CHARS) == len && strlen(out) == (size_t)len;
+}
+
+/* Of a certificate without a name nobody is let in, for the user name would stay what the client says it is. */
 static bool set_username(const struct plugin *p, struct mosquitto *is, const struct client *client, const X509 *cert)
 {
 	char name[NAME_CHARS];
@@ -130,8 +141,8 @@ static bool set_username(const struct plugin *p, struct mosquitto *is, const str
 		return true;
 	if (p->username == USERNAME_SERIAL)
 		client_serial(client, name);
-	else if (X509_NAME_get_text_by_NID(X509_get_subject_name(cert), NID_commonName, name, sizeof(name)) <= 0)
-		return true;
+	else if (!common_name(cert, name))
+		return false;
 	return mosquitto_set_username(is, name) == MOSQ_ERR_SUCCESS;
 }
 
@@ -158,26 +169,29 @@ static const char *verdict_text(enum verdict verdict)
 	return text[verdict];
 }
 
-static void say(const struct client *client, enum verdict verdict, const char *what)
+static void say(const struct client *client, const char *what, const char *why)
 {
 	char serial[CLIENT_SERIAL_CHARS + 1];
 
 	client_serial(client, serial);
-	mosquitto_log_printf(MOSQ_LOG_NOTICE, "assay: client %s (serial %s) %s: %s", client->id, serial, what,
-			     verdict_text(verdict));
+	mosquitto_log_printf(MOSQ_LOG_NOTICE, "assay: client %s (serial %s) %s: %s", client->id, serial, what, why);
 }
 
 static int admit(struct plugin *p, struct mosquitto *is, const X509 *cert)
 {
 	struct client *client = client_new(is, mosquitto_client_id(is), cert);
 	enum verdict verdict;
+	const char *why;
 
 	if (client == NULL)
 		return MOSQ_ERR_AUTH;
 	(void)reload_if_changed(p);
 	verdict = watched_verdict(&p->list, client->issuer, client->serial);
-	if (!may_stay(p, verdict, true) || !set_username(p, is, client, cert)) {
-		say(client, verdict, "refused");
+	why = !may_stay(p, verdict, true)          ? verdict_text(verdict)
+	      : !set_username(p, is, client, cert) ? "its certificate has no CN, or none to be a user name"
+						   : NULL;
+	if (why != NULL) {
+		say(client, "refused", why);
 		client_free(client);
 		return MOSQ_ERR_AUTH;
 	}
@@ -199,7 +213,7 @@ static void put_out(struct plugin *p)
 	struct client *client;
 
 	while ((client = clients_take(&p->clients, must_go, p)) != NULL) {
-		say(client, watched_verdict(&p->list, client->issuer, client->serial), "put out");
+		say(client, "put out", verdict_text(watched_verdict(&p->list, client->issuer, client->serial)));
 		(void)mosquitto_kick_client_by_clientid(client->id, false);
 		client_free(client);
 	}

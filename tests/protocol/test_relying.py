@@ -10,6 +10,7 @@ import threading
 import time
 import urllib.request
 
+import element
 import pytest
 from cryptography import x509
 
@@ -120,6 +121,33 @@ def test_the_user_name_is_the_certificates(assay, relying, device):
     name = cert.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value
     relying.programs["mosquitto"].says(f"u'{name}'")
     client.close()
+
+
+def test_nobody_chooses_a_user_name_who_has_none(assay, relying, tmp_path):
+    """Of a CA beside the Assay's, for an Assay always gives one."""
+    party = Relying(assay, tmp_path)
+    party.state = relying.state
+    with open(party.folder / "cas.pem", "a") as f:
+        f.write(assay.rigs.pem())
+
+    def identity(stem, *attributes):
+        key = element.new_key()
+        cert = element.make_cert(x509.Name([x509.NameAttribute(*a) for a in attributes]), key, assay.rigs.ca.subject, assay.rigs.key)
+        return assay.rigs.write(stem, cert, key)
+
+    organization = (x509.NameOID.ORGANIZATION_NAME, "Elsewhere")
+    try:
+        program = party.start_mosquitto(lambda text: text.replace("unknown_issuer refuse", "unknown_issuer allow"))
+        named = party.mqtt(identity("named", organization, (x509.NameOID.COMMON_NAME, "pump-7")), "named", "admin")
+        assert named.code == 0
+        program.says("u'pump-7'")
+        assert party.mqtt(identity("nameless", organization), "nameless", "admin").code == 5
+        assert party.mqtt(identity("cut", (x509.NameOID.COMMON_NAME, "admin\0.elsewhere")), "cut").code == 5
+        assert "u'admin'" not in program.text() and "nameless (serial" in program.text() and "has no CN" in program.text()
+        assert party.mqtt(identity("alone", organization), "alone").code == 5
+        named.close()
+    finally:
+        party.stop()
 
 
 def test_nginx_refuses_the_device_on_new_kept_and_resumed_connections(relying, operator, device):

@@ -143,8 +143,8 @@ class Relying:
         for program in self.programs.values():
             program.stop()
 
-    def mqtt(self, identity, name):
-        return Mqtt(self.assay.cacert, self.port, identity, name)
+    def mqtt(self, identity, name, user=None):
+        return Mqtt(self.assay.cacert, self.port, identity, name, user)
 
     def https(self, identity, session=None):
         return Https(self.assay.cacert, self.port + 1, identity, session)
@@ -175,11 +175,12 @@ def connect(context, port, session=None):
 class Mqtt:
     """MQTT 3.1.1, as much as it takes to stay connected. `code`: what CONNACK says; None: the connection was ended."""
 
-    def __init__(self, cacert, port, identity, name):
+    def __init__(self, cacert, port, identity, name, user=None):
         self.sock, self.code = None, None
         try:
             self.sock = connect(tls_context(cacert, identity), port)
-            body = b"\0\4MQTT\4\2\0\0" + struct.pack(">H", len(name)) + name.encode()
+            body = b"\0\4MQTT\4" + (b"\x82" if user else b"\2") + b"\0\0"
+            body += b"".join(struct.pack(">H", len(text)) + text.encode() for text in (name, user) if text)
             self.sock.sendall(bytes([0x10, len(body)]) + body)
             answer = self.sock.recv(4)
             self.code = answer[3] if len(answer) == 4 else None
