@@ -540,3 +540,15 @@ def test_the_old_key_is_retired_when_its_certificate_ends(assay, administrator):
     assert administrator.get("certificates/" + one.serial).json["revocation"]["reason"] == "superseded"
     detail = assay.sql("select detail from operator_action where who = 'rule:succession' order by number desc limit 1")
     assert detail == "retire keys that others followed"
+
+
+def test_a_start_gives_nobody_his_rights_back(assay):
+    """Whom the ceremony registered and somebody has retired since."""
+    cert = assay.env["ASSAY_AUDITOR_CERT"]
+    assay.retire(cert)
+    try:
+        before = assay.sql("select count(*) from requester")
+        assay.quickstart()
+        assert assay.sql("select count(*) from requester") == before
+    finally:
+        assay.register("auditor", "auditor", cert)
