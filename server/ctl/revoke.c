@@ -246,15 +246,34 @@ static int plan_and_do(struct ctl *ctl, struct wish *wish)
 	return 0;
 }
 
+/* After good options: what is still wrong with them; NULL: nothing. Each verb does its own thing alone. */
+static const char *wrong_wish(const struct wish *wish, const char *reason)
+{
+	if (wish->reason == NULL)
+		return "--reason REASON is missing";
+	if (wish->note == NULL)
+		return "--note WHY is missing";
+	if (reason != NULL && strcmp(wish->reason, reason) != 0)
+		return "it takes no --reason";
+	if (reason == NULL && strcmp(wish->reason, "removeFromCRL") == 0)
+		return "removeFromCRL is what assayctl release does";
+	return NULL;
+}
+
 static int run(struct ctl *ctl, int argc, char **argv, const char *verb, const char *reason)
 {
 	struct wish wish = { .reason = reason };
+	const char *wrong;
 	int status;
 
-	if (!read_options(&wish, argc, argv) || wish.note == NULL || wish.reason == NULL ||
-	    (strcmp(wish.reason, "removeFromCRL") == 0) != (reason != NULL)) { /* each verb does its own thing alone */
+	if (!read_options(&wish, argc, argv)) {
 		json_decref(wish.select);
 		return usage_of(verb, NULL);
+	}
+	wrong = wrong_wish(&wish, reason);
+	if (wrong != NULL) {
+		json_decref(wish.select);
+		return fail("%s: %s; assayctl %s --help tells more", verb, wrong, verb) + 1;
 	}
 	if (wish.file != NULL)
 		wish.select = send_file(ctl, wish.file);

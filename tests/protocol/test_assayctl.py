@@ -55,7 +55,7 @@ def test_each_verb_helps_without_asking_anybody(ctl, verb):
     "arguments", [[], ["nothing"], ["cert"], ["cert", "nothing"], ["cert", "show"], ["cert", "list", "--what"], ["status", "x"],
                   ["revoke", "--serial", "01"], ["revoke", "--serial", "01", "--rig", "r", "--reason", "superseded", "--note", "n"],
                   ["revoke", "--serial", "01", "--reason", "removeFromCRL", "--note", "n"], ["cert", "list", "--limit", "0"],
-                  ["release", "--serial", "01", "--note", "n", "--reason", "keyCompromise"]], ids=" ".join
+                  ["release", "--serial", "01", "--note", "n", "--reason", "keyCompromise"], ["release", "--serial", "01"]], ids=" ".join
 )  # fmt: skip
 def test_wrong_use_is_2_and_says_how(ctl, arguments):
     done = ctl(*arguments, status=2)
@@ -63,7 +63,12 @@ def test_wrong_use_is_2_and_says_how(ctl, arguments):
     if "nothing" in arguments:  # mistyped: one line that names it
         assert done.stderr == f"assayctl: '{' '.join(arguments)}' is no verb; assayctl --help lists them\n"
     else:
-        assert "usage: assayctl" in done.stderr or "--limit" in done.stderr
+        assert "usage: assayctl" in done.stderr or "--limit" in done.stderr or f"assayctl {arguments[0]} --help" in done.stderr
+
+
+def test_a_revocation_without_its_why_is_told_so(ctl):
+    for verb, options, missing in (("revoke", ["--reason", "superseded"], "--note WHY"), ("revoke", ["--note", "n"], "--reason REASON"), ("release", [], "--note WHY")):
+        assert ctl(verb, "--serial", "01", *options, status=2).stderr == f"assayctl: {verb}: {missing} is missing; assayctl {verb} --help tells more\n"
 
 
 @pytest.mark.parametrize("name", ["ASSAY_ADMIN_URL", "ASSAY_CACERT", "ASSAY_OPERATOR_CERT", "ASSAY_OPERATOR_KEY"])
