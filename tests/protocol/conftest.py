@@ -13,6 +13,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
+import audit_export  # noqa: E402
 import conformance  # noqa: E402
 from instance import TOP, Assay, run  # noqa: E402, F401 (tests take these from here)
 from ports import free_ports  # noqa: E402
@@ -102,3 +103,14 @@ def one_issued(assay):
     before = assay.issuances()
     yield
     assert assay.issuances() == before + 1
+
+
+@pytest.fixture(scope="session")
+def exported(assay, tmp_path_factory):
+    """An export with something in every table, and the heads that its auditor keeps elsewhere."""
+    return audit_export.take(assay, tmp_path_factory.mktemp("audit"))
+
+
+@pytest.fixture
+def tampered(exported, tmp_path):
+    return exported.copy(tmp_path)

@@ -158,7 +158,7 @@ def again(previous, key=None, **changes):
 def test_what_it_may_have_is_in_the_ledger(assay, ra):
     """The other side of the tests below: they do not fail because everything does."""
     certificate = ra.enrol(grant_for())
-    serial = channel.serial_octets(certificate).hex()
+    serial = element.serial_octets(certificate).hex()
     row = assay.sql(f"SELECT encode(policy_hash, 'hex'), requester FROM issuance WHERE serial = '\\x{serial}'")
     assert row == f"{POLICY.hex()}|rig:rig-1"
     assert assay.sql(f"SELECT count(*) FROM signature WHERE serial = '\\x{serial}'") == "1"
@@ -317,14 +317,14 @@ def device(ra):
 def test_the_same_key_is_renewed(ra, device):
     """The other side again."""
     certificate, key = device
-    renewed = ra.enrol(again(channel.serial_octets(certificate), key))
+    renewed = ra.enrol(again(element.serial_octets(certificate), key))
     assert renewed.subject == certificate.subject and renewed.serial_number != certificate.serial_number
 
 
 def test_a_new_key_without_evidence_is_not_put_in_its_place(ra, device, assay):
     before = assay.issuances()
     with pytest.raises(Refused) as refused:
-        ra.enrol(again(channel.serial_octets(device[0]), rekey_needs_evidence=0))
+        ra.enrol(again(element.serial_octets(device[0]), rekey_needs_evidence=0))
     assert refused.value.reason == "evidence_missing"
     assert assay.issuances() == before
 
@@ -332,7 +332,7 @@ def test_a_new_key_without_evidence_is_not_put_in_its_place(ra, device, assay):
 def test_evidence_of_another_element_does_not_put_a_new_key_in_its_place(ra, device, assay):
     before = assay.issuances()
     with pytest.raises(Refused) as refused:
-        ra.enrol(again(channel.serial_octets(device[0]), level=3, evidence=b"\x30\0", evidence_format="assay.1.1",
+        ra.enrol(again(element.serial_octets(device[0]), level=3, evidence=b"\x30\0", evidence_format="assay.1.1",
                        format="assay.1.1", element=os.urandom(17)))
     assert refused.value.reason == "evidence_identity"
     assert assay.issuances() == before
@@ -342,7 +342,7 @@ def test_names_do_not_change_on_the_way(ra, device, assay):
     certificate, key = device
     before = assay.issuances()
     with pytest.raises(Refused) as refused:
-        ra.enrol(again(channel.serial_octets(certificate), key, subject=[(CN, "other"), (SERIAL_NUMBER, "1")]))
+        ra.enrol(again(element.serial_octets(certificate), key, subject=[(CN, "other"), (SERIAL_NUMBER, "1")]))
     assert refused.value.reason == "grant_refused"
     assert assay.issuances() == before
 
@@ -357,13 +357,13 @@ def test_the_class_does_not_change_on_the_way(ra, device, assay):
     """Not to the unattested issuer; and an unattested one not to the attested, whatever level is claimed."""
     certificate, key = device
     with pytest.raises(Refused):
-        ra.enrol(again(channel.serial_octets(certificate), key, issuer="unattested"))
+        ra.enrol(again(element.serial_octets(certificate), key, issuer="unattested"))
     key = element.new_key()
     plain = ra.enrol(unattested_for(key))
     before = assay.issuances()
     for changes in ({}, {"level": 3, "evidence": b"\x30\0", "evidence_format": "assay.1.1"}):
         with pytest.raises(Refused):
-            ra.enrol(again(channel.serial_octets(plain), key, issuer="attested", **changes))
+            ra.enrol(again(element.serial_octets(plain), key, issuer="attested", **changes))
     assert assay.issuances() == before
 
 
@@ -376,7 +376,7 @@ def test_a_revoked_serial_is_not_renewed(ra, device, assay):
     ra.enrol(grant(element.new_key(), policy=POLICY, element=board, subject=names))
     before = assay.issuances()
     with pytest.raises(Refused) as refused:
-        ra.enrol(again(channel.serial_octets(first), lost))
+        ra.enrol(again(element.serial_octets(first), lost))
     assert refused.value.reason == "client_revoked"
     assert assay.issuances() == before
 

@@ -1,15 +1,13 @@
 """Conformance 35-38 and the rules of renewal: names, level, continuity, which certificate stays good."""
 
-import hashlib
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives import serialization
 
 import der
 import element
-from element import csr, new_key
+from element import continuity, csr, new_key, serial_octets
 
 SAN = "2.5.29.17"
 
@@ -23,10 +21,6 @@ def san_of(cert):
 
 def san_wish(value):
     return element.extension_request(der.extension(SAN, value))
-
-
-def serial_octets(cert):
-    return cert.serial_number.to_bytes(cert.serial_number.bit_length() // 8 + 1, "big")
 
 
 def test_36_renew_with_the_same_key(assay):
@@ -107,11 +101,6 @@ def test_continuity_is_recorded(assay):
     new = client.reenrol(csr(key)).certificate()
     previous = assay.sql(f"SELECT encode(previous, 'hex') FROM issuance WHERE serial = '\\x{serial_octets(new).hex()}'::bytea")
     assert previous == serial_octets(cert).hex()
-
-
-def continuity(old_key, cert, key):
-    message = b"assay-continuity-v1" + serial_octets(cert) + hashlib.sha256(element.spki(key)).digest()
-    return der.attribute(element.OID_CONTINUITY, der.octets(old_key.sign(message, ec.ECDSA(hashes.SHA256()))))
 
 
 def test_continuity_signature_of_the_old_key_is_taken(assay):

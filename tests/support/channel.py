@@ -11,6 +11,7 @@ import socket
 import struct
 import time
 
+import element
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
@@ -98,11 +99,6 @@ def again(key, previous, **changes):
     nothing = {"kind": GRANT_REENROL, "profile": "field", "subject": [], "sans": [], "previous": previous, "level": 0,
                "level_needed": 0, "format": "", "element": b"", "evidence": b"", "evidence_format": "", "nonce": b""}
     return grant(key, **{**nothing, **changes})
-
-
-def serial_octets(certificate):
-    number = certificate.serial_number
-    return number.to_bytes(number.bit_length() // 8 + 1, "big")
 
 
 class Refused(Exception):
@@ -195,7 +191,7 @@ class Peer:
         der, rest = take(rest)
         assert rest == b""
         certificate = x509.load_der_x509_certificate(der)
-        assert serial_octets(certificate) == serial
+        assert element.serial_octets(certificate) == serial
         return certificate
 
 

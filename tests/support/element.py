@@ -82,6 +82,17 @@ def ueid_text(ueid):
     return base64.b32encode(ueid).decode().rstrip("=").lower()
 
 
+def serial_octets(cert):
+    """As DER has it: a zero before a first bit that is set."""
+    return cert.serial_number.to_bytes(cert.serial_number.bit_length() // 8 + 1, "big")
+
+
+def continuity(old_key, cert, key):
+    """The attribute in which the old key signs for the new one."""
+    message = b"assay-continuity-v1" + serial_octets(cert) + hashlib.sha256(spki(key)).digest()
+    return der.attribute(OID_CONTINUITY, der.octets(old_key.sign(message, ec.ECDSA(hashes.SHA256()))))
+
+
 def make_cert(subject, key, issuer, issuer_key, *, ca=False, path_len=None, ekus=(), start=None, end=None, san=None, names=None):
     """A certificate of RFC 5280's shape. `subject` and `issuer` are x509.Name; `names` is the key that its authority key
     identifier names, if that is not the issuer's."""
