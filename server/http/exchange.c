@@ -97,8 +97,10 @@ static void refuse(struct exchange *x, enum reason reason, const char *detail)
 /* The chain is taken over at the connection's first request: only then is the handshake over. */
 static void find_peer(struct exchange *x)
 {
-	if (!x->at->asked_peer && x->at->session != NULL)
+	if (!x->at->asked_peer && x->at->session != NULL) {
 		x->at->peer = tls_peer(x->at->session);
+		tls_settle(x->at->session, x->at->fragment);
+	}
 	x->at->asked_peer = true;
 	x->peer = x->at->peer;
 }

@@ -186,7 +186,7 @@ static void notify_connection(void *user, struct MHD_Connection *connection, voi
 		return;
 	info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
 	c->session = info != NULL ? info->tls_session : NULL;
-	if (info == NULL || tls_prepare(listener->tls, c->session, &c->keys, &f) != REASON_OK)
+	if (info == NULL || tls_prepare(listener->tls, c->session, &c->fragment, &c->keys, &f) != REASON_OK)
 		log_event(LOG_ERROR, "tls_session", "detail", LOG_STR, info != NULL ? f.detail : "no session", NULL);
 }
 

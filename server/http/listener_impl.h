@@ -16,11 +16,12 @@
 struct connection {
 	struct connection *next, *prev; /* the listener's list, under its lock */
 	int fd;
-	uint64_t next_id; /* of its requests, counted from a random one: a draw for each cost 1.1 us */
-	void *session;    /* of GnuTLS; NULL without TLS */
-	bool held;        /* the reply in hand waits to leave as one record */
-	bool stuck;       /* it could not: whatever else comes in is not read */
-	bool asked_peer;  /* peer has been looked for */
+	uint64_t next_id;  /* of its requests, counted from a random one: a draw for each cost 1.1 us */
+	void *session;     /* of GnuTLS; NULL without TLS */
+	unsigned fragment; /* the longest record that the client takes; 0: it has not said */
+	bool held;         /* the reply in hand waits to leave as one record */
+	bool stuck;        /* it could not: whatever else comes in is not read */
+	bool asked_peer;   /* peer has been looked for */
 	bool asked_binding;
 	struct binding binding; /* once asked for: GnuTLS takes 25 us to derive it, and it stays what it is */
 	bool known;             /* may idle for long */

@@ -14,7 +14,9 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define EXTENSION_ALPN 16 /* RFC 7301 section 6 */
+#define EXTENSION_MAX_FRAGMENT 1 /* RFC 6066 section 4 */
+#define EXTENSION_ALPN 16        /* RFC 7301 section 6 */
+#define RECORD_MAX 16384
 #define TICKET_SECRET_BYTES 32
 #define TICKET_LABEL "assay tls ticket 1" /* keeps it apart from what else the same secret serves */
 
@@ -253,11 +255,19 @@ void tls_use(struct tls *tls, struct tls_keys *keys)
 	tls_keys_unref(old);
 }
 
-static int find_alpn(void *offered, unsigned id, const unsigned char *data, unsigned size)
+/* What a client's first message has, beside what GnuTLS makes of it. */
+struct hello {
+	bool alpn;
+	unsigned fragment; /* of RFC 6066 section 4, in bytes; 0: none is asked for */
+};
+
+static int look_at_extension(void *user, unsigned id, const unsigned char *data, unsigned size)
 {
-	(void)data, (void)size;
-	if (id == EXTENSION_ALPN)
-		*(bool *)offered = true;
+	struct hello *hello = user;
+
+	hello->alpn = hello->alpn || id == EXTENSION_ALPN;
+	if (id == EXTENSION_MAX_FRAGMENT && size == 1 && data[0] >= 1 && data[0] <= 4)
+		hello->fragment = 256U << data[0];
 	return 0;
 }
 
@@ -265,22 +275,30 @@ static int find_alpn(void *offered, unsigned id, const unsigned char *data, unsi
  * RFC 7301 section 3.2: a client that offers protocols and none of ours is told so by its alert. GnuTLS would end the
  * handshake by itself, but libmicrohttpd then closes without a word; so the alert is sent from here.
  */
-static int refuse_other_protocols(gnutls_session_t s, unsigned type, unsigned when, unsigned incoming,
-				  const gnutls_datum_t *hello)
+static int refuse_other_protocols(gnutls_session_t s, const struct hello *hello)
 {
 	gnutls_datum_t chosen;
-	bool offered = false;
 
-	(void)type, (void)when;
-	if (!incoming || gnutls_alpn_get_selected_protocol(s, &chosen) == 0)
-		return 0;
-	if (gnutls_ext_raw_parse(&offered, find_alpn, hello, GNUTLS_EXT_RAW_FLAG_TLS_CLIENT_HELLO) < 0 || !offered)
+	if (!hello->alpn || gnutls_alpn_get_selected_protocol(s, &chosen) == 0)
 		return 0;
 	(void)gnutls_alert_send(s, GNUTLS_AL_FATAL, GNUTLS_A_NO_APPLICATION_PROTOCOL);
 	return GNUTLS_E_NO_APPLICATION_PROTOCOL;
 }
 
-enum reason tls_prepare(struct tls *tls, void *session, struct tls_keys **ret_keys, struct fault *f)
+static int hear_hello(gnutls_session_t s, unsigned type, unsigned when, unsigned incoming, const gnutls_datum_t *text)
+{
+	struct hello hello = { 0 };
+	unsigned *fragment = gnutls_db_get_ptr(s);
+
+	(void)type, (void)when;
+	if (!incoming ||
+	    gnutls_ext_raw_parse(&hello, look_at_extension, text, GNUTLS_EXT_RAW_FLAG_TLS_CLIENT_HELLO) < 0)
+		return 0;
+	*fragment = hello.fragment;
+	return refuse_other_protocols(s, &hello);
+}
+
+enum reason tls_prepare(struct tls *tls, void *session, unsigned *fragment, struct tls_keys **ret_keys, struct fault *f)
 {
 	AUTO(tls_keys_unrefp) struct tls_keys *keys = keys_now(tls);
 	static const gnutls_datum_t alpn = { (unsigned char *)(uintptr_t) "http/1.1", 8 };
@@ -292,7 +310,8 @@ enum reason tls_prepare(struct tls *tls, void *session, struct tls_keys **ret_ke
 	gnutls_certificate_send_x509_rdn_sequence(s, 1);
 	gnutls_db_set_cache_expiration(s, TLS_TICKET_LIFETIME_S);
 	error = gnutls_session_ticket_enable_server(s, &keys->ticket_key);
-	gnutls_handshake_set_hook_function(s, GNUTLS_HANDSHAKE_CLIENT_HELLO, GNUTLS_HOOK_POST, refuse_other_protocols);
+	gnutls_db_set_ptr(s, fragment); /* free for us: sessions are kept in tickets; the other is libmicrohttpd's */
+	gnutls_handshake_set_hook_function(s, GNUTLS_HANDSHAKE_CLIENT_HELLO, GNUTLS_HOOK_POST, hear_hello);
 	if (error >= 0)
 		error = gnutls_alpn_set_protocols(s, &alpn, 1, 0); /* not mandatory: it would end before our hook */
 	if (error >= 0) /* ours instead of libmicrohttpd's: they can be replaced while it runs */
@@ -348,6 +367,14 @@ bool tls_release(void *session)
 	 * without it the kernel would keep a short reply back for 200 ms */
 	(void)setsockopt(gnutls_transport_get_int(session), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	return sent >= 0;
+}
+
+void tls_settle(void *session, unsigned fragment)
+{
+	if (fragment == 0)
+		return;
+	(void)gnutls_record_set_max_size(session, fragment);
+	(void)gnutls_record_set_max_recv_size(session, RECORD_MAX);
 }
 
 struct peer *tls_peer(void *session)

@@ -57,9 +57,17 @@ struct binding {
 };
 void tls_binding(void *session, struct binding *ret_binding);
 
-/* A new connection's session (a gnutls_session_t), before its handshake. */
-MUST_CHECK enum reason tls_prepare(struct tls *tls, void *session, struct tls_keys **ret_keys, struct fault *f);
+/* A new connection's session (a gnutls_session_t), before its handshake. `fragment` is borrowed as long as that lives.
+ */
+MUST_CHECK enum reason tls_prepare(struct tls *tls, void *session, unsigned *fragment, struct tls_keys **ret_keys,
+				   struct fault *f);
 void tls_keys_unref(struct tls_keys *keys); /* when the session has gone; accepts NULL */
+
+/*
+ * After the handshake: records are no longer than the client can take, if it said so (RFC 6066 section 4; small devices
+ * do). GnuTLS 3.7 confirms that, and on TLS 1.2 keeps to it until the handshake is over.
+ */
+void tls_settle(void *session, unsigned fragment);
 
 /*
  * Between the two, what is sent over the session is collected; then it leaves as one record. Not during a handshake.

@@ -166,6 +166,20 @@ def test_the_last_reply_comes_before_the_close(assay, request_):
     wire.close()
 
 
+@pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
+@pytest.mark.parametrize("fragment", [512, 1024, 2048, 4096])
+def test_a_small_client_gets_records_that_it_can_take(assay, fragment, version, tmp_path):
+    """RFC 6066 section 4: openssl ends the connection over a longer one. On a resumed session too."""
+    body = assay.client().get("cacerts").body
+    for path, end in ((CACERTS, body), ("/nothing", b")\n")):
+        for ticket in ("-sess_out", "-sess_in"):
+            get = GET.format(path).replace("Host", "Connection: close\r\nHost").encode()
+            done = subprocess.run(
+                ["openssl", "s_client", "-quiet", "-connect", f"127.0.0.1:{assay.port}", "-CAfile", assay.cacert, version,
+                 "-maxfraglen", str(fragment), ticket, tmp_path / "session"], input=get, capture_output=True, timeout=60)  # fmt: skip
+            assert done.stdout.startswith(b"HTTP/1.1 ") and done.stdout.endswith(end), done
+
+
 class Client:
     """openssl's, which alone changes its keys when it is told to; what it says of messages is read as it comes."""
 

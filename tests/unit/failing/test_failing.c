@@ -349,6 +349,7 @@ static enum reason run_session(const void *with, struct fault *f)
 {
 	struct tls_keys *keys = NULL;
 	gnutls_session_t session;
+	unsigned fragment = 0;
 	enum reason reason;
 	struct tls *tls;
 
@@ -356,7 +357,7 @@ static enum reason run_session(const void *with, struct fault *f)
 	TRY(tls_open(bed.tls_cert, bed.tls_key, &tls, f));
 	if (gnutls_init(&session, GNUTLS_SERVER) != 0)
 		make_die("gnutls_init");
-	reason = tls_prepare(tls, session, &keys, f);
+	reason = tls_prepare(tls, session, &fragment, &keys, f);
 	assert_true((reason == REASON_OK) == (keys != NULL));
 	gnutls_deinit(session);
 	tls_keys_unref(keys);

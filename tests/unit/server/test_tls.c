@@ -120,13 +120,14 @@ static void *serve(void *user)
 {
 	struct serving *serving = user;
 	struct tls_keys *keys = NULL;
+	unsigned fragment = 0;
 	gnutls_session_t s;
 	struct fault f;
 	char byte;
 
 	gnutls_init(&s, GNUTLS_SERVER);
 	gnutls_priority_set_direct(s, tls_priorities(), NULL);
-	serving->error = tls_prepare(serving->tls, s, &keys, &f) == REASON_OK ? 0 : -1;
+	serving->error = tls_prepare(serving->tls, s, &fragment, &keys, &f) == REASON_OK ? 0 : -1;
 	gnutls_transport_set_int(s, serving->fd);
 	if (serving->error == 0)
 		serving->error = gnutls_handshake(s);
