@@ -58,6 +58,7 @@ static X509_CRL *make(const struct fixture *fixture, struct crl_scope scope, uin
 	assert_non_null(crl);
 	assert_ptr_equal(p, der.ptr + der.len);
 	assert_int_equal(X509_CRL_verify(crl, fixture->ca_key), 1);
+	assert_int_equal(X509_CRL_get_version(crl), X509_CRL_VERSION_2);
 	return crl;
 }
 
@@ -220,6 +221,81 @@ static void a_delta_adds_to_its_base_and_takes_holds_off_it(void **state)
 	X509_CRL_free(delta);
 }
 
+/* RFC 5280 section 5.1.2.6: absent, not empty */
+static void leaves_the_list_out_of_an_empty_crl(void **state)
+{
+	struct fixture *fixture = *state;
+	X509_CRL *crl = make(fixture, (struct crl_scope){ .kind = CRL_COMPLETE }, 1, NULL, 0);
+	ASN1_INTEGER *number = X509_CRL_get_ext_d2i(crl, NID_crl_number, NULL, NULL);
+	AUTHORITY_KEYID *aki = X509_CRL_get_ext_d2i(crl, NID_authority_key_identifier, NULL, NULL);
+
+	assert_null(X509_CRL_get_REVOKED(crl));
+	assert_int_equal(ASN1_INTEGER_get(number), 1);
+	assert_memory_equal(ASN1_STRING_get0_data(aki->keyid), issuer_cert(fixture->issuer)->ski.ptr, 20);
+	assert_string_equal((const char *)ASN1_STRING_get0_data(X509_CRL_get0_nextUpdate(crl)), "261122000000Z");
+	ASN1_INTEGER_free(number);
+	AUTHORITY_KEYID_free(aki);
+	X509_CRL_free(crl);
+}
+
+static void lists_what_is_revoked_with_its_reason(void **state)
+{
+	struct revoked_entry revoked[] = {
+		{ .serial = { 1, 2, 3 }, .serial_len = 3, .reason = 1, .at_s = FIXTURE_NOW_S },
+		{ .serial = { 1, 2, 4 }, .serial_len = 3, .reason = 0, .at_s = FIXTURE_NOW_S },
+		{ .serial = { 0x7f, 2, 4 }, .serial_len = 3, .reason = 6, .at_s = INT64_C(2524608000) },
+	};
+	X509_CRL *crl = make(*state, (struct crl_scope){ .kind = CRL_COMPLETE }, UINT64_MAX, revoked, 3);
+	STACK_OF(X509_REVOKED) *list = X509_CRL_get_REVOKED(crl);
+	ASN1_ENUMERATED *why = X509_REVOKED_get_ext_d2i(sk_X509_REVOKED_value(list, 0), NID_crl_reason, NULL, NULL);
+
+	assert_int_equal(sk_X509_REVOKED_num(list), 3);
+	assert_memory_equal(ASN1_STRING_get0_data(X509_REVOKED_get0_serialNumber(sk_X509_REVOKED_value(list, 0))),
+			    "\1\2\3", 3);
+	assert_int_equal(ASN1_ENUMERATED_get(why), 1);
+	assert_int_equal(X509_REVOKED_get_ext_count(sk_X509_REVOKED_value(list, 1)), 0); /* unspecified is left out */
+	assert_int_equal(ASN1_STRING_type(X509_REVOKED_get0_revocationDate(sk_X509_REVOKED_value(list, 2))),
+			 V_ASN1_GENERALIZEDTIME);
+	ASN1_ENUMERATED_free(why);
+	X509_CRL_free(crl);
+}
+
+static void has_room_for_the_largest_entries(void **state)
+{
+	enum { N = 5000 };
+	struct revoked_entry *revoked = test_calloc(N, sizeof(*revoked));
+	X509_CRL *crl;
+
+	for (size_t i = 0; i < N; i++) {
+		revoked[i] = (struct revoked_entry){ .serial_len = 20, .reason = 10, .at_s = INT64_C(2524608000) };
+		memset(revoked[i].serial, 0xff, 20);
+	}
+	crl = make(*state, (struct crl_scope){ .kind = CRL_COMPLETE }, 2, revoked, N);
+	assert_int_equal(sk_X509_REVOKED_num(X509_CRL_get_REVOKED(crl)), N);
+	X509_CRL_free(crl);
+	test_free(revoked);
+}
+
+static void refuses_crl_entries_that_a_full_crl_cannot_have(void **state)
+{
+	static const uint8_t wrong[] = { 7, 8, 11, 255 };
+	struct fixture *fixture = *state;
+	struct revoked_entry entry = { .serial = { 1 }, .serial_len = 1, .at_s = FIXTURE_NOW_S };
+	struct buf tbs = { 0 };
+
+	for (size_t i = 0; i < sizeof(wrong); i++) {
+		entry.reason = wrong[i];
+		assert_int_equal(issuer_build_crl(fixture->issuer, &(struct crl_scope){ 0 }, 1, FIXTURE_NOW_S,
+						  FIXTURE_NOW_S + 1, &entry, 1, &tbs, NULL),
+				 REASON_INTERNAL);
+	}
+	entry.reason = 1;
+	assert_int_equal(issuer_build_crl(fixture->issuer, &(struct crl_scope){ 0 }, 1, FIXTURE_NOW_S, FIXTURE_NOW_S,
+					  &entry, 1, &tbs, NULL),
+			 REASON_INTERNAL);
+	assert_null(tbs.ptr);
+}
+
 static void refuses_lists_that_would_mislead(void **state)
 {
 	const struct fixture *fixture = *state;
@@ -297,6 +373,10 @@ int main(void)
 		WITH_SHARDS(a_complete_list_is_critical_in_nothing_and_names_its_delta),
 		WITH_SHARDS(a_shard_revokes_its_own_and_no_others),
 		WITH_SHARDS(a_delta_adds_to_its_base_and_takes_holds_off_it),
+		WITH_SHARDS(leaves_the_list_out_of_an_empty_crl),
+		WITH_SHARDS(lists_what_is_revoked_with_its_reason),
+		WITH_SHARDS(has_room_for_the_largest_entries),
+		WITH_SHARDS(refuses_crl_entries_that_a_full_crl_cannot_have),
 		WITH_SHARDS(refuses_lists_that_would_mislead),
 		WITH_SHARDS(refuses_to_be_silent_about_revocation_for_long),
 		cmocka_unit_test(refuses_a_shard_where_there_are_none),
