@@ -82,6 +82,22 @@ def administrator(assay):
     return assay.new_administrator("chief")
 
 
+@pytest.fixture(scope="module")
+def operator(assay):
+    """A connection to the admin API."""
+    return assay.admin("operator")
+
+
+@pytest.fixture
+def device(assay):
+    """Makes devices: (serial in hex, their identity's files)."""
+    def make():
+        cert, key, _ = assay.enrol()
+        return f"{cert.serial_number:032x}", assay.identity(cert, key)
+
+    return make
+
+
 @pytest.fixture
 def state(tmp_path):
     """The empty folder of an agent at a relying party."""

@@ -17,11 +17,6 @@ def serial_of(cert):
 
 
 @pytest.fixture(scope="module")
-def operator(assay):
-    return assay.admin("operator")
-
-
-@pytest.fixture(scope="module")
 def auditor(assay):
     return assay.admin("auditor")
 

@@ -64,11 +64,6 @@ def status(assay):
 
 
 @pytest.fixture(scope="module")
-def operator(assay):
-    return assay.admin("operator")
-
-
-@pytest.fixture(scope="module")
 def issuers(assay):
     certs = assay.client().get("cacerts").certificates()
     return {"root": [c for c in certs if c.issuer == c.subject], "others": [c for c in certs if c.issuer != c.subject]}

@@ -24,11 +24,6 @@ REFUSALS = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def operator(assay):
-    return assay.admin("operator")
-
-
 def filled(path):
     return re.sub(r"\{([a-z_]+)\}", lambda m: NOWHERE[m[1]], path.lstrip("/"))
 

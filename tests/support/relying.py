@@ -99,14 +99,10 @@ class Relying:
         shutil.copy(home / "tls" / "est.key", self.folder / "server.key")
         root_crl(self.assay, self.folder / "root-crl.pem")
 
-    def agent_command(self, state=None, va=None, nginx=True, issuers=ISSUERS):
-        command = agent_command(va or self.assay.env["ASSAY_STATUS_URL"], self.assay.cacert, state or self.state, issuers)
-        if nginx:
-            command += ["--root-crl", self.folder / "root-crl.pem", "--nginx-pid", self.folder / "nginx.pid"]
-        return command
-
     def start_agent(self):
-        self.programs["agent"] = agent = Program(self.folder / "agent.log", *self.agent_command())
+        command = agent_command(self.assay.env["ASSAY_STATUS_URL"], self.assay.cacert, self.state, ISSUERS)
+        command += ["--root-crl", self.folder / "root-crl.pem", "--nginx-pid", self.folder / "nginx.pid"]
+        self.programs["agent"] = agent = Program(self.folder / "agent.log", *command)
         wait_until("crl.pem", lambda: (self.state / "crl.pem").exists())
         return agent
 
