@@ -56,6 +56,7 @@
  *   heads.interval          60s             how often, if anything moved
  *   heads.file                              written there, a line each; better on another machine's disk
  *   heads.syslog            false           and to syslog, facility authpriv
+ *   heads.syslog_socket     /dev/log        where syslog listens, if that is elsewhere
  *
  *   trust.rigs              required        PEM
  *   trust.vendors                           PEM
@@ -156,6 +157,7 @@ struct config {
 		uint64_t interval_s;
 		char *file; /* may be NULL */
 		bool syslog;
+		char *syslog_socket;
 	} heads;
 	struct {
 		char *rigs, *vendors; /* vendors may be NULL */

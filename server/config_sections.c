@@ -77,6 +77,7 @@ static const struct key heads_keys[] = {
 	  .max = 3600 },
 	{ "file", KEY_PATH, offsetof(struct config, heads.file), .required = false },
 	{ "syslog", KEY_BOOL, offsetof(struct config, heads.syslog), .required = false },
+	{ "syslog_socket", KEY_PATH, offsetof(struct config, heads.syslog_socket), .fallback = "/dev/log" },
 };
 
 static const struct key certificate_keys[] = {

@@ -81,7 +81,10 @@ static enum reason add_alarms(const struct config *config, struct buf *list, str
 	if (is(run_dir, "ca", GAUGE_HEADS_LATE, 1))
 		TRY(add(list, "ca: no signed head of the ledger for long", f));
 	if (is(run_dir, "ca", GAUGE_HEADS_UNEXPORTED, 1))
-		TRY(add(list, "ca: signed heads cannot be written to heads.file", f));
+		TRY(add(list,
+			"ca: signed heads cannot be written to heads.file, or syslog does not take them; the log says "
+			"why",
+			f));
 	if (!metrics_read_gauge(run_dir, "ca", GAUGE_LEDGER_MISSING_ROW, &value) || value == 0)
 		return REASON_OK;
 	snprintf(text, sizeof(text), "ca: the ledger went back in time, chain row %lld is missing: nothing is signed",

@@ -22,7 +22,7 @@ struct heads_desk {
 	atomic_bool under_way;
 	_Atomic int64_t look_at_us;
 	_Atomic int64_t signed_us; /* when all was as it should be */
-	_Atomic int64_t stuck_us;  /* since when lines wait for their file; 0: they do not */
+	_Atomic int64_t stuck_us;  /* since when lines wait for file or syslog; 0: they do not */
 };
 
 static int64_t interval_us(const struct ca *ca)
@@ -204,7 +204,8 @@ enum reason heads_open(struct ca *ca, struct heads_desk **ret_desk, struct fault
 		return fault_set(f, REASON_NO_MEMORY, "signed heads");
 	desk->since_s = clock_wall_s();
 	atomic_init(&desk->signed_us, clock_mono_us());
-	heads_export_open(&desk->export, ca->config->heads.file, ca->config->heads.syslog);
+	heads_export_open(&desk->export, ca->config->heads.file,
+			  ca->config->heads.syslog ? ca->config->heads.syslog_socket : NULL);
 	*ret_desk = desk;
 	return ca_ledger(ca->config, "heads", &desk->ledger, f);
 }

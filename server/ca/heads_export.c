@@ -3,49 +3,67 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <syslog.h>
+#include <time.h>
 #include <unistd.h>
 
-void heads_export_open(struct heads_export *export, const char *file, bool to_syslog)
+void heads_export_open(struct heads_export *export, const char *file, const char *syslog)
 {
-	*export = (struct heads_export){ .file = file, .syslog = to_syslog };
-	if (to_syslog)
-		openlog("assay-heads", LOG_NDELAY, LOG_AUTHPRIV);
+	*export = (struct heads_export){ .file = { .to = file }, .syslog = { .to = syslog }, .socket = -1 };
+}
+
+static void disconnect(struct heads_export *export)
+{
+	if (export->socket >= 0)
+		(void)close(export->socket);
+	export->socket = -1;
 }
 
 void heads_export_done(struct heads_export *export)
 {
-	if (export->syslog)
-		closelog();
-	buf_done(&export->waiting);
+	disconnect(export);
+	buf_done(&export->file.waiting);
+	buf_done(&export->syslog.waiting);
 }
 
-/* Whole lines go, from the oldest on. */
-static void make_room(struct buf *waiting, size_t len)
+/* The oldest line, with its end. */
+static struct blob first_line(const struct buf *waiting)
 {
-	while (waiting->len > 0 && waiting->len + len > HEADS_WAITING_MAX) {
-		const uint8_t *end = memchr(waiting->ptr, '\n', waiting->len);
-		size_t n = end == NULL ? waiting->len : (size_t)(end - waiting->ptr) + 1;
+	const uint8_t *end = memchr(waiting->ptr, '\n', waiting->len);
 
-		memmove(waiting->ptr, waiting->ptr + n, waiting->len - n);
-		waiting->len -= n;
-	}
+	return BLOB(waiting->ptr, end == NULL ? waiting->len : (size_t)(end - waiting->ptr) + 1);
+}
+
+static void drop_first(struct buf *waiting)
+{
+	size_t n = first_line(waiting).len;
+
+	memmove(waiting->ptr, waiting->ptr + n, waiting->len - n);
+	waiting->len -= n;
+}
+
+static void add(struct heads_sink *sink, struct blob line)
+{
+	size_t before;
+
+	if (sink->to == NULL)
+		return;
+	while (sink->waiting.len > 0 && sink->waiting.len + line.len + 1 > HEADS_WAITING_MAX)
+		drop_first(&sink->waiting);
+	before = sink->waiting.len;
+	if (buf_append(&sink->waiting, line, NULL) != REASON_OK ||
+	    buf_append(&sink->waiting, BLOB_STR("\n"), NULL) != REASON_OK)
+		sink->waiting.len = before;
 }
 
 void heads_export_add(struct heads_export *export, struct blob line)
 {
-	size_t before = export->waiting.len;
-
-	if (export->syslog)
-		syslog(LOG_NOTICE, "%.*s", (int)line.len, (const char *)line.ptr);
-	if (export->file == NULL)
-		return;
-	make_room(&export->waiting, line.len + 1);
-	before = export->waiting.len;
-	if (buf_append(&export->waiting, line, NULL) != REASON_OK ||
-	    buf_append(&export->waiting, BLOB_STR("\n"), NULL) != REASON_OK)
-		export->waiting.len = before;
+	add(&export->file, line);
+	add(&export->syslog, line);
 }
 
 /* All of it or nothing: a line that was cut short by a full disk is taken back. */
@@ -71,20 +89,88 @@ static enum reason append(int fd, const char *file, struct blob bytes, struct fa
 	return REASON_OK;
 }
 
-enum reason heads_export_flush(struct heads_export *export, struct fault *f)
+static enum reason flush_file(struct heads_sink *sink, struct fault *f)
 {
 	enum reason reason;
 	int fd;
 
-	if (export->waiting.len == 0)
+	if (sink->waiting.len == 0)
 		return REASON_OK;
 	/* opened each time: somebody may have moved the file away, or mounted something over it */
-	fd = open(export->file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0644);
+	fd = open(sink->to, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0644);
 	if (fd < 0)
-		return fault_set(f, REASON_INTERNAL, "heads.file: cannot open %s: %s", export->file, strerror(errno));
-	reason = append(fd, export->file, buf_blob(&export->waiting), f);
+		return fault_set(f, REASON_INTERNAL, "heads.file: cannot open %s: %s", sink->to, strerror(errno));
+	reason = append(fd, sink->to, buf_blob(&sink->waiting), f);
 	(void)close(fd);
 	if (reason == REASON_OK)
-		export->waiting.len = 0;
+		sink->waiting.len = 0;
 	return reason;
+}
+
+static bool connect_syslog(struct heads_export *export)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+	if (strlen(export->syslog.to) >= sizeof(address.sun_path)) {
+		errno = ENAMETOOLONG;
+		return false;
+	}
+	memcpy(address.sun_path, export->syslog.to, strlen(export->syslog.to) + 1);
+	export->socket = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	return export->socket >= 0 && connect(export->socket, (const struct sockaddr *)&address, sizeof(address)) == 0;
+}
+
+static bool send_line(const struct heads_export *export, struct blob line)
+{
+	char head[64];
+	time_t now = time(NULL);
+	struct tm tm;
+	size_t len = (size_t)snprintf(head, sizeof(head), "<%d>", LOG_AUTHPRIV | LOG_NOTICE);
+	struct iovec parts[] = { { head, 0 }, { (void *)(uintptr_t)line.ptr, line.len - 1 } };
+	const struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2 };
+
+	if (localtime_r(&now, &tm) == NULL)
+		return false;
+	parts[0].iov_len = len + strftime(head + len, sizeof(head) - len, "%b %e %H:%M:%S assay-heads: ", &tm);
+	return sendmsg(export->socket, &message, MSG_NOSIGNAL) >= 0;
+}
+
+/* A syslogd that was started anew has another socket in the same place: once more, then. */
+static bool deliver(struct heads_export *export, struct blob line)
+{
+	if (export->socket >= 0 && send_line(export, line))
+		return true;
+	if (export->socket >= 0 && (errno == EAGAIN || errno == ENOBUFS || errno == EMSGSIZE))
+		return false;
+	disconnect(export);
+	return connect_syslog(export) && send_line(export, line);
+}
+
+static enum reason flush_syslog(struct heads_export *export, struct fault *f)
+{
+	struct heads_sink *sink = &export->syslog;
+
+	while (sink->waiting.len > 0) {
+		if (!deliver(export, first_line(&sink->waiting))) {
+			int error = errno;
+
+			if (error == EMSGSIZE) /* it will not become shorter, and others wait behind it */
+				drop_first(&sink->waiting);
+			return fault_set(f, REASON_INTERNAL, "heads.syslog: %s takes no head: %s", sink->to,
+					 strerror(error));
+		}
+		drop_first(&sink->waiting);
+	}
+	return REASON_OK;
+}
+
+enum reason heads_export_flush(struct heads_export *export, struct fault *f)
+{
+	struct fault of_syslog = { 0 };
+	enum reason syslog = flush_syslog(export, &of_syslog), file = flush_file(&export->file, f);
+
+	if (file != REASON_OK || syslog == REASON_OK)
+		return file;
+	*f = of_syslog;
+	return syslog;
 }

@@ -79,7 +79,8 @@ static const struct {
 	[GAUGE_FEED_WAITING] = { "assay_feed_waiting", "Relying parties that wait for the next CRL.", 1 },
 	[GAUGE_HEADS_LATE] = { "assay_heads_late", "1 when a signed head of the ledger is overdue.", 1 },
 	[GAUGE_HEADS_UNEXPORTED] = { "assay_heads_unexported",
-				     "1 when signed heads have not been written to their file for long.", 1 },
+				     "1 when signed heads have not been written to their file, or syslog, for long.",
+				     1 },
 	[GAUGE_PIN_REFUSED] = { "assay_token_pin_refused", "1 when the token refused the PIN.", 1 },
 };
 

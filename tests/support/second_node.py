@@ -14,11 +14,13 @@ from ports import free_ports
 
 
 class SecondNode:
-    def __init__(self, assay, name="second"):
+    def __init__(self, assay, name="second", **heads):
+        """`heads`: of its configuration, where it is to differ from the first node's; its file does."""
         self.assay, self.port = assay, free_ports()
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="assay-node-"))
         config = json.loads((assay.home / "assay.json").read_text())
         config.update(node=name, run_dir=str(self.folder / "run"), state_dir=str(self.folder / "state"))
+        config["heads"].update({"file": str(self.folder / "heads.jsonl"), **heads})
         self.move_ports(config)
         self.config = assay.home / f"{name}.json"  # in the home: its paths are relative
         self.config.write_text(json.dumps(config))
