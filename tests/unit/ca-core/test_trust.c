@@ -5,115 +5,14 @@
 #include "expect.h"
 
 #include <openssl/sha.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "make.h"
 #include "oid.h"
-#include "trust.h"
-
-#define DAY 86400L
-
-/* One certificate with its key, as every test needs several. */
-struct node {
-	EVP_PKEY *key;
-	X509 *x;
-	struct buf der;
-};
-
-static struct node issue_with(EVP_PKEY *key, struct make_cert spec, const struct node *issuer)
-{
-	struct node node = { .key = key };
-
-	spec.key = key;
-	node.x = make_cert(&spec, issuer == NULL ? NULL : issuer->x, issuer == NULL ? NULL : issuer->key);
-	node.der = make_der(node.x);
-	return node;
-}
-
-static struct node issue(struct make_cert spec, const struct node *issuer)
-{
-	return issue_with(make_key(KEY_EC_P256), spec, issuer);
-}
-
-static void node_done(struct node *node)
-{
-	EVP_PKEY_free(node->key);
-	X509_free(node->x);
-	buf_done(&node->der);
-}
-#define NODE AUTO(node_done) struct node
-
-static struct trust *trust_in(const struct node *const *anchors, size_t n)
-{
-	X509 *certs[8];
-	struct trust *trust = NULL;
-
-	for (size_t i = 0; i < n; i++)
-		certs[i] = anchors[i]->x;
-	AUTO(buf_done) struct buf pem = make_pem(certs, n);
-	assert_ok(trust_open_pem("test anchors", buf_blob(&pem), &trust, NULL));
-	return trust;
-}
-
-static struct trust *trust_one(const struct node *anchor)
-{
-	return trust_in(&anchor, 1);
-}
-
-/* The verdict over a leaf with these certificates beside it, its claim checked. */
-static enum reason judge_at(struct trust *trust, const struct node *leaf, const struct node *const *others, size_t n,
-			    int64_t at_s, struct trust_path *ret_path)
-{
-	struct claims *claims = calloc(1, sizeof(*claims));
-	struct fault f = { 0 };
-	struct blob untrusted[LIMIT_BUNDLE_CERTS + 1];
-	struct cert cert;
-	enum reason reason;
-
-	for (size_t i = 0; i < n; i++)
-		untrusted[i] = buf_blob(&others[i]->der);
-	assert_ok(cert_parse(buf_blob(&leaf->der), &cert, NULL));
-	reason = trust_path(trust, &cert, untrusted, n, at_s, claims, ret_path, &f);
-	if (reason == REASON_OK) {
-		assert_int_equal(claims->n, 1);
-		claims_check(&claims, 1, &f);
-		reason = f.reason;
-	} else {
-		assert_reason(f.reason, reason);
-		assert_true(strstr(f.detail, "test anchors") != NULL || reason == REASON_CHAIN_SIGNATURE);
-		assert_int_equal(claims->n, 0);
-	}
-	free(claims);
-	return reason;
-}
-
-/* Twice: the second time out of the cache, where there is something to remember. */
-static enum reason judge(struct trust *trust, const struct node *leaf, const struct node *const *others, size_t n)
-{
-	struct trust_path path = { .root_spki_hash = "untouched" };
-	enum reason first = judge_at(trust, leaf, others, n, clock_wall_s(), &path);
-
-	if (first != REASON_OK && first != REASON_CHAIN_SIGNATURE)
-		assert_string_equal((const char *)path.root_spki_hash, "untouched");
-	assert_reason(judge_at(trust, leaf, others, n, clock_wall_s(), &path), first);
-	return first;
-}
-
-#define OTHERS(...) (const struct node *const[]){ __VA_ARGS__ }, N_OF(((const struct node *const[]){ __VA_ARGS__ }))
-#define CA(name, ...) ((struct make_cert){ .cn = name, .ca = true, __VA_ARGS__ })
-#define LEAF(...) ((struct make_cert){ .cn = "leaf", __VA_ARGS__ })
-
-static void spki_hash(const struct node *node, uint8_t out[32])
-{
-	struct pubkey key = make_pubkey(node->key);
-
-	pubkey_hash(&key, out);
-}
+#include "trust_tree.h"
 
 static void a_leaf_right_under_an_anchor(void **state)
 {
@@ -225,25 +124,6 @@ static void dates_of_an_anchor_right_above_count(void **state)
 	assert_reason(judge_at(trust, &leaf, NULL, 0, now - DAY - 1, &path), REASON_CHAIN_FUTURE);
 }
 
-static void a_remembered_path_is_dated_anew_at_each_use(void **state)
-{
-	int64_t now = clock_wall_s();
-	NODE root = issue(CA("root", .not_before_s = now - 9 * DAY, .not_after_s = now + 30 * DAY), NULL);
-	NODE one = issue(CA("one", .not_before_s = now - 5 * DAY, .not_after_s = now + 20 * DAY), &root);
-	NODE leaf = issue(LEAF(.not_before_s = now - 9 * DAY, .not_after_s = now + 40 * DAY), &one);
-	AUTO(trust_freep) struct trust *trust = trust_one(&root);
-	struct trust_path path;
-
-	(void)state;
-	assert_ok(judge_at(trust, &leaf, OTHERS(&one), now, &path));
-	assert_ok(judge_at(trust, &leaf, OTHERS(&one), now + 20 * DAY, &path)); /* the last second counts */
-	assert_reason(judge_at(trust, &leaf, OTHERS(&one), now + 20 * DAY + 1, &path), REASON_CHAIN_EXPIRED);
-	assert_reason(judge_at(trust, &leaf, OTHERS(&one), now + 31 * DAY, &path), REASON_CHAIN_EXPIRED);
-	assert_ok(judge_at(trust, &leaf, OTHERS(&one), now - 5 * DAY, &path));
-	assert_reason(judge_at(trust, &leaf, OTHERS(&one), now - 5 * DAY - 1, &path), REASON_CHAIN_FUTURE);
-	assert_ok(judge_at(trust, &leaf, OTHERS(&one), now, &path));
-}
-
 static void path_lengths_bind_everything_below(void **state)
 {
 	NODE root = issue(CA("root", .has_path_len = true, .path_len = 1), NULL);
@@ -327,16 +207,6 @@ static void an_issuer_must_be_a_ca_that_may_sign(void **state)
 	assert_ok(judge(trust, &leaf, OTHERS(&one)));
 }
 
-/* The same certificate with its last signature byte changed. */
-static struct node broken(const struct node *whole)
-{
-	struct node copy = { 0 };
-
-	assert_ok(buf_copy(buf_blob(&whole->der), &copy.der, NULL));
-	copy.der.ptr[copy.der.len - 1] ^= 1;
-	return copy;
-}
-
 static void broken_signatures_are_told_apart(void **state)
 {
 	NODE root = issue(CA("root"), NULL);
@@ -355,33 +225,6 @@ static void broken_signatures_are_told_apart(void **state)
 	assert_reason(judge(trust, &bad_leaf, OTHERS(&two, &one)), REASON_CHAIN_SIGNATURE);
 	assert_reason(judge(trust, &leaf, OTHERS(&bad_two)),
 		      REASON_CHAIN_UNTRUSTED); /* remembered is only the good one */
-}
-
-/* What has been checked is known again byte for byte: not one bit of it, and not what it is signed with, may differ. */
-static void only_cas_that_were_checked_are_remembered(void **state)
-{
-	NODE root = issue(CA("root"), NULL);
-	NODE one = issue(CA("one"), &root);
-	NODE leaf = issue(LEAF(), &one);
-	NODE bad = broken(&one);
-	AUTO(trust_freep) struct trust *trust = trust_one(&root);
-	struct blob known = buf_blob(&one.der);
-
-	(void)state;
-	assert_false(trust_has_ca(trust, known));
-	assert_reason(judge(trust, &leaf, OTHERS(&bad)), REASON_CHAIN_SIGNATURE);
-	assert_false(trust_has_ca(trust, buf_blob(&bad.der)));
-	assert_ok(judge(trust, &leaf, OTHERS(&one)));
-	assert_true(trust_has_ca(trust, known));
-	for (size_t i = 0; i < one.der.len; i++) {
-		one.der.ptr[i] ^= 1;
-		assert_false(trust_has_ca(trust, known));
-		assert_false(trust_has_ca(trust, BLOB(known.ptr, i)));
-		one.der.ptr[i] ^= 1;
-	}
-	assert_true(trust_has_ca(trust, known));
-	assert_false(trust_has_ca(trust, buf_blob(&bad.der)));
-	assert_false(trust_has_ca(trust, buf_blob(&leaf.der)));
 }
 
 static void a_stranger_with_all_the_right_names_fails_at_the_signature(void **state)
@@ -522,85 +365,6 @@ static void broken_extras_do_no_harm_and_too_many_are_refused(void **state)
 	assert_reason(judge(trust, &leaf, many, LIMIT_BUNDLE_CERTS + 1), REASON_CHAIN_DER);
 }
 
-static void the_claims_key_outlives_the_trust_list(void **state)
-{
-	NODE root = issue(CA("root"), NULL);
-	NODE one = issue(CA("one"), &root);
-	NODE leaf = issue(LEAF(), &one);
-	struct trust *trust = trust_one(&root);
-	struct claims *claims = calloc(1, sizeof(*claims));
-	struct blob untrusted = buf_blob(&one.der);
-	struct trust_path path;
-	struct fault verdict;
-	struct cert cert;
-
-	(void)state;
-	assert_ok(cert_parse(buf_blob(&leaf.der), &cert, NULL));
-	assert_ok(trust_path(trust, &cert, &untrusted, 1, clock_wall_s(), claims, &path, NULL));
-	trust_free(trust); /* AddressSanitizer would tell */
-	claims_check(&claims, 1, &verdict);
-	assert_ok(verdict.reason);
-	free(claims);
-}
-
-static void more_cas_than_the_cache_holds_still_work(void **state)
-{
-	NODE root = issue(CA("root"), NULL);
-	EVP_PKEY *shared = make_key(KEY_EC_P256);
-	AUTO(trust_freep) struct trust *trust = trust_one(&root);
-
-	(void)state;
-	for (int i = 0; i < LIMIT_TRUST_CACHE / 4; i++) { /* sets of eight: some overflow well before all are full */
-		EVP_PKEY_up_ref(shared);
-		NODE one = issue_with(shared, CA("one"), &root);
-		EVP_PKEY_up_ref(shared);
-		NODE leaf = issue_with(shared, LEAF(), &one);
-		struct trust_path path;
-
-		assert_ok(judge_at(trust, &leaf, OTHERS(&one), clock_wall_s(), &path));
-	}
-	EVP_PKEY_free(shared);
-}
-
-struct thread_work {
-	struct trust *trust;
-	const struct node *leaf, *one, *two;
-};
-
-static void *walk_often(void *arg)
-{
-	const struct thread_work *work = arg;
-	struct trust_path path;
-
-	for (int i = 0; i < 200; i++) {
-		const struct node *others[] = { work->one, work->two };
-
-		if (judge_at(work->trust, work->leaf, others, 2, clock_wall_s(), &path) != REASON_OK)
-			return (void *)1;
-	}
-	return NULL;
-}
-
-static void threads_walk_side_by_side(void **state)
-{
-	NODE root = issue(CA("root"), NULL);
-	NODE one = issue(CA("one"), &root);
-	NODE two = issue(CA("two"), &one);
-	NODE leaf = issue(LEAF(), &two);
-	AUTO(trust_freep) struct trust *trust = trust_one(&root);
-	struct thread_work work = { trust, &leaf, &one, &two };
-	pthread_t thread[4];
-	void *failed;
-
-	(void)state;
-	for (size_t i = 0; i < 4; i++)
-		assert_int_equal(pthread_create(&thread[i], NULL, walk_often, &work), 0);
-	for (size_t i = 0; i < 4; i++) {
-		assert_int_equal(pthread_join(thread[i], &failed), 0);
-		assert_null(failed);
-	}
-}
-
 static enum reason open_text(const char *text, struct fault *f)
 {
 	struct trust *trust = NULL;
@@ -671,13 +435,11 @@ int main(void)
 		cmocka_unit_test(strangers_are_untrusted),
 		cmocka_unit_test(dates_of_every_certificate_count),
 		cmocka_unit_test(dates_of_an_anchor_right_above_count),
-		cmocka_unit_test(a_remembered_path_is_dated_anew_at_each_use),
 		cmocka_unit_test(path_lengths_bind_everything_below),
 		cmocka_unit_test(a_self_issued_ca_does_not_count_for_path_lengths),
 		cmocka_unit_test(the_leaf_is_no_ca_no_anchor_and_has_no_unknown_critical_extension),
 		cmocka_unit_test(an_issuer_must_be_a_ca_that_may_sign),
 		cmocka_unit_test(broken_signatures_are_told_apart),
-		cmocka_unit_test(only_cas_that_were_checked_are_remembered),
 		cmocka_unit_test(a_stranger_with_all_the_right_names_fails_at_the_signature),
 		cmocka_unit_test(sha1_signs_nothing_but_a_root_itself),
 		cmocka_unit_test(several_of_one_name_are_all_tried),
@@ -685,9 +447,6 @@ int main(void)
 		cmocka_unit_test(an_expired_path_does_not_hide_a_good_one),
 		cmocka_unit_test(loops_end),
 		cmocka_unit_test(broken_extras_do_no_harm_and_too_many_are_refused),
-		cmocka_unit_test(the_claims_key_outlives_the_trust_list),
-		cmocka_unit_test(more_cas_than_the_cache_holds_still_work),
-		cmocka_unit_test(threads_walk_side_by_side),
 		cmocka_unit_test(lists_without_usable_anchors_are_refused_by_name),
 		cmocka_unit_test(files_are_read_and_missing_ones_named),
 	};
