@@ -11,11 +11,11 @@ import re
 import socket
 
 import pytest
+from audit_export import Export, assayctl
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from second_node import SecondNode
-from test_audit import Export, assayctl
 from waiting import wait_until
 
 FIRST, SECOND = "quickstart", "witness"
