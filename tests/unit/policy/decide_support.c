@@ -167,6 +167,12 @@ struct scene *scene_open(void)
 	return scene;
 }
 
+int scene_setup(void **state)
+{
+	*state = scene_open();
+	return 0;
+}
+
 int scene_teardown(void **state)
 {
 	struct scene *scene = *state;
@@ -188,4 +194,45 @@ enum reason scene_decide(struct scene *scene, const char *label, enum est_op op)
 	scene->grant = NULL;
 	scene->ask.op = op;
 	return policy_decide(scene->policy, profile, &scene->ask, &scene->grant, &scene->f);
+}
+
+#define WITH_EVIDENCE(who)                                                                                             \
+	"'enrol': { 'who': [" who "], 'evidence': true }, 'key_usage': ['digitalSignature'], 'eku': ['clientAuth'],"
+#define ELEMENT_SUBJECT "'subject': { 'CN': '{element}', 'serialNumber': '{element}', 'O': 'Example' },"
+
+int scene_enrol_profiles(void **state)
+{
+	(void)state;
+	scene_profile("line", "{ 'family': 'device', 'issuer': 'attested', 'level': 'native', " WITH_EVIDENCE("'rig'")
+				      ELEMENT_SUBJECT
+		      "'keys': ['ec-p256'], 'validity': '5y', 'nonce': { 'lifetime': '10m' }, 'stamp': true }");
+	scene_profile("names", "{ 'issuer': 'attested', 'level': 'provisioned', " WITH_EVIDENCE("'rig', 'ra', 'device'")
+				       ELEMENT_SUBJECT
+		      "'keys': ['ec-p256', 'rsa-2048'], 'validity': '1y', 'san': ["
+		      "{ 'uri': 'urn:e:{format}:{element}' }, { 'dns': '{element}.devices.example' },"
+		      "{ 'hardwareModuleName': { 'hwType': 'assay.5.1', 'serial': '{element}' } }] }");
+	scene_profile("prefixed", "{ 'issuer': 'attested', 'level': 'native', " WITH_EVIDENCE(
+					  "'rig'") "'subject': { 'CN': 'dev-{element}', 'serialNumber': '{element}' }, "
+						   "'keys': ['ec-p256'], 'validity': '1y' }");
+	scene_profile("unit", "{ 'issuer': 'attested', 'level': 'native', " WITH_EVIDENCE(
+				      "'rig'") "'subject': { 'CN': '{unit_serial}', 'serialNumber': '{element}' }, "
+					       "'keys': ['ec-p256'],"
+					       "'validity': '1y', 'unit_serial': { 'pattern': 'urn:u:{unit_serial}', "
+					       "'format': '[A-Z0-9-]{4,10}' } }");
+	scene_profile(
+		"unattested",
+		"{ 'issuer': 'unattested', 'level': 'none', 'enrol': { 'who': ['user', 'ra'], 'evidence': false },"
+		"'subject': { 'CN': '{name}', 'serialNumber': '{name}' }, 'keys': ['ec-p256'], 'validity': '1y',"
+		"'key_usage': ['digitalSignature'], 'eku': ['clientAuth'] }");
+	scene_profile(
+		"bench",
+		"{ 'issuer': 'unattested', 'level': 'none', 'enrol': { 'who': ['rig'], 'evidence': false },"
+		"'subject': { 'CN': '{unit_serial}', 'serialNumber': '{name}' }, 'keys': ['ec-p256'], 'validity': '1y',"
+		"'unit_serial': { 'pattern': 'urn:u:{unit_serial}', 'format': '[0-9]{4}' },"
+		"'key_usage': ['digitalSignature'], 'eku': [] }");
+	scene_profile("field",
+		      "{ 'family': 'device', 'issuer': 'attested', 'level': 'native', 'keys': ['ec-p256'],"
+		      "'reenrol': { 'who': ['device'], 'new_key': 'evidence', 'same_key': true }, 'validity': '5y',"
+		      "'key_usage': ['digitalSignature'], 'eku': [], 'nonce': { 'lifetime': '10m' } }");
+	return 0;
 }

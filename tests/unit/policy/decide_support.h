@@ -27,7 +27,11 @@ struct scene {
 void scene_profile(const char *label, const char *json);
 int scene_remove_profiles(void **state); /* of a group */
 
+/* The profiles of first certificates, of a group. */
+int scene_enrol_profiles(void **state);
+
 struct scene *scene_open(void);
+int scene_setup(void **state);    /* scene_open() for a test */
 int scene_teardown(void **state); /* of a test: *state is the scene */
 
 /* DER that lives as long as the scene. */
@@ -40,5 +44,17 @@ struct blob scene_san(struct scene *scene, ...);
 /* The requester of a kind, with the id and pattern it would have. */
 void scene_who(struct scene *scene, enum requester_kind kind, const char *names);
 enum reason scene_decide(struct scene *scene, const char *label, enum est_op op);
+
+#define scene_refuses(s, label, op, why)                                                                               \
+	do {                                                                                                           \
+		assert_int_equal(scene_decide(s, label, op), why);                                                     \
+		assert_null((s)->grant);                                                                               \
+	} while (0)
+#define scene_grants(s, label, op)                                                                                     \
+	do {                                                                                                           \
+		if (scene_decide(s, label, op) != REASON_OK)                                                           \
+			fail_msg("%s: %s", reason_info((s)->f.reason)->name, (s)->f.detail);                           \
+		assert_non_null((s)->grant);                                                                           \
+	} while (0)
 
 #endif

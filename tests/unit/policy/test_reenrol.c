@@ -9,17 +9,8 @@
 #include "decide_support.h"
 #include "make.h"
 
-#define refused(label, why)                                                                                            \
-	do {                                                                                                           \
-		assert_int_equal(scene_decide(s, label, EST_SIMPLEREENROLL), why);                                     \
-		assert_null(s->grant);                                                                                 \
-	} while (0)
-#define granted(label)                                                                                                 \
-	do {                                                                                                           \
-		if (scene_decide(s, label, EST_SIMPLEREENROLL) != REASON_OK)                                           \
-			fail_msg("%s: %s", reason_info(s->f.reason)->name, s->f.detail);                               \
-		assert_non_null(s->grant);                                                                             \
-	} while (0)
+#define refused(label, why) scene_refuses(s, label, EST_SIMPLEREENROLL, why)
+#define granted(label) scene_grants(s, label, EST_SIMPLEREENROLL)
 
 /* A device that renews: same key, no evidence, no names in the CSR. */
 static int open_scene(void **state)
