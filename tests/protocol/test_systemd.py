@@ -50,6 +50,10 @@ def test_everything_is_installed(root):
                  "share/assay/relying/nginx.conf", "share/man/man1/assayctl.1", "share/man/man1/assay-agent.1"):
         assert (root / "usr" / name).is_file(), name
     assert os.access(root / "usr/bin/assayd", os.X_OK) and os.access(root / "usr/share/assay/sql/migrate", os.X_OK)
+    for name in ("backup", "restore", "wal-ahead"):
+        done = subprocess.run([root / "usr/share/assay/database" / name, "--help"], capture_output=True, text=True, timeout=60)
+        assert done.stdout.startswith(f"{name} ") and done.returncode == 0, done
+    assert "$here/../sql/migrate" in (root / "usr/share/assay/database/restore").read_text()
     started = re.search(r"^Wants=(.*)$", (unit(root, "ca").parent / "assay.target").read_text(), re.M)[1].split()
     assert sorted(started) == [f"assay-{role}.service" for role in ROLES]
 
