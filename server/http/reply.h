@@ -48,7 +48,7 @@ struct reply {
 	char who[LIMIT_REQUESTER_CHARS + 1];     /* for the log; empty: as the exchange has it */
 	char serial[2 * LIMIT_SERIAL_BYTES + 1]; /* for the log, of the certificate in it */
 	bool repeated;                           /* this certificate had been issued before */
-	bool quiet;                              /* no log line for success or "not ready": probes ask all the time */
+	bool quiet;                              /* success and "not ready" at debug level: probes ask all the time */
 };
 
 /* A refusal; `fault` carries the reason and what the log alone may say. */

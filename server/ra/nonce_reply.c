@@ -58,7 +58,8 @@ enum reason nonce_reply(const struct rules *rules, const struct label *label, co
 {
 	uint8_t nonce[LIMIT_NONCE_BYTES_MAX];
 	char encoded[2 * LIMIT_NONCE_BYTES_MAX], json[3 * LIMIT_NONCE_BYTES_MAX];
-	struct reply reply = { .type = TYPE_FRESHNESS };
+	/* quiet: the request that uses it has a line of its own, and a refusal has one too */
+	struct reply reply = { .type = TYPE_FRESHNESS, .quiet = true };
 
 	if (label->facts.nonce_lifetime_s == 0) {
 		/* the draft's way to say that no freshness is asked for */

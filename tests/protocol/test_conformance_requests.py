@@ -214,6 +214,17 @@ def test_41_there_is_no_202(assay):
     assert not [e for e in assay.log() if e.get("event") == "est" and e["status"] == 202]
 
 
+def test_a_nonce_given_has_no_log_line_and_one_refused_has(assay):
+    """A connection's requests are counted, so that the one which gave it can be named."""
+    rig = assay.rig()
+    before = int(rig.post_raw("simpleenroll", b"?", "line").request, 16)
+    assert rig.nonce()
+    refused = rig.post_raw("nonce", b"?", "line")
+    assert refused.status == 415 and int(refused.request, 16) == before + 2
+    assert assay.log_event(refused.request)["op"] == "nonce"
+    assert not [e for e in assay.log() if e.get("request") == f"{before + 1:016x}"]
+
+
 def test_49_a_one_time_code_is_no_silent_pass(assay, nothing_issued):
     rig, key, chip = assay.rig(), new_key(), assay.vendor.element()
     code = der.attribute("1.2.840.113549.1.9.7", der.printable("enrolment-code-1"))
