@@ -22,6 +22,7 @@ import channel
 import element
 from channel import Ended, Refused, blob, grant
 from instance import TOP
+from waiting import wait_running, wait_until
 
 HOURLY = 40
 POLICY = bytes(range(32))
@@ -56,10 +57,7 @@ class Node:
             "ASSAY_SHIM_CONTROL": str(self.control), "ASSAY_SHIM_LOG": str(self.digest_log),
         }
         self.process = subprocess.Popen(["assayd", "--config", self.config, "--role", "ca"], stderr=log, env=environ)
-        deadline = time.monotonic() + 30
-        while not (self.run_dir / "ca-admin.sock").exists() or '"ready"' not in self.log_file.read_text():
-            assert self.process.poll() is None and time.monotonic() < deadline, self.log_file.read_text()
-            time.sleep(0.02)
+        wait_running(self.process, self.log_file, lambda: (self.run_dir / "ca-admin.sock").exists() and '"ready"' in self.log_file.read_text())
 
     def stop(self):
         self.process.terminate()
@@ -75,13 +73,12 @@ class Node:
 
     def digests(self):
         """What the token has signed for this node, once the shim's count and its log agree."""
-        deadline = time.monotonic() + 20
-        while True:
+
+        def agreed():
             log = self.digest_log.read_text().split() if self.digest_log.exists() else []
-            if struct.unpack_from("<Q", self.control.read_bytes(), 8 * SHIM_SIGNATURES)[0] == len(log):
-                return log
-            assert time.monotonic() < deadline, "the shim counts otherwise than it logs"
-            time.sleep(0.01)
+            return struct.unpack_from("<Q", self.control.read_bytes(), 8 * SHIM_SIGNATURES)[0] == len(log) and (log,)
+
+        return wait_until("the shim counts what it logs", agreed)[0]
 
     def intended(self, table="issuance"):
         """Digests that the ledger has of this node's intents: of certificates, of CRLs, of OCSP answers, of heads."""

@@ -5,10 +5,10 @@ import json
 import os
 import pathlib
 import subprocess
-import time
 
 import est
 from instance import TOP
+from waiting import wait_running
 
 
 def status(client):
@@ -35,10 +35,7 @@ def another_ra(assay, name, listeners, **changes):
     ) as ra:
         try:
             rig = est.Client(f"https://127.0.0.1:{listeners[-1]['port']}", assay.cacert, assay.rig_identity)
-            deadline = time.monotonic() + 30
-            while status(rig) != 200:
-                assert ra.poll() is None and time.monotonic() < deadline, log_file.read_text()
-                time.sleep(0.05)
+            wait_running(ra, log_file, lambda: status(rig) == 200)
             rig.close()
             yield ra
         finally:

@@ -6,11 +6,11 @@ import pathlib
 import shutil
 import subprocess
 import tempfile
-import time
 
 import admin
 import est
 from ports import free_ports
+from waiting import wait_running
 
 
 class SecondNode:
@@ -40,10 +40,7 @@ class SecondNode:
             self.process = subprocess.Popen(
                 ["assayd", "--config", self.config], stderr=log, env={**os.environ, **self.assay.env}
             )
-        deadline = time.monotonic() + 60
-        while not self.is_ready():
-            assert self.process.poll() is None and time.monotonic() < deadline, self.log_file.read_text()
-            time.sleep(0.05)
+        wait_running(self.process, self.log_file, self.is_ready)
         return self
 
     def is_ready(self):

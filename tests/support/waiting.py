@@ -12,3 +12,13 @@ def wait_until(what, condition, limit_s=PATIENCE_S):
         assert time.monotonic() < deadline, f"not within {limit_s} s: {what() if callable(what) else what}"
         time.sleep(0.005)
     return value
+
+
+def wait_running(process, log_file, ready):
+    """Until it is ready; told with its log if it ends before, or never is."""
+
+    def looked():
+        assert process.poll() is None, log_file.read_text()
+        return ready()
+
+    wait_until(log_file.read_text, looked)
