@@ -121,6 +121,27 @@ def test_a_ca_that_is_not_to_be_believed(ca, va, once, what):
     assert code == 1 and reason in said and not (once.state / "own.cer").exists(), said
 
 
+def test_the_first_ca_that_comes_is_kept_and_one_that_was_put_there_is_not_asked_for(ca, va, once):
+    """Somebody on the path may give another CA of the same root, with its lists; not to who has the right one already."""
+    other = Ca()
+    other.root_key, other.name = ca.root_key, element.common_name("Another issuer")
+    other.cert = element.make_cert(other.name, other.key, ROOT, ca.root_key, ca=True)
+    theirs, ours = {"own.cer": der(other.cert), "own.crl": other.crl(10, [7]), "own-delta.crl": b""}, dict(va.gives)
+    (once.state / "own.cer").write_bytes(der(ca.cert))
+    va.gives.update(theirs)
+    code, said = once()
+    assert code == 1 and "it is of another issuer" in said and not (once.state / "own.crl").exists(), said
+    va.gives.update(ours)
+    assert once()[0] == 0 and serials(once.state) == {1, 2}
+    for file in once.state.iterdir():
+        file.unlink()
+    va.gives.update(theirs)
+    assert once()[0] == 0 and serials(once.state) == {7}
+    va.gives.update(ours)
+    code, said = once()
+    assert code == 1 and "it is of another issuer" in said and serials(once.state) == {7}, said
+
+
 LISTS = {
     "past its time": ({"this": NOW - 3 * HOUR, "end": NOW - HOUR}, "its nextUpdate was"),
     "of another clock": ({"this": NOW + HOUR, "end": NOW + 2 * HOUR}, "it begins"),
