@@ -157,7 +157,7 @@ void line_share(struct line *line, unsigned station, unsigned (*most)(void *role
 	pthread_mutex_unlock(&post->lock);
 }
 
-bool line_put(struct line *line, unsigned station, unsigned lane, struct job *job)
+static bool put(struct line *line, unsigned station, unsigned lane, struct job *job, bool wakes)
 {
 	struct post *post = &line->posts[station];
 	bool taken, wake = false;
@@ -170,7 +170,7 @@ bool line_put(struct line *line, unsigned station, unsigned lane, struct job *jo
 		lane_push(&post->lane[lane], job);
 		post->n_jobs++;
 		atomic_store_explicit(&post->metrics->depth, post->n_jobs, memory_order_relaxed);
-		wake = must_wake(post);
+		wake = wakes && must_wake(post);
 	}
 	pthread_mutex_unlock(&post->lock);
 	if (wake)
@@ -178,6 +178,28 @@ bool line_put(struct line *line, unsigned station, unsigned lane, struct job *jo
 	if (!taken)
 		atomic_fetch_add_explicit(&post->metrics->refused, 1, memory_order_relaxed);
 	return taken;
+}
+
+bool line_put(struct line *line, unsigned station, unsigned lane, struct job *job)
+{
+	return put(line, station, lane, job, true);
+}
+
+bool line_lay(struct line *line, unsigned station, unsigned lane, struct job *job)
+{
+	return put(line, station, lane, job, false);
+}
+
+void line_wake(struct line *line, unsigned station)
+{
+	struct post *post = &line->posts[station];
+	bool wake;
+
+	pthread_mutex_lock(&post->lock);
+	wake = must_wake(post);
+	pthread_mutex_unlock(&post->lock);
+	if (wake)
+		pthread_cond_signal(&post->some);
 }
 
 size_t line_more(struct line *line, unsigned station, struct job **batch, size_t n)

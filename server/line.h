@@ -52,6 +52,10 @@ MUST_CHECK enum reason line_open(const struct station *stations, size_t n, void 
 void line_share(struct line *line, unsigned station, unsigned (*most)(void *role));
 /* False if the lane is full or the line is closing: the job stays the caller's. */
 MUST_CHECK bool line_put(struct line *line, unsigned station, unsigned lane, struct job *job);
+/* As line_put(), but nobody is woken before line_wake(): for several that come together and are best taken as one
+ * batch. */
+MUST_CHECK bool line_lay(struct line *line, unsigned station, unsigned lane, struct job *job);
+void line_wake(struct line *line, unsigned station);
 /* For a station's own thread, at work on a batch: takes what has come meanwhile, up to n, without waiting. */
 MUST_CHECK size_t line_more(struct line *line, unsigned station, struct job **batch, size_t n);
 /* Lets every station finish what waits, in order, then joins all threads; line_put() refuses from then on. */

@@ -59,6 +59,7 @@ static enum reason open_room(struct ca *ca, struct fault *f)
 {
 	ca->room = calloc(1, sizeof(*ca->room));
 	inflight_init(&ca->inflight);
+	signing_init(&ca->signing);
 	proving_init(&ca->proving);
 	if (ca->room == NULL)
 		return fault_set(f, REASON_NO_MEMORY, "room of the ledger station");
@@ -71,6 +72,7 @@ static void close_room(struct ca *ca)
 	free(ca->room);
 	inflight_done(&ca->inflight);
 	proving_done(&ca->proving);
+	signing_done(&ca->signing);
 }
 
 static enum reason open_issuers(struct ca *ca, struct fault *f)

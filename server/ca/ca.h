@@ -47,7 +47,9 @@ enum {
 #define CA_TOGETHER_MIN 1.2 /* nor with fewer in a batch: that is one station, whose own turns are no company */
 #define CA_PATIENCE_US                                                                                                 \
 	8000            /* how long a commit waits for company while no processor is idle; two commits, 50 ms in all */
+#define CA_SIGN_PATIENCE_US 4000 /* how long a commit waits for the signatures that a quick token has in hand */
 #define CA_SIGN_MOST 32 /* issues that one session takes at once, and for how long it works on them */
+#define CA_SIGN_OWN_US 150 /* a token as quick as that is this machine's processor: sessions beside each other share it */
 #define CA_SIGN_STRETCH_US 1000
 #define CA_POLICIES_MAX 64         /* policies announced to one process: a new one comes with each reload of the ra */
 #define CA_POLICIES_HOURLY 32      /* new ones among them in one hour: each is a row for ever */
@@ -143,6 +145,13 @@ struct company {
 	int64_t last_us; /* when the last batch was complete */
 };
 
+/* Certificates between the ledger station and a signature that is made and verified: the next commit's company. */
+struct signing {
+	pthread_mutex_t lock;
+	pthread_cond_t back; /* the last of them is */
+	unsigned n;
+};
+
 /* Of the ledger station's one thread. */
 struct ledger_room {
 	bool checked;          /* clock and anchor have been looked at since the last trouble */
@@ -208,6 +217,7 @@ struct ca {
 	struct ledger_room *room;
 	struct lull *lull;
 	struct inflight inflight;
+	struct signing signing;
 	struct proving proving;
 	struct line *line;
 	struct newsroom *news;
@@ -244,6 +254,7 @@ void issue_wake(struct ca *ca);                          /* lets the ledger stat
 void issue_later(struct ca *ca, struct issue *issue, const struct fault *fault);
 void send_refusal(struct channel *asker, uint64_t frame_id, const struct fault *fault);
 void issue_pass(struct ca *ca, unsigned station, struct issue *issue); /* on to a later station: there is always room */
+void issue_lay(struct ca *ca, unsigned station, struct issue *issue);  /* the same; line_wake() when all are there */
 struct issuer *ca_issuer(const struct ca *ca, const char *name);       /* NULL if there is none */
 const struct issuer_options *ca_issuer_options(const struct ca *ca, const char *name); /* of one that there is */
 
@@ -276,9 +287,14 @@ void record_failed(struct ca *ca, const struct fault *fault);
 MUST_CHECK enum reason reenrol_complete(struct grant *grant, const struct previous *previous,
 					const struct issuer_options *issuer, struct fault *f);
 
-/* cycle.c: both pure */
+/* cycle.c: the first two are pure */
 bool company_expected(const struct company *company, size_t n); /* n: how many are there already */
 void company_came(struct company *company, size_t n, int64_t now_us);
+void signing_init(struct signing *signing);
+void signing_done(struct signing *signing);
+void signing_began(struct signing *signing); /* one more */
+void signing_back(struct signing *signing);
+void signing_wait(struct signing *signing, int64_t patience_us); /* until all are back */
 
 /* The stations. */
 void station_ledger(void *role, unsigned thread, struct job **batch, size_t n); /* cycle.c */
@@ -287,6 +303,7 @@ void station_status(void *role, unsigned thread, struct job **batch,
 void station_complete(void *role, unsigned thread, struct job **batch,
 		      size_t n); /* crl.c: complete lists, which hold up nothing */
 void station_sign(void *role, unsigned thread, struct job **batch, size_t n); /* sign.c */
+bool sign_quick(const struct ca *ca); /* microseconds a signature, as of late */
 unsigned sign_most(void *role);                                               /* for line_share() */
 void proving_init(struct proving *proving);
 void proving_done(struct proving *proving);

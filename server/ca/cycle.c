@@ -23,9 +23,58 @@ void company_came(struct company *company, size_t n, int64_t now_us)
 	company->last_us = now_us;
 }
 
+void signing_init(struct signing *signing)
+{
+	pthread_condattr_t monotonic;
+
+	pthread_mutex_init(&signing->lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&signing->back, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	signing->n = 0;
+}
+
+void signing_done(struct signing *signing)
+{
+	pthread_cond_destroy(&signing->back);
+	pthread_mutex_destroy(&signing->lock);
+}
+
+void signing_began(struct signing *signing)
+{
+	pthread_mutex_lock(&signing->lock);
+	signing->n++;
+	pthread_mutex_unlock(&signing->lock);
+}
+
+void signing_back(struct signing *signing)
+{
+	pthread_mutex_lock(&signing->lock);
+	if (--signing->n == 0)
+		pthread_cond_signal(&signing->back);
+	pthread_mutex_unlock(&signing->lock);
+}
+
+void signing_wait(struct signing *signing, int64_t patience_us)
+{
+	int64_t until_us = clock_mono_us() + patience_us;
+	struct timespec until = { .tv_sec = until_us / 1000000, .tv_nsec = until_us % 1000000 * 1000 };
+	int timed_out = 0;
+
+	pthread_mutex_lock(&signing->lock);
+	while (signing->n > 0 && timed_out == 0)
+		timed_out = pthread_cond_timedwait(&signing->back, &signing->lock, &until);
+	pthread_mutex_unlock(&signing->lock);
+}
+
+/* Signatures first, if the token is quick: one that misses this commit waits for the whole of it and then for the next.
+ */
 static size_t gather(struct ca *ca, struct job **batch, size_t n)
 {
 	if (company_expected(&ca->room->company, n)) {
+		if (sign_quick(ca))
+			signing_wait(&ca->signing, CA_SIGN_PATIENCE_US);
 		lull_wait(ca->lull, CA_PATIENCE_US);
 		n += line_more(ca->line, CA_LEDGER, batch + n, CA_BATCH - n);
 	}

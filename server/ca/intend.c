@@ -164,6 +164,13 @@ static void answer_issued(struct ca *ca, struct issue *issue, const struct inten
 	issue_enrolled(ca, issue, true, buf_blob(&intent->certificate));
 }
 
+/* The first session is woken when all are there: the fewer share them, the less each costs. */
+static void to_sign(struct ca *ca, struct issue *issue)
+{
+	signing_began(&ca->signing);
+	issue_lay(ca, CA_SIGN, issue);
+}
+
 /* New ones enter the table before anybody who waits for them is looked at: both may be in one batch. */
 void intend_recorded(struct ca *ca)
 {
@@ -184,9 +191,10 @@ void intend_recorded(struct ca *ca)
 		else if (intent->outcome == INTENT_REFUSED)
 			issue_refused(ca, room->issue[i], &intent->verdict);
 		else
-			issue_pass(ca, CA_SIGN, room->issue[i]);
+			to_sign(ca, room->issue[i]);
 		buf_done(&intent->certificate);
 	}
+	line_wake(ca->line, CA_SIGN);
 	room->n = 0;
 }
 

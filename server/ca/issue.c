@@ -218,6 +218,14 @@ void issue_pass(struct ca *ca, unsigned station, struct issue *issue)
 	(void)taken;
 }
 
+void issue_lay(struct ca *ca, unsigned station, struct issue *issue)
+{
+	bool taken = line_lay(ca->line, station, issue->lane, &issue->job);
+
+	assert(taken);
+	(void)taken;
+}
+
 const struct issuer_options *ca_issuer_options(const struct ca *ca, const char *name)
 {
 	size_t i = 0;

@@ -26,15 +26,22 @@ static void learn(struct ca *ca, int64_t took_us)
 	atomic_store_explicit(&ca->sign_us, took_us > 1 ? took_us : 1, memory_order_relaxed);
 }
 
+bool sign_quick(const struct ca *ca)
+{
+	int64_t sign_us = atomic_load_explicit(&ca->sign_us, memory_order_relaxed);
+
+	return sign_us > 0 && sign_us < CA_SIGN_STRETCH_US;
+}
+
 /* Of a token that signs in microseconds one session takes several, rather than wake another thread for each. */
 unsigned sign_most(void *role)
 {
 	const struct ca *ca = role;
 	int64_t sign_us = atomic_load_explicit(&ca->sign_us, memory_order_relaxed);
 
-	if (sign_us == 0 || sign_us >= CA_SIGN_STRETCH_US) /* not known yet, or slow */
+	if (!sign_quick(ca))
 		return 1;
-	return sign_us <= CA_SIGN_STRETCH_US / CA_SIGN_MOST ? CA_SIGN_MOST : (unsigned)(CA_SIGN_STRETCH_US / sign_us);
+	return sign_us <= CA_SIGN_OWN_US ? CA_SIGN_MOST : (unsigned)(CA_SIGN_STRETCH_US / sign_us);
 }
 
 static enum reason make(struct ca *ca, struct issue *issue, unsigned slot, struct fault *f)
@@ -75,6 +82,8 @@ static enum reason sign(struct ca *ca, struct issue *issue, unsigned slot, struc
 
 static void leave(struct ca *ca, struct issue *issue)
 {
+	bool certificate = issue->kind == ISSUE_CERTIFICATE;
+
 	issue->came_back = true;
 	if (issue->kind == ISSUE_CRL)
 		crl_signed(ca, issue);
@@ -82,6 +91,8 @@ static void leave(struct ca *ca, struct issue *issue)
 		ocsp_signed(ca, issue);
 	else
 		issue_pass(ca, back_to(issue), issue);
+	if (certificate)
+		signing_back(&ca->signing);
 }
 
 static void count_made(struct ca *ca, unsigned n)

@@ -75,6 +75,7 @@ static void work_gate(void *role, unsigned thread, struct job **batch, size_t n)
 	p->waiting = false;
 	for (size_t i = 0; i < n; i++)
 		p->done[p->n_done++] = (struct item *)batch[i];
+	pthread_cond_broadcast(&p->changed);
 	pthread_mutex_unlock(&p->lock);
 }
 
@@ -140,6 +141,52 @@ static void batches_are_one_under_light_load_and_grow_under_load(void **state)
 	assert_int_equal(p.batch[2], 36);
 	plant_done(&p);
 	free(items);
+}
+
+/* Through another station and back: who was woken before has had time to look. */
+static void go_round(struct plant *other, struct item *item)
+{
+	pthread_mutex_lock(&other->lock);
+	other->n_done = other->n_batches = 0;
+	pthread_mutex_unlock(&other->lock);
+	assert_true(line_put(other->line, 0, 0, &item->job));
+	pthread_mutex_lock(&other->lock);
+	while (other->n_done == 0)
+		pthread_cond_wait(&other->changed, &other->lock);
+	pthread_mutex_unlock(&other->lock);
+}
+
+/* Two are laid with time between them. A thread that comes back just then may find the first alone, but seldom. */
+static void what_is_laid_is_taken_together(void **state)
+{
+	const struct station stations[] = { { "gate", work_gate, 1, 64, { { "only", 1, JOBS } } } };
+	struct item items[2] = { 0 }, ball = { 0 };
+	struct plant p, other;
+	unsigned together = 0;
+
+	(void)state;
+	plant_init(&p);
+	plant_init(&other);
+	open_line(stations, 1, &p, NULL);
+	open_line(stations, 1, &other, NULL);
+	for (unsigned round = 0; round < 100; round++) {
+		go_round(&other, &ball);
+		assert_true(line_lay(p.line, 0, 0, &items[0].job));
+		go_round(&other, &ball);
+		assert_true(line_lay(p.line, 0, 0, &items[1].job));
+		line_wake(p.line, 0);
+		pthread_mutex_lock(&p.lock);
+		while (p.n_done < 2)
+			pthread_cond_wait(&p.changed, &p.lock);
+		together += p.n_batches == 1;
+		p.n_done = p.n_batches = 0;
+		pthread_mutex_unlock(&p.lock);
+	}
+	assert_in_range(together, 50, 100);
+	line_close(p.line);
+	line_close(other.line);
+	plant_done(&p);
+	plant_done(&other);
 }
 
 static unsigned most_of_five(void *role)
@@ -289,6 +336,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(batches_are_one_under_light_load_and_grow_under_load),
+		cmocka_unit_test(what_is_laid_is_taken_together),
 		cmocka_unit_test(a_thread_takes_no_more_than_its_share),
 		cmocka_unit_test(lanes_take_turns_by_weight),
 		cmocka_unit_test(a_full_lane_refuses_and_another_still_takes),
