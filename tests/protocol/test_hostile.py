@@ -3,7 +3,6 @@
 import os
 import pathlib
 import re
-import select
 import socket
 import ssl
 import time
@@ -16,7 +15,7 @@ import est
 from another_ra import another_ra
 from ports import free_ports
 from test_tls import process_of
-from waiting import wait_until
+from waiting import readable, wait_until
 
 
 def cpu_s(pid):
@@ -136,7 +135,7 @@ def try_dial(source, port):
 
 def closed(sockets):
     """How many the server has let go: such a socket is readable, for a server says nothing before a client does."""
-    return len(select.select(sockets, [], [], 0)[0])
+    return readable(sockets)
 
 
 def test_an_address_that_begins_too_many_is_turned_away_and_others_are_not(assay, rigs_port):

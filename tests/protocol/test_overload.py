@@ -2,7 +2,6 @@
 
 import os
 import pathlib
-import select
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +12,7 @@ import est
 import pytest
 from another_ra import another_ra
 from ports import free_ports
-from waiting import wait_until
+from waiting import readable, wait_until
 
 pids = {}  # of the ra behind a port
 FREE = {"per_address": 0, "handshakes_s": 0, "strangers_s": 0}
@@ -47,7 +46,7 @@ class Crowd:
     @property
     def turned_away(self):
         """A server says nothing before a client does: who can read has been let go."""
-        return self.refused + len(select.select(self.sockets, [], [], 0)[0])
+        return self.refused + readable(self.sockets)
 
     def wait_turned_away(self, n):
         """Ten seconds at the most, for after fifteen those that were let in are let go too."""

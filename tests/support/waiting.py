@@ -1,5 +1,6 @@
 """Waiting for what comes about in another process, which cannot notify us: looked for again and again, with patience."""
 
+import select
 import time
 
 PATIENCE_S = 120  # far more than anything takes on a busy machine: only what never comes uses it up
@@ -22,3 +23,11 @@ def wait_running(process, log_file, ready):
         return ready()
 
     wait_until(log_file.read_text, looked)
+
+
+def readable(sockets):
+    """How many of them have something to read, or their end; of any number of them, as select() does not take."""
+    poll = select.poll()
+    for sock in sockets:
+        poll.register(sock, select.POLLIN)
+    return len(poll.poll(0))
