@@ -51,47 +51,39 @@ static int64_t timestamp(int64_t s)
 	return s > NO_EXPIRY_S ? NO_EXPIRY_S : s;
 }
 
-/* One array parameter over all rows. */
-#define EACH(type, add, ...)                                                                                           \
-	do {                                                                                                           \
-		param_array(p, type, n);                                                                               \
-		for (size_t i = 0; i < n; i++) {                                                                       \
-			const struct row *r = &rows[i];                                                                \
-			const struct grant *g = r->intent->grant;                                                      \
-			(void)r;                                                                                       \
-			(void)g;                                                                                       \
-			add(p, __VA_ARGS__);                                                                           \
-		}                                                                                                      \
-	} while (0)
-
-/* In the order of the parameters of intend() in the migrations. */
-static void encode(struct params *p, const struct row *rows, size_t n)
+/* In the order of the columns of intent_row in the migrations. */
+#define INTENT_COLUMNS 25
+static void encode_row(struct params *p, const struct row *r)
 {
-	EACH(PG_INT2, array_int2, (int)g->kind);
-	EACH(PG_BYTEA, array_bytea, BLOB_OF(r->device));
-	EACH(PG_BYTEA, array_bytea, r->purpose);
-	EACH(PG_BYTEA, array_bytea, BLOB_OF(r->key));
-	EACH(PG_BYTEA, array_bytea, BLOB(r->intent->serial, r->intent->serial_len));
-	EACH(PG_BYTEA, array_bytea, r->intent->tbs);
-	EACH(PG_TEXT, array_text, g->issuer);
-	EACH(PG_TEXT, array_text, g->profile);
-	EACH(PG_TEXT, array_text, g->family);
-	EACH(PG_BYTEA, array_bytea, BLOB_OF(g->policy_hash));
-	EACH(PG_TEXT, array_text, g->requester);
-	EACH(PG_BOOL, array_bool, g->once);
-	EACH(PG_TEXT, array_text, g->device.format);
-	EACH(PG_BYTEA, array_bytea, BLOB_OF(g->device.vendor_root));
-	EACH(PG_BYTEA, array_bytea, BLOB(g->device.element, g->device.element_len));
-	EACH(PG_INT2, array_int2, (int)g->level);
-	EACH(PG_TEXT, array_text, g->freshness == REASON_OK ? NULL : reason_info(g->freshness)->name);
-	EACH(PG_BYTEA, array_bytea, blob_or_null(g->nonce, g->nonce_len));
-	EACH(PG_BYTEA, array_bytea, blob_or_null(g->evidence.ptr, g->evidence.len));
-	EACH(PG_TEXT, array_text, or_null(g->evidence_format));
-	EACH(PG_BYTEA, array_bytea, blob_or_null(g->continuity.ptr, g->continuity.len));
-	EACH(PG_TEXT, array_text, or_null(g->unit_serial));
-	EACH(PG_INT8, array_int8, timestamp(r->intent->not_before_s));
-	EACH(PG_INT8, array_int8, timestamp(r->intent->not_after_s));
-	EACH(PG_BYTEA, array_bytea, hash_or_null(g->batch_ca));
+	const struct grant *g = r->intent->grant;
+
+	row_begin(p, INTENT_COLUMNS);
+	row_int2(p, (int)g->kind);
+	row_bytea(p, BLOB_OF(r->device));
+	row_bytea(p, r->purpose);
+	row_bytea(p, BLOB_OF(r->key));
+	row_bytea(p, BLOB(r->intent->serial, r->intent->serial_len));
+	row_bytea(p, r->intent->tbs);
+	row_text(p, g->issuer);
+	row_text(p, g->profile);
+	row_text(p, g->family);
+	row_bytea(p, BLOB_OF(g->policy_hash));
+	row_text(p, g->requester);
+	row_bool(p, g->once);
+	row_text(p, g->device.format);
+	row_bytea(p, BLOB_OF(g->device.vendor_root));
+	row_bytea(p, BLOB(g->device.element, g->device.element_len));
+	row_int2(p, (int)g->level);
+	row_text(p, g->freshness == REASON_OK ? NULL : reason_info(g->freshness)->name);
+	row_bytea(p, blob_or_null(g->nonce, g->nonce_len));
+	row_bytea(p, blob_or_null(g->evidence.ptr, g->evidence.len));
+	row_text(p, or_null(g->evidence_format));
+	row_bytea(p, blob_or_null(g->continuity.ptr, g->continuity.len));
+	row_text(p, or_null(g->unit_serial));
+	row_int8(p, timestamp(r->intent->not_before_s));
+	row_int8(p, timestamp(r->intent->not_after_s));
+	row_bytea(p, hash_or_null(g->batch_ca));
+	row_end(p);
 }
 
 static enum reason decode_row(const PGresult *result, int i, struct intent *intent, struct fault *f)
@@ -164,7 +156,9 @@ static void encode_call(struct ledger *ledger, const struct row *rows, size_t n,
 {
 	session_params(ledger, &ledger->track[0], params);
 	param_int8(params, ledger->retry_window_s);
-	encode(params, rows, n);
+	param_rows(params, ledger->intent_row, n);
+	for (size_t i = 0; i < n; i++)
+		encode_row(params, &rows[i]);
 	param_int8(params, ledger->wary == 0 && look_new(rows, n));
 }
 

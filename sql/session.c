@@ -20,18 +20,11 @@
 #define DEADLOCK_TRIES 5
 
 #define CHAIN_TYPES "$1::text, $2::text, $3::bigint, $4::bytea"
-#define INTEND_TYPES                                                                                                   \
-	"$5::bigint, $6::smallint[], $7::bytea[], $8::bytea[], $9::bytea[], $10::bytea[], $11::bytea[], $12::text[], " \
-	"$13::text[], $14::text[], $15::bytea[], $16::text[], $17::boolean[], $18::text[], $19::bytea[], "             \
-	"$20::bytea[], "                                                                                               \
-	"$21::smallint[], $22::text[], $23::bytea[], $24::bytea[], $25::text[], $26::bytea[], $27::text[], "           \
-	"$28::bigint[], $29::bigint[], $30::bytea[], $31::bigint <> 0"
-
 static const struct {
 	const char *name, *sql;
 } statements[STMT_COUNT] = {
 	[STMT_INTEND] = { "intend", "select idx, outcome, reason, detail, serial, certificate from intend(" CHAIN_TYPES
-				    ", " INTEND_TYPES ")" },
+				    ", $5::bigint, $6::intent_row[], $7::bigint <> 0)" },
 	[STMT_RECORD] = { "record", "select idx, reason, hash from record(" CHAIN_TYPES ", $5::bytea[], $6::bytea[])" },
 	[STMT_PREVIOUS] = { "previous", "select idx, revoked, profile, family, issuer, device_format, vendor_root, "
 					"element, level, key_hash, tbs, batch_ca from previous($1::bytea[])" },
@@ -88,13 +81,15 @@ static const struct {
 	[STMT_RENEW] = { "operate_renew", "select fault, detail, action, hash from operate_renew(" CHAIN_TYPES
 					  ", $5::text, $6::text, $7::text, $8::bytea, $9::bytea, $10::bigint)" },
 	[STMT_LAPSE] = { "operate_lapse", "select n, hash from operate_lapse(" CHAIN_TYPES ")" },
-	[STMT_REQUESTER] = { "requester_now", "select kind, name, active::integer from requester where spki_hash = $1::bytea "
-					      "order by number desc limit 1" },
+	[STMT_REQUESTER] = { "requester_now",
+			     "select kind, name, active::integer from requester where spki_hash = $1::bytea "
+			     "order by number desc limit 1" },
 	[STMT_NEWEST] = { "newest", "select coalesce(extract(epoch from max(at)), 0)::bigint from chain" },
 	[STMT_HOUR] = { "issuer_hour", "select idx, hour, own, others from issuer_hour($1::text, $2::text[])" },
 	[STMT_SETTINGS] = { "settings",
 			    "select current_setting('fsync'), current_setting('synchronous_commit'), "
-			    "current_setting('synchronous_standby_names'), (select max(version) from schema_version)" },
+			    "current_setting('synchronous_standby_names'), (select max(version) from schema_version), "
+			    "to_regtype('intent_row')::oid::bigint" },
 	[STMT_LOCK] = { "stream_lock", "select pg_try_advisory_lock(4179, hashtext($1::text || '/' || $2::text))" },
 	[STMT_POSITION] = { "position", "select seq, hash from chain where node = $1::text and stream = $2::text and "
 					"(seq = $3::bigint or "
@@ -383,6 +378,7 @@ static enum reason check_settings(struct ledger *ledger, bool several, struct fa
 		return fault_set(f, REASON_LEDGER_AWAY,
 				 "ledger: schema is at version %d, %d is needed: run sql/migrate",
 				 (int)result_int(result, 0, 3), LEDGER_SCHEMA);
+	ledger->intent_row = (uint32_t)result_int(result, 0, 4);
 	return REASON_OK;
 }
 

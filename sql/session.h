@@ -13,7 +13,7 @@
 #include "ledger.h"
 #include "pgarray.h"
 
-#define LEDGER_SCHEMA 26    /* the newest migration that this code needs */
+#define LEDGER_SCHEMA 27    /* the newest migration that this code needs */
 #define CHAIN_NAME_CHARS 32 /* as table chain checks it */
 
 /* Every statement Assay sends; values travel only as parameters. */
@@ -77,9 +77,10 @@ struct ledger {
 	unsigned retry_window_s;
 	PGconn *conn; /* NULL: away */
 	bool prepared[STMT_COUNT];
-	bool listens;     /* to what other nodes revoke and register */
-	int64_t tried_us; /* last attempt to connect */
-	bool behind;      /* sticky */
+	uint32_t intent_row; /* the number of that type in this database */
+	bool listens;        /* to what other nodes revoke and register */
+	int64_t tried_us;    /* last attempt to connect */
+	bool behind;         /* sticky */
 	uint64_t missing_row;
 	struct fault behind_fault;
 	size_t n_tracks;
