@@ -32,13 +32,15 @@ def test_a_ledger_put_back_in_time_signs_nothing(old_ledger, say):
     copy.rename(plant.home / "postgres" / "data")
     plant.start_postgres()
     made = plant.shim.signatures
+    reply = None
 
     def behind():
+        nonlocal reply
         reply = plant.rig().enrol(request)
         assert reply.status == 503 and int(reply.headers["Retry-After"]) >= 1, reply.text
         return reply.reason == "ledger_behind"
 
-    wait_until("the reason is ledger_behind", behind, 60)
+    wait_until(lambda: f"the reason is ledger_behind; it is {reply.text!r}, ready: {plant.readyz()}", behind)
     status, text = plant.readyz()
     assert status == 503
     found = wait_until("readyz names the row", lambda: re.search(r"back in time.*row (\d+)", plant.readyz()[1]))
