@@ -43,6 +43,7 @@ class Node:
         self.name = f"breach-{folder.name[-6:]}"
         config.update(node=self.name, run_dir=str(self.run_dir), state_dir=str(folder / "state"))
         config["token"]["module"] = str(SHIM)
+        config["heads"]["file"] = str(folder / "heads.jsonl")  # as every node's own
         self.control, self.digest_log = folder / "shim.control", folder / "shim.log"
         for issuer in config["issuers"]:
             issuer["hourly_max"] = hourly
