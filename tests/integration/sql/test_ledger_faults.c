@@ -269,6 +269,20 @@ static void a_chain_row_from_elsewhere_stops_the_stream(void **state)
 	ledger_close(ledger);
 }
 
+/* Behind the ledger's back, as if it had gone back in time under an open connection. */
+static void lose_chain(struct world *world, const char *stream)
+{
+	world_sql(world, "set session_replication_role = replica");
+	world_sql(world, "create table kept as select * from chain where node = 'gone' and stream = '%s'", stream);
+	world_sql(world, "delete from chain where node = 'gone' and stream = '%s'", stream);
+}
+
+static void bring_chain_back(struct world *world)
+{
+	world_sql(world, "insert into chain select * from kept; drop table kept");
+	world_sql(world, "set session_replication_role = origin");
+}
+
 static void a_chain_row_that_is_gone_stops_the_stream(void **state)
 {
 	struct world *world = *state;
@@ -277,15 +291,34 @@ static void a_chain_row_that_is_gone_stops_the_stream(void **state)
 	struct fault fault;
 
 	enrol(ledger, &r, "dev-gone", "key-gone");
-	world_sql(world, "set session_replication_role = replica");
-	world_sql(
-		world,
-		"create table kept as select * from chain where node = 'gone'; delete from chain where node = 'gone'");
+	lose_chain(world, "intend");
 	request_enrol(&r, "dev-gone-2", "key-gone-2");
 	assert_int_equal(ledger_intend(ledger, &r.intent, 1, &fault), REASON_LEDGER_BEHIND);
-	world_sql(world, "insert into chain select * from kept; drop table kept");
-	world_sql(world, "set session_replication_role = origin");
+	bring_chain_back(world);
 	ledger_close(ledger);
+}
+
+static void a_chain_row_of_signatures_that_is_gone_stops_them(void **state)
+{
+	struct world *world = *state;
+	struct ledger *intend = world_ledger(world, "gone", "intend", WINDOW_S);
+	struct ledger *record = world_ledger(world, "gone", "record", WINDOW_S);
+	struct request first, second;
+	struct signed_row row = { .tail = BLOB_STR("tail") };
+	struct fault fault;
+
+	request_enrol(&first, "dev-gone-3", "key-gone-3");
+	request_enrol(&second, "dev-gone-4", "key-gone-4");
+	assert_int_equal(ask(intend, &first), INTENT_NEW);
+	assert_int_equal(ask(intend, &second), INTENT_NEW);
+	assert_int_equal(record_one(record, &first, "tail"), REASON_OK);
+	lose_chain(world, "record");
+	row.serial = BLOB(second.serial, 16);
+	assert_int_equal(ledger_record(record, &row, 1, &fault), REASON_LEDGER_BEHIND);
+	assert_int_equal(world_count(world, "select count(*) from signature where serial = '\\x%s'", second.hex), 0);
+	bring_chain_back(world);
+	ledger_close(intend);
+	ledger_close(record);
 }
 
 int main(void)
@@ -300,6 +333,7 @@ int main(void)
 		cmocka_unit_test(a_second_writer_of_a_stream_is_kept_out),
 		cmocka_unit_test(a_chain_row_from_elsewhere_stops_the_stream),
 		cmocka_unit_test(a_chain_row_that_is_gone_stops_the_stream),
+		cmocka_unit_test(a_chain_row_of_signatures_that_is_gone_stops_them),
 		cmocka_unit_test(the_chain_covers_all_of_it),
 	};
 

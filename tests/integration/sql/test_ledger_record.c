@@ -178,6 +178,50 @@ static void a_starting_node_voids_its_own_unsigned_intents_only(void **state)
 	ledger_close(other);
 }
 
+/* With something in every column that an enrolment may fill. */
+static void request_full(struct request *r, const char *element, const char *key)
+{
+	request_enrol(r, element, key);
+	request_nonce(r, element);
+	strcpy(r->grant.unit_serial, element);
+	memset(r->grant.batch_ca, 0xba, sizeof(r->grant.batch_ca));
+	r->grant.evidence = (struct buf){ .ptr = (uint8_t *)"evidence", .len = 8 };
+	r->grant.continuity = (struct buf){ .ptr = (uint8_t *)"continuity", .len = 10 };
+}
+
+/* What does not follow from who asked, and which columns there are. */
+static void row_of(struct world *world, const struct request *r, char out[2000])
+{
+	snprintf(
+		out, 2000, "%s",
+		world_sql(
+			world,
+			"select (to_jsonb(i) - array['serial', 'seq', 'at', 'device', 'element', 'key_hash', 'nonce', "
+			"'unit_serial', 'tbs'])::text || ' of ' || (select string_agg(k, ' ') from "
+			"jsonb_object_keys(jsonb_strip_nulls(to_jsonb(i))) k) from issuance i where i.serial = '\\x%s'",
+			r->hex));
+}
+
+static void the_short_way_and_the_long_way_write_the_same(void **state)
+{
+	struct pair p = open_pair(state);
+	struct request new, wary;
+	char shortly[2000], at_length[2000];
+
+	request_full(&new, "dev-short", "key-short");
+	assert_int_equal(ask(p.now, &new), INTENT_NEW);
+	assert_int_equal(ask(p.now, &new), INTENT_PENDING); /* a repeat: those that follow are not taken for new */
+	request_full(&wary, "dev-long", "key-long");
+	assert_int_equal(ask(p.now, &wary), INTENT_NEW);
+	row_of(p.world, &new, shortly);
+	row_of(p.world, &wary, at_length);
+	assert_non_null(strstr(shortly, "bababa"));
+	assert_non_null(strstr(shortly, "continuity"));
+	assert_string_equal(shortly, at_length);
+	assert_int_equal(world_count(p.world, "select sum(n) from work.issuer_hour where node = '%s'", p.node), 2);
+	close_pair(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -187,6 +231,7 @@ int main(void)
 		cmocka_unit_test(a_serial_is_void_or_signed_but_never_both),
 		cmocka_unit_test(a_starting_node_voids_its_own_unsigned_intents_only),
 		cmocka_unit_test(what_one_part_of_a_commit_refuses_leaves_the_other_alone),
+		cmocka_unit_test(the_short_way_and_the_long_way_write_the_same),
 	};
 
 	return cmocka_run_group_tests(tests, world_setup, world_teardown);
