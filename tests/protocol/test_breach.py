@@ -43,7 +43,7 @@ class Node:
         self.name = f"breach-{folder.name[-6:]}"
         config.update(node=self.name, run_dir=str(self.run_dir), state_dir=str(folder / "state"))
         config["token"]["module"] = str(SHIM)
-        config["heads"]["file"] = str(folder / "heads.jsonl")  # as every node's own
+        config["heads"].update(file=str(folder / "heads.jsonl"), interval="1s")
         self.control, self.digest_log = folder / "shim.control", folder / "shim.log"
         for issuer in config["issuers"]:
             issuer["hourly_max"] = hourly
@@ -511,7 +511,7 @@ def settled(node):
 
 @pytest.fixture(scope="module")
 def storm(assay, node):
-    """Hostile frames from each role in turn: what the token signed meanwhile, by role."""
+    """Hostile frames from each role in turn: what the token signed meanwhile, by role, heads apart: the clock asks for those."""
     seed = int(os.environ.get("BREACH_SEED") or random.randrange(2**32))
     print(f"BREACH_SEED={seed}")
     rng = random.Random(seed)
@@ -530,7 +530,8 @@ def storm(assay, node):
         after, mine = settled(node)
         ours |= mine
         signed[role] = after - before - ours
-    return signed
+    heads = node.intended("head_intent")
+    return {role: digests - heads for role, digests in signed.items()}
 
 
 def test_random_frames_of_a_breached_ra_get_no_signature_that_the_ledger_lacks(node, storm):
