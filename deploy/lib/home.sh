@@ -1,5 +1,6 @@
 # home.sh - what a quickstart home holds beside keys and database: configuration, users, env. Needs say.sh, postgres.sh,
-# ASSAY_TOP, ASSAY_HOME, ASSAY_BUILD, PORT. Files are rewritten only when their content changes.
+# ASSAY_TOP, ASSAY_HOME, ASSAY_BUILD, PORT, assay-merge in PATH. Files are rewritten only when their content changes;
+# assay.json and profiles are the operator's to change: made/ keeps them as quickstart made them last.
 
 HOME_MODULE=/usr/lib/softhsm/libsofthsm2.so
 
@@ -13,6 +14,28 @@ home_write() { # file, mode: standard input becomes the file, atomically; HOME_C
 		mv "$file.new" "$file"
 		HOME_CHANGED=1
 	fi
+}
+
+# file (from the home), mode, keys that stay quickstart's: standard input is how it would be made now. What somebody has
+# changed since it was made stays (assay-merge). Homes of before made/ was: the file is set aside.
+home_made() {
+	local name=$1 mode=$2 file=$ASSAY_HOME/$1 made=$ASSAY_HOME/made/$1 notes line
+	shift 2
+	mkdir -p "${made%/*}"
+	(umask 077 && cat >"$made.new")
+	if [ -e "$file" ] && [ ! -e "$made" ] && ! cmp -s "$file" "$made.new"; then
+		cp -p "$file" "$file.before"
+		say_note "$name was of an earlier version and is made anew; as it was: $name.before"
+	fi
+	if [ ! -e "$file" ] || [ ! -e "$made" ] || cmp -s "$file" "$made"; then
+		home_write "$file" "$mode" <"$made.new"
+	else
+		notes=$(umask 077 && assay-merge "$made" "$file" "$made.new" "$@" 2>&1 >"$made.merged") || die "$notes"
+		[ -z "$notes" ] || while read -r line; do say_note "$line"; done <<<"$notes"
+		home_write "$file" "$mode" <"$made.merged"
+		rm "$made.merged"
+	fi
+	mv "$made.new" "$made"
 }
 
 # What one role alone may read lies in a folder of its own, so that Landlock can open the folder and a file in it can be
@@ -60,6 +83,12 @@ home_run_dir() {
 }
 
 home_config() {
+	local config
+	config=$(home_config_text)
+	home_made assay.json 600 est.listeners.est.port admin.port status.port <<<"$config"
+}
+
+home_config_text() {
 	cat <<-END
 		{
 		  "node": "quickstart",
@@ -111,9 +140,14 @@ home_config() {
 }
 
 home_profiles() {
-	local file
+	local file name
 	for file in "$ASSAY_TOP"/deploy/profiles/*.json; do
-		home_write "$ASSAY_HOME/profiles/${file##*/}" 644 <"$file"
+		name=profiles/${file##*/}
+		if [ -e "$ASSAY_HOME/made/$name" ] && [ ! -e "$ASSAY_HOME/$name" ]; then
+			say_note "$name was taken away and stays so; to have it back: cp $file $ASSAY_HOME/profiles/"
+		else
+			home_made "$name" 644 <"$file"
+		fi
 	done
 }
 

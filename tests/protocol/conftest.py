@@ -59,6 +59,7 @@ def assay():
     try:
         try:
             instance.start()
+            instance.edit_config("idevid", hourly_max=90_000)
             instance.add_profile("bound", "line", binding="required")
             for label, (like, changes) in PROFILES.items():
                 instance.add_profile(label, like, **changes)

@@ -98,6 +98,13 @@ class Assay:
         profile = json.loads((TOP / "deploy" / "profiles" / f"{like}.json").read_text())
         (self.home / "profiles" / f"{label}.json").write_text(json.dumps({**profile, **changes}))
 
+    def edit_config(self, issuer, **changes):
+        """As an operator does; read at the next start."""
+        file = self.home / "assay.json"
+        config = json.loads(file.read_text())
+        next(i for i in config["issuers"] if i["name"] == issuer).update(changes)
+        file.write_text(json.dumps(config))
+
     def register(self, kind, name, cert_file):
         with open(cert_file, "rb") as f:
             cert = x509.load_pem_x509_certificate(f.read())
