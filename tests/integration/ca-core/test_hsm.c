@@ -448,17 +448,31 @@ static void *sign_one(void *arg)
 	return NULL;
 }
 
+/* How long twenty signatures take that are asked for at once. */
+static int64_t twenty_us(struct signer signer[20])
+{
+	int64_t begun_us = clock_mono_us();
+	pthread_t thread[20];
+
+	for (unsigned i = 0; i < 20; i++)
+		assert_int_equal(pthread_create(&thread[i], NULL, sign_one, &signer[i]), 0);
+	for (unsigned i = 0; i < 20; i++) {
+		pthread_join(thread[i], NULL);
+		assert_int_equal(signer[i].good, 1);
+	}
+	return clock_mono_us() - begun_us;
+}
+
 /*
  * A token that takes a second: twenty at once take one second; in libp11's pool of sixteen sessions they would take
- * two. So the lower bound of what is wrong is certain, and what is right has 0.8 s to spare.
+ * two, always. So the lower bound of what is wrong is certain; what is right has 0.8 s to spare, and some tries.
  */
 static void keeps_twenty_signatures_outstanding_at_once(void **state)
 {
 	struct hsm_options options = softhsm_options(&softhsm, 20);
 	struct signer signer[20];
-	pthread_t thread[20];
+	int64_t best_us = INT64_MAX;
 	struct hsm *hsm;
-	int64_t begun_us;
 
 	(void)state;
 	use_shim();
@@ -469,14 +483,12 @@ static void keeps_twenty_signatures_outstanding_at_once(void **state)
 		assert_int_equal(hsm_key(hsm, "p256", &signer[i].key, NULL), REASON_OK);
 	}
 	write_control(0, 1000000);
-	begun_us = clock_mono_us();
-	for (unsigned i = 0; i < 20; i++)
-		assert_int_equal(pthread_create(&thread[i], NULL, sign_one, &signer[i]), 0);
-	for (unsigned i = 0; i < 20; i++) {
-		pthread_join(thread[i], NULL);
-		assert_int_equal(signer[i].good, 1);
+	for (int tries = 0; tries < 10 && best_us > 1800000; tries++) {
+		int64_t took_us = twenty_us(signer);
+
+		best_us = took_us < best_us ? took_us : best_us;
 	}
-	assert_in_range(clock_mono_us() - begun_us, 1000000, 1800000);
+	assert_in_range(best_us, 1000000, 1800000);
 	hsm_close(hsm);
 }
 
