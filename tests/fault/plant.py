@@ -31,7 +31,8 @@ SHIM = BUILD / "tests" / "fault" / "shim" / "libassay_p11_shim.so"
 VERIFY_CHAIN = TOP / "tests" / "integration" / "sql" / "verify_chain.py"
 ROLES = ("ra", "ca", "va", "admin")
 DEADLINE_MS = 4000
-SIGN_TIMEOUT_MS = 4000  # of the token; longer than what a test lets it take
+SIGN_TIMEOUT_MS = 8000  # of the token; longer than what a test lets it take
+HELD_US = 6_000_000  # a signature that stands still until a test has seen enough and lets it go, or until then
 RESPONDER_SHORTEST_S = 3672  # answers are good for an hour: 12 s in which it signs, and after half of them comes the next
 
 # Modes of the shim, in the order of its enum.

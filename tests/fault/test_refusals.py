@@ -10,7 +10,7 @@ import time
 
 import channel
 import element
-from plant import persist
+from plant import HELD_US, persist
 from waiting import wait_until
 
 POLICY = bytes(range(32))
@@ -102,16 +102,16 @@ def test_a_clock_behind_the_ledger_issues_nothing(plant):
 def test_who_waits_for_a_record_in_an_outage_is_told_at_once(plant):
     """And the signature that was made is recorded when PostgreSQL is back, though nobody waits for it."""
     csr, _, chip = plant.request()
-    plant.shim.set(delay_us=1_000_000)
+    plant.shim.set(delay_us=HELD_US)
     thread, replies = asked(plant, csr)
     wait_until("the intent is recorded", lambda: plant.certificates_of(chip))
     intent = plant.certificates_of(chip)[0][0]
     plant.stop_postgres("immediate")
+    plant.shim.set(delay_us=0)
     thread.join()
     plant.start_postgres()
     assert_503(replies[0], "ledger_away")  # not the deadline's
     wait_until("the certificate is recorded by itself", lambda: plant.valid_of(chip) == [intent])
-    plant.shim.set(delay_us=0)
     reply = persist("the retry", lambda: plant.rig().enrol(csr))
     assert f"{reply.certificate().serial_number:034x}".endswith(intent.lstrip("0"))
     assert [r[0] for r in plant.certificates_of(chip)] == [intent]

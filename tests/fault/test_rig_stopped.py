@@ -33,7 +33,7 @@ def certificates(out):
 def test_ctrl_c(plant, tmp_path, when):
     out, waiting = tmp_path / "devices", when != "while the token signs"
     plant.shim.set(delay_us=300_000)
-    first = rig(plant, out, "--devices", "40", "--patience", "60")
+    first = rig(plant, out, "--devices", "400", "--patience", "60")
     try:
         wait_until("some have their certificate", lambda: len(certificates(out)) >= 2, 60)
         with plant.stopped("ca") if waiting else contextlib.nullcontext():
@@ -46,8 +46,8 @@ def test_ctrl_c(plant, tmp_path, when):
     assert first.returncode == 130, said
     devices = {d.name for d in out.iterdir() if d.is_dir()}
     without = devices - certificates(out)
-    assert 2 < len(devices) < 40 and bool(without) == waiting
-    assert f"stopped: {len(devices)} of 40 devices were begun, {len(without)} of them have no certificate" in said
+    assert 2 < len(devices) < 400 and bool(without) == waiting
+    assert f"stopped: {len(devices)} of 400 devices were begun, {len(without)} of them have no certificate" in said
     assert ("--resume --out" in said) == waiting
     assert {r["ueid"] for r in records(out) if r["result"] == "failed"} == without
     assert {r["ueid"] for r in records(out) if r["result"] == "ok"} == certificates(out)

@@ -7,7 +7,7 @@ role that stops or is killed while something stands at a known station.
 import threading
 
 import pytest
-from plant import CRASH_AFTER, CRASH_BEFORE, FAIL_AFTER, FAIL_BEFORE, GARBAGE, SESSION_LOST, persist
+from plant import CRASH_AFTER, CRASH_BEFORE, FAIL_AFTER, FAIL_BEFORE, GARBAGE, HELD_US, SESSION_LOST, persist
 from waiting import wait_until
 
 MODES = {
@@ -58,11 +58,10 @@ def intents_of(plant, chip):
 @pytest.mark.parametrize("table", INTENDED)
 def test_an_insert_of_the_intent_fails(plant, table):
     csr, _, chip = plant.request()
-    signatures = plant.shim.signatures
     with plant.failing(table):
         assert_refused(send(plant, csr))
         assert intents_of(plant, chip) == 0
-    assert plant.shim.signatures - signatures <= 2, "signed without an intent"  # a CRL and a head may be due
+    plant.account()  # signed without an intent?
     assert len(assert_one_in_the_end(plant, csr, chip)) == 1
     plant.account()
 
@@ -94,15 +93,15 @@ def test_a_token_that(plant, what):
 def test_killed_while_the_token_signs(plant, role):
     """The intent is durable, the signature is not: what the death of either end of the channel leaves behind."""
     csr, _, chip = plant.request()
-    plant.shim.set(delay_us=1_500_000)
+    plant.shim.set(delay_us=HELD_US)
     answers = []
     client = threading.Thread(target=lambda: answers.append(send(plant, csr)))
     client.start()
     wait_until("the intent is recorded", lambda: intents_of(plant, chip) == 1)
     assert plant.valid_of(chip) == []
     plant.kill(role)
-    client.join()
     plant.shim.set(delay_us=0)
+    client.join()
     assert_refused(answers[0])
     rows = assert_one_in_the_end(plant, csr, chip)
     # a ca that died voids its intent at the next start; one that lived went on and recorded it

@@ -6,7 +6,7 @@ import signal
 import threading
 
 import pytest
-from plant import ROLES, persist
+from plant import HELD_US, ROLES, persist
 from waiting import wait_until
 
 
@@ -22,7 +22,7 @@ def is_gone(pid):
 def test_the_supervisor_is_killed_and_started_at_once(plant, hung):
     """One role stands still: no signal that it could handle would end it."""
     csr, _, chip = plant.request()
-    plant.shim.set(delay_us=1_500_000)
+    plant.shim.set(delay_us=HELD_US)
     replies = []
 
     def send():

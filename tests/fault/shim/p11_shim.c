@@ -23,6 +23,8 @@
 
 #include <p11-kit/pkcs11.h>
 
+#define STEP_US 10000
+
 enum mode {
 	MODE_PASS, /* only count and delay */
 	MODE_FAIL_BEFORE, /* C_SignInit fails: the token is never asked */
@@ -49,12 +51,25 @@ static CK_FUNCTION_LIST shim;
 static struct control *control;
 static int log_fd = -1;
 
-static void wait_us(uint64_t us)
+static uint64_t now_us(void)
 {
-	struct timespec ts = { .tv_sec = (time_t)(us / 1000000), .tv_nsec = (long)(us % 1000000) * 1000 };
+	struct timespec ts;
 
-	while (us > 0 && nanosleep(&ts, &ts) != 0)
-		;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+/* Looks at the delay again and again: a test lets those go that wait when it has seen enough. */
+static void wait_delay(void)
+{
+	uint64_t begun_us = now_us(), waited_us = 0, delay_us;
+
+	while ((delay_us = atomic_load(&control->delay_us)) > waited_us) {
+		uint64_t step_us = delay_us - waited_us < STEP_US ? delay_us - waited_us : STEP_US;
+
+		nanosleep(&(struct timespec){ .tv_nsec = (long)step_us * 1000 }, NULL);
+		waited_us = now_us() - begun_us;
+	}
 }
 
 /* The mode that holds for this signature: MODE_PASS while `skip` counts down. */
@@ -113,7 +128,7 @@ static CK_RV shim_sign(CK_SESSION_HANDLE session, CK_BYTE *data, CK_ULONG data_l
 	if (sig == NULL) /* asks for the length only */
 		return token->C_Sign(session, data, data_len, sig, sig_len);
 	mode = take_mode();
-	wait_us(atomic_load(&control->delay_us));
+	wait_delay();
 	rv = token->C_Sign(session, data, data_len, sig, sig_len);
 	if (rv != CKR_OK)
 		return rv;
