@@ -20,6 +20,7 @@ void trust_free(struct trust *trust)
 		buf_done(&trust->anchors[i].der);
 	free(trust->anchors);
 	trust_cache_free(trust->cache);
+	trust_leaves_free(trust->leaves);
 	free(trust->what);
 	free(trust);
 }
@@ -125,7 +126,8 @@ static enum reason open_bio(const char *what, BIO *bio, const char *path, struct
 {
 	AUTO(trust_freep) struct trust *trust = calloc(1, sizeof(*trust));
 
-	if (trust == NULL || (trust->what = strdup(what)) == NULL || (trust->cache = trust_cache_new()) == NULL)
+	if (trust == NULL || (trust->what = strdup(what)) == NULL || (trust->cache = trust_cache_new()) == NULL ||
+	    (trust->leaves = trust_leaves_new()) == NULL)
 		return fault_set(f, REASON_NO_MEMORY, "%s", what);
 	TRY(read_anchors(trust, bio, path, f));
 	*ret_trust = TAKE(trust);
@@ -235,4 +237,14 @@ enum reason trust_path(struct trust *trust, const struct cert *leaf, const struc
 	memcpy(ret_path->root_spki_hash, issuer.root_spki_hash, 32);
 	memcpy(ret_path->issuer_hash, issuer.spki_hash, 32);
 	return REASON_OK;
+}
+
+bool trust_leaf_known(struct trust *trust, const struct cert *leaf, const struct trust_path *path)
+{
+	return trust_leaves_has(trust->leaves, leaf->der, path->issuer_hash);
+}
+
+void trust_leaf_remember(struct trust *trust, const struct cert *leaf, const struct trust_path *path)
+{
+	trust_leaves_put(trust->leaves, leaf->der, path->issuer_hash);
 }

@@ -8,7 +8,7 @@
  * every use. At most LIMIT_BUNDLE_CERTS certificates may come with a leaf, at most LIMIT_CHAIN_DEPTH make a path.
  *
  * Owns:     copies of the anchors; trust_free() frees all.
- * Threads:  read-only after open but for the cache, which has its own lock.
+ * Threads:  read-only after open but for what is remembered, which has locks of its own.
  * Spec:     RFC 5280 section 6, without policies and name constraints: a CA with a critical extension other than
  *           basicConstraints and keyUsage is refused.
  * Does not: check revocation.
@@ -44,5 +44,13 @@ struct trust_path {
 MUST_CHECK enum reason trust_path(struct trust *trust, const struct cert *leaf, const struct blob *untrusted,
                                   size_t n_untrusted, int64_t now_s, struct claims *claims,
                                   struct trust_path *ret_path, struct fault *f);
+
+/*
+ * For leaves that come again and again, as rigs' do with each connection. What trust_path() led to `path`: has its
+ * signature been found good before, under that very key? Then its claim need not be checked again. Remembered is what
+ * the caller says after its claims_check().
+ */
+bool trust_leaf_known(struct trust *trust, const struct cert *leaf, const struct trust_path *path);
+void trust_leaf_remember(struct trust *trust, const struct cert *leaf, const struct trust_path *path);
 
 #endif

@@ -13,6 +13,7 @@
 
 #include "trust.h"
 #include "trust_cache.h"
+#include "trust_leaves.h"
 
 struct anchor {
 	struct buf der;
@@ -25,6 +26,7 @@ struct trust {
 	size_t n;
 	struct anchor *anchors;
 	struct trust_cache *cache;
+	struct trust_leaves *leaves;
 };
 
 /* CA:TRUE, keyCertSign if it has a keyUsage, no critical extension that Assay does not process in a CA. */

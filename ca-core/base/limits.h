@@ -44,6 +44,7 @@
 #define LIMIT_CLAIMS 24 /* signatures to check for one enrolment: CSR, continuity, statements, chains */
 #define LIMIT_CLAIM_KEYS 8 /* issuers' keys kept beside them: one a chain, so statements, TLS client and spare */
 #define LIMIT_TRUST_CACHE 4096 /* vendor CA certificates remembered as validated, per trust list */
+#define LIMIT_TRUST_LEAVES 2048 /* end certificates whose signature held, 64 bytes each, per trust list; a plant has 200 rigs */
 
 /* Nonces: attestation-freshness-08 allows 8 to 64 bytes */
 #define LIMIT_NONCE_BYTES_MIN 8

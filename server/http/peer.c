@@ -49,22 +49,33 @@ void peer_unref(struct peer *peer)
 	free(peer);
 }
 
+/* The leaf's own signature, once its path is known to be good; a rig's that has come before costs no verification. */
+static enum reason leaf_signature(const struct peer *peer, struct trust *trust, const struct trust_path *path,
+				  struct claims *claims, struct fault *f)
+{
+	struct fault verdict = { 0 };
+
+	if (trust_leaf_known(trust, &peer->cert, path))
+		return REASON_OK;
+	claims_check(&claims, 1, &verdict);
+	if (verdict.reason == REASON_OK)
+		trust_leaf_remember(trust, &peer->cert, path);
+	else
+		*f = verdict;
+	return verdict.reason;
+}
+
 enum reason peer_verify(const struct peer *peer, struct trust *trust, int64_t at_s, struct fault *f)
 {
 	struct claims *claims = calloc(1, sizeof(*claims));
-	struct fault verdict = { 0 };
 	struct trust_path path;
 	enum reason reason;
 
 	if (claims == NULL)
 		return fault_set(f, REASON_NO_MEMORY, "client certificate path");
 	reason = trust_path(trust, &peer->cert, peer->chain + 1, peer->n_chain - 1, at_s, claims, &path, f);
-	if (reason == REASON_OK) {
-		claims_check(&claims, 1, &verdict);
-		reason = verdict.reason;
-		if (reason != REASON_OK)
-			*f = verdict;
-	}
+	if (reason == REASON_OK)
+		reason = leaf_signature(peer, trust, &path, claims, f);
 	free(claims);
 	return reason;
 }

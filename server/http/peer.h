@@ -38,7 +38,8 @@ struct peer *peer_new(const struct blob *chain, size_t n);
 struct peer *peer_ref(struct peer *peer); /* accepts NULL */
 void peer_unref(struct peer *peer);       /* accepts NULL */
 
-/* Path to the anchors and every signature on it, checked as of `at_s`. */
+/* Path to the anchors and every signature on it, checked as of `at_s`. The leaf's is remembered by the list of anchors.
+ */
 MUST_CHECK enum reason peer_verify(const struct peer *peer, struct trust *trust, int64_t at_s, struct fault *f);
 /* Is the leaf one for TLS clients? keyUsage and extendedKeyUsage, where present, must say so. REASON_CHAIN_LEAF. */
 MUST_CHECK enum reason peer_usage(const struct peer *peer, struct fault *f);

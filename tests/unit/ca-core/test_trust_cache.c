@@ -133,6 +133,51 @@ static void threads_walk_side_by_side(void **state)
 	}
 }
 
+/* By the certificate's bytes and by the key that signed them; in one list of anchors alone. */
+static void a_leaf_is_known_by_its_bytes_and_its_issuers_key(void **state)
+{
+	NODE root = issue(CA("root"), NULL);
+	NODE leaf = issue(LEAF(), &root);
+	AUTO(trust_freep) struct trust *trust = trust_one(&root), *other = trust_one(&root);
+	struct cert cert = { .der = buf_blob(&leaf.der) };
+	struct trust_path path, another;
+
+	(void)state;
+	assert_ok(judge_at(trust, &leaf, NULL, 0, clock_wall_s(), &path));
+	assert_false(trust_leaf_known(trust, &cert, &path)); /* nobody has said so */
+	trust_leaf_remember(trust, &cert, &path);
+	assert_true(trust_leaf_known(trust, &cert, &path));
+	assert_false(trust_leaf_known(other, &cert, &path));
+	another = path;
+	another.issuer_hash[31] ^= 1;
+	assert_false(trust_leaf_known(trust, &cert, &another));
+	for (size_t i = 0; i < leaf.der.len; i++) {
+		leaf.der.ptr[i] ^= 1;
+		assert_false(trust_leaf_known(trust, &cert, &path));
+		leaf.der.ptr[i] ^= 1;
+	}
+	assert_true(trust_leaf_known(trust, &cert, &path));
+}
+
+static void more_leaves_than_there_are_places_are_no_harm(void **state)
+{
+	NODE root = issue(CA("root"), NULL);
+	AUTO(trust_freep) struct trust *trust = trust_one(&root);
+	struct trust_path path = { .issuer_hash = { 1 } };
+	unsigned known = 0;
+
+	(void)state;
+	for (int round = 0; round < 2; round++)
+		for (unsigned i = 0; i < 2 * LIMIT_TRUST_LEAVES; i++) {
+			struct cert cert = { .der = BLOB((const uint8_t *)&i, sizeof(i)) };
+
+			if (round == 0)
+				trust_leaf_remember(trust, &cert, &path);
+			known += trust_leaf_known(trust, &cert, &path);
+		}
+	assert_in_range(known, 2 * LIMIT_TRUST_LEAVES + LIMIT_TRUST_LEAVES / 2, 3 * LIMIT_TRUST_LEAVES);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -140,6 +185,8 @@ int main(void)
 		cmocka_unit_test(only_cas_that_were_checked_are_remembered),
 		cmocka_unit_test(the_claims_key_outlives_the_trust_list),
 		cmocka_unit_test(more_cas_than_the_cache_holds_still_work),
+		cmocka_unit_test(a_leaf_is_known_by_its_bytes_and_its_issuers_key),
+		cmocka_unit_test(more_leaves_than_there_are_places_are_no_harm),
 		cmocka_unit_test(threads_walk_side_by_side),
 	};
 

@@ -113,6 +113,16 @@ static void show(struct world *w, int ca, struct make_cert spec)
 	X509_free(cert);
 }
 
+/* A new connection, the same certificate. */
+static void connect_again(struct world *w)
+{
+	struct peer *again = peer_new(w->peer->chain, w->peer->n_chain);
+
+	assert_non_null(again);
+	peer_unref(w->peer);
+	w->peer = again;
+}
+
 static void enter(struct world *w, const char *kind)
 {
 	struct pubkey key = make_pubkey(w->key);
@@ -261,6 +271,27 @@ static void a_revocation_bites_on_an_open_connection(void **state)
 	assert_int_equal(who(w, EST_SIMPLEREENROLL, &r), REASON_CLIENT_REVOKED);
 }
 
+/* Its signature is not verified again (test_peer.c); all that may change is asked again. */
+static void what_may_change_bites_on_the_next_connection_of_a_known_rig(void **state)
+{
+	struct world *w = *state;
+	struct requester r;
+
+	enter(w, "rig");
+	show(w, RIGS, (struct make_cert){ .eku = "clientAuth" });
+	assert_int_equal(who(w, EST_SIMPLEENROLL, &r), REASON_OK);
+	connect_again(w);
+	assert_int_equal(who(w, EST_SIMPLEENROLL, &r), REASON_OK);
+	w->row[0].active = false;
+	push_view(w);
+	connect_again(w);
+	assert_int_equal(who(w, EST_SIMPLEENROLL, &r), REASON_REQUESTER_UNKNOWN);
+	w->row[0].active = true;
+	revoke_client(w);
+	connect_again(w);
+	assert_int_equal(who(w, EST_SIMPLEENROLL, &r), REASON_CLIENT_REVOKED);
+}
+
 static void a_stale_view_refuses_rather_than_guesses(void **state)
 {
 	struct world *w = *state;
@@ -331,6 +362,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(foreign_and_malformed_certificates_are_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_purpose_must_be_client_authentication, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_revocation_bites_on_an_open_connection, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_may_change_bites_on_the_next_connection_of_a_known_rig, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(a_stale_view_refuses_rather_than_guesses, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_expired_device_may_reenrol_within_its_grace_alone, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_expired_rig_has_no_grace, setup, teardown),
