@@ -72,7 +72,8 @@ bool serials_have(const struct serials *s, const uint8_t *serial);
 /* issuer.c: what is known of one issuer. */
 struct issuer {
 	char name[NAME_CHARS + 1];
-	X509 *cert; /* NULL: not fetched yet */
+	X509 *cert;   /* NULL: not fetched yet */
+	bool revoked; /* by the root: no list of it is believed, and no certificate of it is good */
 	uint8_t name_hash[REVOKED_NAME_BYTES];
 	struct crl complete, delta;
 	struct serials effective;
@@ -100,7 +101,7 @@ struct root_crl {
 
 struct agent {
 	const struct options *options;
-	X509_STORE *store; /* the root, and its CRL */
+	X509_STORE *store; /* the root, and its CRL as it was last good */
 	X509 *root;
 	struct root_crl root_crl;
 	size_t n;
@@ -127,8 +128,11 @@ enum taken {
 	TAKEN_SAME,
 	TAKEN_NOT
 }; /* another set than before; a newer list of the same */
-/* From the va, or from the state folder (path named in `why`). What is refused is counted and said by the caller. */
-MUST_CHECK bool issuer_take_cert(struct agent *agent, struct issuer *issuer, const struct bytes *der, struct why *why);
+/* From the va, or from the state folder (path named in `why`). What is refused is counted and said by the caller. A CA
+ * that the root has revoked is taken from the state folder alone: the one that was watched before. */
+MUST_CHECK bool issuer_take_cert(struct agent *agent, struct issuer *issuer, const struct bytes *der, bool from_va,
+				 struct why *why);
+void issuer_look_again(struct agent *agent, struct issuer *issuer); /* the root's CRL is another one */
 MUST_CHECK enum taken issuer_take_crl(struct issuer *issuer, struct bytes *der, bool delta, int64_t now_s,
 				      struct why *why);
 int64_t issuer_good_until_s(const struct issuer *issuer); /* 0: nothing is known yet */
@@ -155,7 +159,7 @@ __attribute__((format(printf, 1, 2))) void say(const char *fmt, ...);
 /* feed.c: until the process ends, or with --once until every list has been asked for. */
 int feed_follow(struct agent *agent);
 
-/* root_crl.c; without --root-crl nothing happens */
+/* root_crl.c; without --root-crl there is the store, and nothing else happens */
 MUST_CHECK bool root_crl_open(struct agent *agent, struct why *why);
 void root_crl_tick(struct agent *agent); /* takes a new file up, and says when the end comes close */
 enum root_crl_state root_crl_state(const struct agent *agent, int64_t now_s);

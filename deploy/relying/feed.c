@@ -99,7 +99,7 @@ static bool wanted(const struct poll *poll)
 {
 	const struct issuer *issuer = poll->issuer;
 
-	if (poll->asked)
+	if (poll->asked || issuer->revoked)
 		return false;
 	switch (poll->kind) {
 	case CERT:
@@ -192,7 +192,7 @@ static void take_cert(struct poll *poll)
 {
 	struct why why;
 
-	if (!issuer_take_cert(poll->agent, poll->issuer, &poll->got, &why) ||
+	if (!issuer_take_cert(poll->agent, poll->issuer, &poll->got, true, &why) ||
 	    !outputs_save_cert(poll->agent, poll->issuer, &poll->got, &why))
 		refuse(poll, "certificate", &why);
 	else
@@ -232,7 +232,7 @@ static void finished(struct feed *feed, struct poll *poll, CURLcode result)
 		answered(feed, poll);
 		if (poll->kind == CERT)
 			take_cert(poll);
-		else
+		else if (!poll->issuer->revoked) /* since this was asked for */
 			take_crl(poll);
 	} else if (code == 204) {
 		answered(feed, poll);
@@ -266,7 +266,7 @@ static void take_finished(struct feed *feed)
 	}
 }
 
-/* Starts what is due; gives the time until something else is, or -1 when nothing is left to ask. */
+/* Starts what is due; gives the time until something else is, or -1 when with --once nothing is left to ask. */
 static int64_t start_due(struct feed *feed)
 {
 	int64_t now_ms = clock_ms(), wait_ms = TICK_MS;
@@ -286,7 +286,7 @@ static int64_t start_due(struct feed *feed)
 	}
 	if (outputs_wait_ms(feed->agent) < wait_ms)
 		wait_ms = outputs_wait_ms(feed->agent);
-	return busy || feed->agent->reload_due ? wait_ms : -1;
+	return busy || feed->agent->reload_due || !feed->agent->options->once ? wait_ms : -1;
 }
 
 static bool feed_open(struct feed *feed)

@@ -6,38 +6,65 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool chain_holds(X509_STORE *store, X509 *cert, struct why *why)
+/* One of OpenSSL's X509_V_... */
+static int path_error(X509_STORE *store, X509 *cert, unsigned long flags)
 {
 	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
-	bool done = false;
+	int error = X509_V_ERR_OUT_OF_MEM;
 
-	if (ctx == NULL || X509_STORE_CTX_init(ctx, store, cert, NULL) != 1)
-		(void)why_set(why, "no memory for a path");
-	else if (X509_verify_cert(ctx) != 1)
-		(void)why_set(why, "not under the root: %s%s",
-			      X509_verify_cert_error_string(X509_STORE_CTX_get_error(ctx)),
-			      X509_STORE_CTX_get_error(ctx) == X509_V_ERR_CRL_HAS_EXPIRED
-				      ? ": --root-crl has ended, make the next one with assay-ceremony crl"
-				      : "");
-	else
-		done = true;
+	if (ctx != NULL && X509_STORE_CTX_init(ctx, store, cert, NULL) == 1) {
+		X509_STORE_CTX_set_flags(ctx, flags);
+		error = X509_verify_cert(ctx) == 1 ? X509_V_OK : X509_STORE_CTX_get_error(ctx);
+	}
 	X509_STORE_CTX_free(ctx);
-	return done;
+	return error;
 }
 
-bool issuer_take_cert(struct agent *agent, struct issuer *issuer, const struct bytes *der, struct why *why)
+static bool path_holds(int error, bool from_va, struct why *why)
+{
+	if (error == X509_V_OK || (error == X509_V_ERR_CERT_REVOKED && !from_va))
+		return true;
+	return why_set(why, "not under the root: %s%s", X509_verify_cert_error_string(error),
+		       error == X509_V_ERR_CRL_HAS_EXPIRED
+			       ? ": --root-crl has ended, make the next one with assay-ceremony crl"
+			       : "");
+}
+
+static void set_revoked(struct issuer *issuer, bool revoked)
+{
+	if (issuer->revoked == revoked)
+		return;
+	issuer->revoked = revoked;
+	say("%s: the root %s its CA%s", issuer->name, revoked ? "has revoked" : "does not revoke",
+	    revoked ? ": every certificate of it counts as revoked" : " any more: its lists are followed again");
+}
+
+/* Whatever the time: what is revoked in a CRL that has ended is not good again. */
+void issuer_look_again(struct agent *agent, struct issuer *issuer)
+{
+	int error =
+		issuer->cert == NULL ? X509_V_OK : path_error(agent->store, issuer->cert, X509_V_FLAG_NO_CHECK_TIME);
+
+	if (error == X509_V_OK || error == X509_V_ERR_CERT_REVOKED)
+		set_revoked(issuer, error != X509_V_OK);
+}
+
+bool issuer_take_cert(struct agent *agent, struct issuer *issuer, const struct bytes *der, bool from_va,
+		      struct why *why)
 {
 	const uint8_t *p = der->ptr;
 	X509 *cert = d2i_X509(NULL, &p, (long)der->len);
+	int error = cert == NULL ? X509_V_OK : path_error(agent->store, cert, 0);
 
 	if (cert == NULL || p != der->ptr + der->len)
 		(void)why_set(why, "no certificate (%zu bytes)", der->len);
 	else if (X509_check_ca(cert) != 1 || (X509_get_key_usage(cert) & KU_CRL_SIGN) == 0)
 		(void)why_set(why, "no CA that may sign CRLs");
-	else if (chain_holds(agent->store, cert, why) &&
+	else if (path_holds(error, from_va, why) &&
 		 X509_NAME_digest(X509_get_subject_name(cert), EVP_sha256(), issuer->name_hash, NULL) == 1) {
 		X509_free(issuer->cert);
 		issuer->cert = cert;
+		set_revoked(issuer, error != X509_V_OK);
 		return true;
 	}
 	X509_free(cert);

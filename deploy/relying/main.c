@@ -27,9 +27,10 @@ static void help(void)
 	       "  --state FOLDER    where files are kept: revoked (for assay_mosquitto.so), crl.pem and revoked.map\n"
 	       "                    (for nginx), status.json, metrics.prom (for Prometheus), and what must not be\n"
 	       "                    forgotten; it has to be there\n"
-	       "  --root-crl FILE   the root's own CRL, PEM: nginx wants one of every CA of the chain; a new one in "
-	       "its\n"
-	       "                    place is taken up while the agent runs\n"
+	       "  --root-crl FILE   the root's own CRL, PEM: nginx wants one of every CA of the chain, and a CA that "
+	       "it\n"
+	       "                    revokes is out with every certificate of it; a new one in its place is taken up\n"
+	       "                    while the agent runs\n"
 	       "  --root-crl-warn TIME  say so long before it ends that another has to be made: 1h to 1000d (14d, or\n"
 	       "                    the last third of its time if that is less)\n"
 	       "  --nginx-pid FILE  also write nginx's files, and send it SIGHUP when they change\n"
@@ -205,21 +206,6 @@ static X509 *read_cert(const char *path, struct why *why)
 	return cert;
 }
 
-/* With the root's CRL an issuing CA that the root has revoked is no issuer any more. */
-static bool open_store(struct agent *agent, struct why *why)
-{
-	const struct options *o = agent->options;
-
-	agent->root = read_cert(o->root, why);
-	if (agent->root == NULL)
-		return false;
-	agent->store = X509_STORE_new();
-	if (agent->store == NULL || X509_STORE_add_cert(agent->store, agent->root) != 1 ||
-	    (o->root_crl != NULL && X509_STORE_set_flags(agent->store, X509_V_FLAG_CRL_CHECK) != 1))
-		return why_set(why, "no memory");
-	return root_crl_open(agent, why);
-}
-
 static bool open_agent(struct agent *agent, struct why *why)
 {
 	agent->n = agent->options->n_issuers;
@@ -227,7 +213,8 @@ static bool open_agent(struct agent *agent, struct why *why)
 		snprintf(agent->issuer[i].name, sizeof(agent->issuer[i].name), "%s", agent->options->issuer[i]);
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
 		return why_set(why, "libcurl does not start");
-	return open_store(agent, why) && outputs_load(agent, why);
+	agent->root = read_cert(agent->options->root, why);
+	return agent->root != NULL && root_crl_open(agent, why) && outputs_load(agent, why);
 }
 
 static int run(const struct options *options)

@@ -29,6 +29,11 @@ static int64_t refused_of(const struct issuer *issuer)
 	return (int64_t)issuer->refused;
 }
 
+static int64_t ca_revoked(const struct issuer *issuer)
+{
+	return issuer->revoked;
+}
+
 static const struct {
 	const char *name, *help;
 	int64_t (*value)(const struct issuer *issuer);
@@ -36,6 +41,7 @@ static const struct {
 	{ "crl_next_update_seconds", "When the issuer's newest list ends; 0: none has come.", issuer_good_until_s },
 	{ "crl_number", "Number of the issuer's newest list.", number_of },
 	{ "revoked", "Certificates of the issuer that are revoked.", revoked_of },
+	{ "ca_revoked", "1 when the root has revoked the issuer's CA.", ca_revoked },
 	{ "refused", "Lists and certificates of the issuer refused since the start.", refused_of },
 };
 

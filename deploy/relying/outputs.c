@@ -42,6 +42,10 @@ static bool write_revoked(const struct agent *agent, struct why *why)
 		const struct issuer *issuer = &agent->issuer[i];
 
 		memcpy(list.issuer[i].name, issuer->name_hash, REVOKED_NAME_BYTES);
+		list.issuer[i].number = REVOKED_WHOLE;
+		pieces[1 + i] = (struct bytes){ 0 };
+		if (issuer->revoked)
+			continue;
 		list.issuer[i].good_until_s = issuer_good_until_s(issuer);
 		list.issuer[i].number = issuer_number(issuer);
 		list.issuer[i].n = issuer->effective.n;
@@ -69,7 +73,8 @@ static bool add_root_crl(const struct agent *agent, BIO *bio, struct why *why)
 	return pem->len == 0 || BIO_write(bio, pem->ptr, (int)pem->len) == (int)pem->len || why_set(why, "no memory");
 }
 
-/* nginx asks for a CRL of every CA of the chain: before all are here there is no file, and nginx lets nobody in. */
+/* nginx asks for a CRL of every CA of the chain: before all are here there is no file, and nginx lets nobody in. Of a
+ * CA that the root has revoked it needs none. */
 static bool write_bundle(const struct agent *agent, struct why *why)
 {
 	BIO *bio = BIO_new(BIO_s_mem());
@@ -77,11 +82,11 @@ static bool write_bundle(const struct agent *agent, struct why *why)
 	bool done = bio != NULL, complete = true;
 
 	for (size_t i = 0; i < agent->n; i++)
-		complete = complete && agent->issuer[i].complete.der.len > 0;
+		complete = complete && (agent->issuer[i].complete.der.len > 0 || agent->issuer[i].revoked);
 	for (size_t i = 0; complete && done && i < agent->n; i++) {
 		const struct bytes *der = &agent->issuer[i].complete.der;
 
-		done = PEM_write_bio(bio, PEM_STRING_X509_CRL, "", der->ptr, (long)der->len) > 0;
+		done = der->len == 0 || PEM_write_bio(bio, PEM_STRING_X509_CRL, "", der->ptr, (long)der->len) > 0;
 	}
 	if (!done)
 		(void)why_set(why, "no memory");
@@ -263,7 +268,7 @@ static bool load_cert(struct agent *agent, struct issuer *issuer, struct why *wh
 	path_of(agent, issuer->name, ".cer", path);
 	if (!file_read(path, CERT_BYTES_MAX, &der, &missing, why))
 		return missing;
-	done = issuer_take_cert(agent, issuer, &der, why);
+	done = issuer_take_cert(agent, issuer, &der, false, why);
 	bytes_free(&der);
 	return done;
 }

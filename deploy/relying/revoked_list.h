@@ -8,7 +8,8 @@
  *   of each issuer:
  *   32  SHA-256 of its Name, DER
  *   8   Unix time until which this is good: the first nextUpdate of the CRLs behind it
- *   8   the highest CRL number behind it
+ *   8   the highest CRL number behind it; all ones: its CA is revoked itself, and with it every certificate of it (no
+ *       serials then, and good until 0, so that who does not know this takes it for past its time)
  *   8   number of its serials
  *   then each issuer's serials in the same order: ascending, no two equal, 20 bytes each with leading zeros
  * The file ends there. Another version replaces it whole (rename), so that a mapping never changes.
@@ -27,6 +28,7 @@
 #define REVOKED_ISSUERS_MAX 16
 #define REVOKED_NAME_BYTES 32
 #define REVOKED_SERIAL_BYTES 20
+#define REVOKED_WHOLE UINT64_MAX
 #define REVOKED_ISSUER_BYTES (REVOKED_NAME_BYTES + 8 + 8 + 8)
 
 struct revoked_issuer {

@@ -17,7 +17,8 @@
 #define WARN_PART 3         /* ... and not before the last third of its time */
 
 /* One of the file: the root's, or that of another CA of the chain. */
-static bool take_one(const struct agent *agent, X509_CRL *crl, struct root_crl *out, bool *is_roots, struct why *why)
+static bool take_one(const struct agent *agent, X509_STORE *store, X509_CRL *crl, struct root_crl *out, bool *is_roots,
+		     struct why *why)
 {
 	int64_t this_s, next_s;
 
@@ -34,16 +35,16 @@ static bool take_one(const struct agent *agent, X509_CRL *crl, struct root_crl *
 		out->this_s = this_s;
 		out->next_s = next_s;
 	}
-	return X509_STORE_add_crl(agent->store, crl) == 1 || why_set(why, "no memory");
+	return X509_STORE_add_crl(store, crl) == 1 || why_set(why, "no memory");
 }
 
-static bool take_all(const struct agent *agent, BIO *bio, struct root_crl *out, struct why *why)
+static bool take_all(const struct agent *agent, X509_STORE *store, BIO *bio, struct root_crl *out, struct why *why)
 {
 	bool is_roots = false, done = true;
 	X509_CRL *crl;
 
 	while (done && (crl = PEM_read_bio_X509_CRL(bio, NULL, NULL, NULL)) != NULL) {
-		done = take_one(agent, crl, out, &is_roots, why);
+		done = take_one(agent, store, crl, out, &is_roots, why);
 		X509_CRL_free(crl);
 	}
 	/* what ends the last one is that no other begins */
@@ -55,8 +56,25 @@ static bool take_all(const struct agent *agent, BIO *bio, struct root_crl *out, 
 	return done;
 }
 
-static void use(struct root_crl *root_crl, struct root_crl *fresh)
+/* With the root's CRL an issuing CA that the root has revoked is no issuer any more. */
+static X509_STORE *store_new(const struct agent *agent)
 {
+	X509_STORE *store = X509_STORE_new();
+
+	if (store != NULL && X509_STORE_add_cert(store, agent->root) == 1 &&
+	    (agent->options->root_crl == NULL || X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK) == 1))
+		return store;
+	X509_STORE_free(store);
+	return NULL;
+}
+
+/* A store of its own: what an earlier CRL said, and what came before a break in this one, is of no weight. */
+static void use(struct agent *agent, X509_STORE *store, struct root_crl *fresh)
+{
+	struct root_crl *root_crl = &agent->root_crl;
+
+	X509_STORE_free(agent->store);
+	agent->store = store;
 	bytes_free(&root_crl->pem);
 	root_crl->pem = fresh->pem;
 	root_crl->this_s = fresh->this_s;
@@ -68,6 +86,7 @@ static void use(struct root_crl *root_crl, struct root_crl *fresh)
 static bool look(struct agent *agent, bool *ret_new, struct why *why)
 {
 	struct root_crl *root_crl = &agent->root_crl, fresh = { 0 };
+	X509_STORE *store;
 	struct why inner;
 	bool missing, done;
 	BIO *bio;
@@ -81,12 +100,16 @@ static bool look(struct agent *agent, bool *ret_new, struct why *why)
 		return true;
 	}
 	bio = BIO_new_mem_buf(fresh.pem.ptr, (int)fresh.pem.len);
-	done = bio == NULL ? why_set(&inner, "no memory") : take_all(agent, bio, &fresh, &inner);
+	store = store_new(agent);
+	done = bio == NULL || store == NULL ? why_set(&inner, "no memory")
+					    : take_all(agent, store, bio, &fresh, &inner);
 	BIO_free(bio);
-	if (done)
-		use(root_crl, &fresh);
-	else
+	if (done) {
+		use(agent, store, &fresh);
+	} else {
+		X509_STORE_free(store);
 		(void)why_set(why, "%.128s: %.120s", agent->options->root_crl, inner.text);
+	}
 	bytes_free(&fresh.pem);
 	*ret_new = done;
 	return done;
@@ -96,7 +119,10 @@ bool root_crl_open(struct agent *agent, struct why *why)
 {
 	bool is_new;
 
-	return agent->options->root_crl == NULL || look(agent, &is_new, why);
+	if (agent->options->root_crl != NULL)
+		return look(agent, &is_new, why);
+	agent->store = store_new(agent);
+	return agent->store != NULL || why_set(why, "no memory");
 }
 
 int64_t root_crl_warn_at_s(const struct agent *agent)
@@ -169,6 +195,8 @@ void root_crl_tick(struct agent *agent)
 		say("%s; the last good one stays in use", why.text);
 	changed = is_new || strcmp(why.text, root_crl->error) != 0;
 	memcpy(root_crl->error, why.text, sizeof(root_crl->error));
+	for (size_t i = 0; is_new && i < agent->n; i++)
+		issuer_look_again(agent, &agent->issuer[i]);
 	if (is_new)
 		outputs_renew(agent);
 	changed = say_state(agent) || changed;

@@ -13,11 +13,11 @@
 
 static json_t *issuer_json(const struct issuer *issuer)
 {
-	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:s}", "name", issuer->name, "number",
-			 (json_int_t)issuer_number(issuer), "complete", (json_int_t)issuer->complete.number, "delta",
-			 (json_int_t)issuer->delta.number, "revoked", (json_int_t)issuer->effective.n, "good_until",
-			 (json_int_t)issuer_good_until_s(issuer), "refused", (json_int_t)issuer->refused,
-			 "last_refusal", issuer->last_refusal);
+	return json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:s}", "name", issuer->name, "ca_revoked",
+			 issuer->revoked, "number", (json_int_t)issuer_number(issuer), "complete",
+			 (json_int_t)issuer->complete.number, "delta", (json_int_t)issuer->delta.number, "revoked",
+			 (json_int_t)issuer->effective.n, "good_until", (json_int_t)issuer_good_until_s(issuer),
+			 "refused", (json_int_t)issuer->refused, "last_refusal", issuer->last_refusal);
 }
 
 __attribute__((format(printf, 2, 3))) static void add(json_t *list, const char *fmt, ...)
@@ -37,7 +37,13 @@ static void add_issuer(json_t *list, const struct issuer *issuer)
 	char when[TIME_CHARS];
 
 	time_text(until_s, when);
-	if (until_s == 0)
+	if (issuer->revoked)
+		add(list,
+		    "%s: the root has revoked its CA: nobody with a certificate of it is let in; when they all have "
+		    "one "
+		    "of another, leave --issuer %s out",
+		    issuer->name, issuer->name);
+	else if (until_s == 0)
 		add(list, "%s: no list has come yet", issuer->name);
 	else if (until_s <= clock_s())
 		add(list, "%s: its CRLs are past their time since %s, and no newer ones have come", issuer->name, when);
@@ -151,7 +157,9 @@ static void show_issuer(const json_t *issuer)
 	time_text(until_s, when);
 	printf("%-24s %8lld revoked  CRL %-8lld good until %s%s\n", text_of(issuer, "name"),
 	       number_of(issuer, "revoked"), number_of(issuer, "number"), when,
-	       until_s <= clock_s() ? "  PAST ITS TIME" : "");
+	       json_is_true(json_object_get(issuer, "ca_revoked")) ? "  ITS CA IS REVOKED"
+	       : until_s <= clock_s()                              ? "  PAST ITS TIME"
+								   : "");
 	if (number_of(issuer, "refused") > 0)
 		printf("%-24s %8lld refused, the last: %s\n", "", number_of(issuer, "refused"),
 		       text_of(issuer, "last_refusal"));

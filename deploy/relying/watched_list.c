@@ -56,7 +56,7 @@ bool watched_changed(const struct watched_list *watched)
 
 static bool issuer_stale(const struct revoked_issuer *issuer, time_t now_s)
 {
-	return (int64_t)now_s >= issuer->good_until_s;
+	return issuer->number != REVOKED_WHOLE && (int64_t)now_s >= issuer->good_until_s;
 }
 
 bool watched_stale(const struct watched_list *watched, time_t now_s)
@@ -77,7 +77,7 @@ enum verdict watched_verdict(const struct watched_list *watched, const uint8_t i
 	of = revoked_list_issuer(&watched->list, issuer);
 	if (of == NULL)
 		return VERDICT_UNKNOWN_ISSUER;
-	if (revoked_list_has(of, serial))
+	if (of->number == REVOKED_WHOLE || revoked_list_has(of, serial))
 		return VERDICT_REVOKED;
 	return issuer_stale(of, time(NULL)) ? VERDICT_STALE : VERDICT_GOOD;
 }

@@ -52,9 +52,12 @@ class Ca:
             builder = builder.add_revoked_certificate(x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(NOW).build())
         return der(builder.sign(self.key, hashes.SHA256()))
 
-    def root_crl(self, end, this=NOW - HOUR, key=None, name=ROOT):
-        """The root's own, PEM."""
+    def root_crl(self, end, this=NOW - HOUR, key=None, name=ROOT, revoked=()):
+        """The root's own, PEM; `revoked`: CAs."""
         builder = x509.CertificateRevocationListBuilder().issuer_name(name).last_update(this).next_update(end)
+        for cert in revoked:
+            entry = x509.RevokedCertificateBuilder().serial_number(cert.serial_number).revocation_date(NOW)
+            builder = builder.add_revoked_certificate(entry.build())
         crl = builder.add_extension(x509.CRLNumber(1), False).sign(key or self.root_key, hashes.SHA256())
         return crl.public_bytes(serialization.Encoding.PEM)
 
@@ -339,6 +342,84 @@ def test_the_end_that_comes_and_a_new_one_are_noticed_without_a_restart(ca, root
     wait_until("it is well again", lambda: status(running.state, "--health") == (0, "") and metric(running.state, "root_crl_close") == 0)
     wait_until("nginx is told", lambda: json.loads(status(running.state, "--status", "--json")[1])["nginx"]["reloads"] > told)
     running.says(f"is good until {days(60):%Y-%m-%d %H:%M:%S}Z")
+
+
+def whole(state):
+    """The list says of the one issuer that all of it is revoked: good until 0, number all ones, no serials."""
+    return (state / "revoked").read_bytes()[12 + 32 :] == bytes(8) + b"\xff" * 8 + bytes(8)
+
+
+def test_a_ca_that_the_root_revokes_is_out_without_a_restart(ca, va, root_crl, running):
+    good = ca.root_crl(days(60))
+    root_crl(ca.root_crl(days(60), revoked=[ca.cert]))
+    wait_until("all of it is revoked", lambda: whole(running.state))
+    running.says("own: the root has revoked its CA: every certificate of it counts as revoked")
+    wait_until("it is not well", lambda: "own: the root has revoked its CA: nobody" in status(running.state, "--health")[1])
+    assert "ITS CA IS REVOKED" in status(running.state, "--status")[1]
+    assert 'assay_agent_ca_revoked{issuer="own"} 1' in (running.state / "metrics.prom").read_text()
+    wait_until("nginx has it", lambda: (running.state / "crl.pem").read_bytes().endswith(root_crl.file.read_bytes()))
+    root_crl(good)
+    running.says("own: the root does not revoke its CA any more: its lists are followed again")
+    wait_until("its own list counts again", lambda: serials(running.state) == {1, 2} and status(running.state, "--health") == (0, ""))
+
+
+def test_no_list_of_a_revoked_ca_is_believed_and_what_it_said_is_not_forgotten(ca, va, once, root_crl):
+    assert once("--root-crl", root_crl.file)[0] == 0 and serials(once.state) == {1, 2}
+    root_crl(ca.root_crl(days(60), revoked=[ca.cert]))
+    va.gives["own.crl"] = ca.crl(11, [1, 2, 3])
+    code, said = once("--root-crl", root_crl.file)
+    assert code == 1 and "the root has revoked its CA" in said and whole(once.state), said
+    va.gives["own.crl"] = ca.crl(9)
+    code, said = once("--root-crl", root_crl(ca.root_crl(days(60))))
+    assert code == 1 and "number 9 is older than 10" in said and serials(once.state) == {1, 2}, said
+
+
+def test_a_list_that_was_asked_for_before_its_ca_was_revoked_is_not_taken(ca, va, root_crl, running):
+    asked, revoked, again = threading.Event(), threading.Event(), threading.Event()
+
+    def late(handler):
+        asked.set()
+        revoked.wait(120)
+        handler.send_response(200)
+        handler.end_headers()
+        handler.wfile.write(ca.crl(11, [1, 2, 3]))
+
+    def next_one(handler):
+        again.set()
+        handler.send_response(204)
+        handler.end_headers()
+
+    va.gives["own.crl"] = late
+    assert asked.wait(60)
+    va.gives["own.crl"] = next_one
+    root_crl(ca.root_crl(days(60), revoked=[ca.cert]))
+    wait_until("all of it is revoked", lambda: whole(running.state))
+    revoked.set()
+    root_crl(ca.root_crl(days(60)))
+    assert again.wait(60), "the late one has been answered before"
+    wait_until("its own list counts again", lambda: not whole(running.state))
+    assert serials(running.state) == {1, 2}
+
+
+def test_a_revoked_ca_is_not_fetched(ca, once, root_crl):
+    code, said = once("--root-crl", root_crl(ca.root_crl(days(60), revoked=[ca.cert])))
+    assert code == 1 and "refused certificate of own: not under the root: certificate revoked" in said, said
+    assert not (once.state / "own.cer").exists()
+
+
+def test_the_end_of_the_crl_that_revokes_a_ca_does_not_let_it_in_again(ca, root_crl, running):
+    root_crl(ca.root_crl(NOW - HOUR, days(-7), revoked=[ca.cert]))
+    wait_until("all of it is revoked", lambda: whole(running.state))
+    running.says("nginx lets nobody in, and this agent would not start")
+
+
+def test_what_came_before_a_break_in_the_roots_crl_revokes_nobody(ca, root_crl, running):
+    root_crl(ca.root_crl(days(60), revoked=[ca.cert]) + b"-----BEGIN X509 CRL-----\nbroken")
+    running.says("it holds what is no CRL in PEM; the last good one stays in use")
+    root_crl(ca.root_crl(days(61)))
+    wait_until("the next one is taken", lambda: (running.state / "crl.pem").read_bytes().endswith(root_crl.file.read_bytes()))
+    wait_until("all is well", lambda: status(running.state, "--health") == (0, ""))
+    assert serials(running.state) == {1, 2} and "has revoked" not in running.text()
 
 
 def test_an_agent_that_does_not_run_is_not_well(once):

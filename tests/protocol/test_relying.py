@@ -7,11 +7,12 @@ import threading
 import time
 import urllib.request
 
+import der
 import element
 import pytest
 from cryptography import x509
 
-from relying import MOSQUITTO, NGINX, PLUGIN, Program, Relying, https_status, plugin_environ
+from relying import MOSQUITTO, NGINX, PLUGIN, Program, Relying, https_status, plugin_environ, put_root_crl
 from waiting import wait_until
 
 REVOCATIONS = 20
@@ -182,6 +183,32 @@ def test_on_hold_and_released(relying, operator, device):
     assert operator.fresh().revoke({"serial": serial}, reason="removeFromCRL")["done"]
     wait_until("let in again", lambda: relying.mqtt(identity, "held").code == 0)
     wait_until("served again", lambda: https_status(relying, identity) == 200)
+
+
+def test_every_device_of_a_ca_that_the_root_revokes_is_put_out(assay, device, tmp_path):
+    """By both, without a restart of anything, and let in again when the root says so; another CA's are not touched."""
+    key = element.new_key()
+    cert = assay.legacy().enrol(element.csr(key, subject=der.name((der.CN, "legacy-of-a-revoked-ca"))), "unattested").certificate()
+    identity, (_, other) = assay.identity(cert, key), device()
+    party = Relying(assay, tmp_path)
+    try:
+        agent = party.start_agent()
+        party.start_mosquitto()
+        party.start_nginx()
+        out, bystander = party.mqtt(identity, "out"), party.mqtt(other, "bystander")
+        assert (out.code, bystander.code) == (0, 0) and https_status(party, identity) == https_status(party, other) == 200
+        put_root_crl(assay, party, "--revoke", "unattested")
+        out.ended_at()
+        assert party.mqtt(identity, "out").code == 5 and bystander.alive()
+        wait_until("nginx refuses it", lambda: https_status(party, identity) != 200)
+        assert https_status(party, other) == 200
+        party.programs["mosquitto"].says("its certificate is revoked")
+        agent.says("unattested: the root has revoked its CA")
+        put_root_crl(assay, party)
+        wait_until("let in again", lambda: party.mqtt(identity, "again").code == 0)
+        wait_until("served again", lambda: https_status(party, identity) == 200)
+    finally:
+        party.stop()
 
 
 def test_without_its_list_mosquitto_lets_nobody_new_in(relying, device):

@@ -26,10 +26,20 @@ NGINX = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
 ISSUERS = ("attested", "unattested")
 
 
-def root_crl(assay, file, days=30):
+def root_crl(assay, file, *options, days=30):
     """The root's CRL, as the ceremony makes it; in a quickstart home the root's key is in the only token."""
     run("assay-ceremony", "crl", "--spec", TOP / "deploy" / "ceremony" / "quickstart.json", "--home", assay.home, "--out", file,
-        "--days", str(days), env={**os.environ, **assay.env, "SOFTHSM2_CONF": assay.env["SOFTHSM2_CONF"]})  # fmt: skip
+        "--days", str(days), *options, env={**os.environ, **assay.env, "SOFTHSM2_CONF": assay.env["SOFTHSM2_CONF"]})  # fmt: skip
+
+
+def put_root_crl(assay, party, *options):
+    """A new one in the place of an agent's. The home forgets it again: whoever was revoked once stays on all later ones."""
+    folder = assay.home / "crl"
+    before = set(folder.iterdir())
+    root_crl(assay, party.folder / "next.pem", *options)
+    for file in set(folder.iterdir()) - before:
+        file.unlink()
+    (party.folder / "next.pem").rename(party.folder / "root-crl.pem")
 
 
 def plugin_environ():
