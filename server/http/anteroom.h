@@ -4,11 +4,9 @@
  * A handshake is the most that a stranger can make us do: with the enrolment behind it about 2 ms of this machine and
  * of PostgreSQL. After a power cut thousands of devices come back within a second; taken as they come they would share
  * the processors with the production line, which then waits for them. So accepted connections wait here, unread and at
- * the price of a descriptor, and one after the other is taken: some milliseconds after the one before, then as soon as
- * a processor is idle (lull.h), and else when patience ends, so that newcomers always get a bounded share of a busy
- * machine, about a fifth, and at most a third more. Where
- * nobody is at work over a connection that lasts, nobody waits. What is decided is when a handshake begins, not how
- * many are under way: clients that stop in the middle of theirs hold up nobody.
+ * the price of a descriptor, and one after the other is taken, at a pace (pace.h) that gives them a bounded share of a
+ * busy machine. What is decided is when a handshake begins, not how many are under way: clients that stop in the middle
+ * of theirs hold up nobody.
  *
  * Newcomers from where a rig has shown itself go first, but each fourth turn is a stranger's: neither starves. Who has
  * hung up meanwhile costs no handshake; who has waited ANTEROOM_PATIENCE_S is sent away, for TLS clients give up then.

@@ -16,15 +16,13 @@
 #include "http/anteroom.h"
 #include "http/doorkeeper.h"
 #include "http/listener_impl.h"
+#include "http/pace.h"
 #include "http/tls.h"
 #include "lull.h"
 #include "observe/log.h"
 
 #define CONNECTION_MEMORY_BYTES (16 * 1024) /* headers, and one piece of a body; an idle connection holds it too */
 #define WATCH_US 500000                     /* how often overdue connections are looked for */
-/* On a busy machine a newcomer each 10 ms per core, which is some 2 ms of work: a fifth of it, whatever its size. */
-#define PACE_CORE_US 10000
-#define AT_WORK_US 2000000 /* a station at a takt of 2 s is at work */
 
 struct listener {
 	const struct http_app *app;
@@ -37,7 +35,7 @@ struct listener {
 	struct acceptor *acceptor; /* NULL once newcomers are not taken any more */
 	struct anteroom *anteroom;
 	struct lull *lull; /* NULL without TLS: newcomers then cost next to nothing */
-	int64_t pace_us;
+	struct pace pace;
 	uint16_t port;
 	struct MHD_Daemon *daemon;
 	pthread_t watcher;
@@ -278,19 +276,23 @@ static void send_away(void *user, const struct newcomer *newcomer)
 	acceptor_refuse(newcomer->fd);
 }
 
-/* Who would be held up are clients at work over connections that last, at any listener of the role. Without them there
- * is nothing to protect: newcomers have the machine. Beside them a newcomer waits three quarters of the pace whatever
- * the machine says: a line that waits for its disk leaves processors idle all the time, and handshakes taken in each
- * such moment would meet it when it comes back. */
+/* Since the last request over a connection that lasts, at any listener of the role. */
+static int64_t quiet_us(const struct listener *listener)
+{
+	int64_t lasting_ms = atomic_load_explicit(&listener->metrics->gauge[GAUGE_LASTING_MS], memory_order_relaxed);
+
+	return lasting_ms == 0 ? INT64_MAX : clock_mono_us() - lasting_ms * 1000;
+}
+
 static void rest(void *user)
 {
 	struct listener *listener = user;
-	int64_t lasting_ms = atomic_load_explicit(&listener->metrics->gauge[GAUGE_LASTING_MS], memory_order_relaxed);
+	struct pace_rest rest = pace_next(&listener->pace, quiet_us(listener));
 
-	if (lasting_ms == 0 || clock_mono_us() - lasting_ms * 1000 > AT_WORK_US)
-		return;
-	(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec){ .tv_nsec = listener->pace_us * 750 }, NULL);
-	lull_wait(listener->lull, listener->pace_us / 4);
+	if (rest.sleep_us > 0)
+		(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec){ .tv_nsec = rest.sleep_us * 1000 }, NULL);
+	if (rest.lull_us > 0)
+		lull_wait(listener->lull, rest.lull_us);
 }
 
 static bool one_turn(void *user)
@@ -392,7 +394,7 @@ enum reason listener_open(const struct listener_options *options, struct tls *tl
 		.take = hand_over, .leave = send_away, .rest = tls != NULL ? rest : NULL, .user = listener });
 	if (listener->doorkeeper == NULL || listener->anteroom == NULL)
 		return fault_set(f, REASON_NO_MEMORY, "doorkeeper");
-	listener->pace_us = PACE_CORE_US / processors();
+	listener->pace.processors = processors();
 	TRY(acceptor_open(options->name, options->address, options->port, &listener->acceptor, f));
 	listener->port = acceptor_port(listener->acceptor);
 	TRY(start_daemon(listener, options, f));
