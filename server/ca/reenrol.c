@@ -3,7 +3,8 @@
  *
  * The same key keeps the level recorded for it. A new key must bring evidence at least as strong as that behind the
  * certificate it replaces, for the same element. Device and family are the previous certificate's in any case: a
- * renewal goes on with an identity, it never makes one. Who certified the element stays on record with it.
+ * renewal goes on with an identity, it never makes one. Who certified the element stays on record with it. Lifetime,
+ * purposes and what else a profile gives are its family's: no device picks another family's by the label it asks at.
  */
 #include <stdio.h>
 #include <string.h>
@@ -52,7 +53,16 @@ static enum level rekey_level(const struct grant *grant, const struct previous *
 	return has_element(&previous->device) ? grant->level : previous->level;
 }
 
-/* The client chose the label, so this is its mistake, and not a grant that the ra should never have made. */
+/* The client chose the label, so these are its mistakes, and not grants that the ra should never have made. */
+static enum reason check_family(const struct grant *grant, const struct previous *previous,
+				const struct issuer_options *issuer, struct fault *f)
+{
+	if (issuer->use != ISSUER_DEVICES || strcmp(grant->family, previous->family) == 0)
+		return REASON_OK;
+	return fault_set(f, REASON_CLIENT_KIND, "certificate of family %s; profile %s renews those of family %s",
+			 previous->family, grant->profile, grant->family);
+}
+
 static enum reason check_class(const struct grant *grant, const struct issuer_options *issuer, struct fault *f)
 {
 	if (grant->level < issuer->level_min || grant->level < grant->level_needed)
@@ -75,6 +85,7 @@ enum reason reenrol_complete(struct grant *grant, const struct previous *previou
 		return fault_set(f, REASON_PREVIOUS_UNKNOWN, "serial of %zu bytes", grant->previous_len);
 	if (previous->revoked)
 		return fault_set(f, REASON_CLIENT_REVOKED, "the certificate presented is revoked, held or void");
+	TRY(check_family(grant, previous, issuer, f));
 	pubkey_hash(&grant->key, key_hash);
 	same_key = memcmp(key_hash, previous->key_hash, sizeof(key_hash)) == 0;
 	if (!same_key)

@@ -85,6 +85,15 @@ def test_evidence_of_another_element_is_refused(assay):
     assert assay.issuances() == before
 
 
+def test_a_label_renews_certificates_of_its_family_alone(assay):
+    """What another family's profile gives (purposes, lifetime, grace after the end) is not a renewal's to pick."""
+    client, _, key, _ = assay.device()
+    before = assay.issuances()
+    reply = client.reenrol(csr(key), label="brief")
+    assert (reply.status, reply.reason) == (403, "client_kind")
+    assert assay.issuances() == before
+
+
 def test_the_old_certificate_stays_good(assay):
     """Rotation never strands a device: the reply may be lost, the old certificate still re-enrols."""
     client, cert, key, chip = assay.device()

@@ -15,6 +15,8 @@ struct trial {
 	bool unknown, revoked;
 	enum level old_level;
 	bool old_is_name; /* the old certificate names no element */
+	bool other_family;
+	enum issuer_use use; /* of the issuer */
 	bool new_key, evidence, needs_evidence, other_element;
 	enum level level;              /* of the evidence */
 	enum level issuer_min, needed; /* lowest level of the issuer, of the profile */
@@ -26,6 +28,8 @@ struct trial {
 static const struct trial trials[] = {
 	{ .what = "unknown serial", .unknown = true, .reason = REASON_PREVIOUS_UNKNOWN },
 	{ .what = "revoked certificate", .revoked = true, .reason = REASON_CLIENT_REVOKED },
+	{ .what = "a profile of another family", .other_family = true, .reason = REASON_CLIENT_KIND },
+	{ .what = "an operator who has become an administrator", .other_family = true, .use = ISSUER_SERVICES },
 	{ .what = "same key, no evidence", .old_level = LEVEL_NATIVE, .needs_evidence = true, .out = LEVEL_NATIVE },
 	{ .what = "same key with stronger evidence keeps what is recorded",
 	  .old_level = LEVEL_VOUCHED,
@@ -114,9 +118,9 @@ static void set_key(struct pubkey *key, uint8_t fill)
 
 static void try_one(const struct trial *t)
 {
-	const struct issuer_options issuer = { .name = "x",
-					       .level_min = t->issuer_min,
-					       .level_max = LEVEL_NATIVE - t->below };
+	const struct issuer_options issuer = {
+		.name = "x", .use = t->use, .level_min = t->issuer_min, .level_max = LEVEL_NATIVE - t->below
+	};
 	struct previous previous = { .found = !t->unknown, .revoked = t->revoked, .level = t->old_level };
 	struct grant *grant = grant_new();
 	struct pubkey old;
@@ -132,7 +136,7 @@ static void try_one(const struct trial *t)
 	grant->rekey_needs_evidence = t->needs_evidence;
 	grant->level = t->level;
 	grant->level_needed = t->needed;
-	strcpy(grant->family, "other");
+	strcpy(grant->family, t->other_family ? "other" : "device");
 	if (t->evidence) {
 		set_device(&grant->device, false, t->other_element ? 2 : 1);
 		assert_int_equal(buf_copy(BLOB_STR("bundle"), &grant->evidence, NULL), REASON_OK);
