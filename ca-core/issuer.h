@@ -32,6 +32,7 @@ struct issuer_options {
 	enum level level_max;       /* highest: the unattested issuer takes LEVEL_NONE only */
 	uint64_t validity_max_s;    /* 0: only the issuer's own notAfter bounds it */
 	uint32_t hourly_max;        /* certificates per hour; what a breached ra could have at most */
+	uint32_t device_hourly;     /* of these, what one device gets by renewal; 0: no bound */
 	const char *ca_issuers_url; /* AIA; may be NULL */
 	const char *crl_url;        /* CRLDP: the complete list's; may be NULL, and with it the next is */
 	const char *crl_base_url;   /* before "/<shard>.crl" and "-delta.crl" */

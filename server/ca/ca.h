@@ -152,6 +152,13 @@ struct signing {
 	unsigned n;
 };
 
+/* By renewal, in one hour: see renewals.c. */
+#define RENEWALS_PLACES 65536
+struct renewals {
+	int64_t hour;
+	uint16_t n[RENEWALS_PLACES];
+};
+
 /* Of the ledger station's one thread. */
 struct ledger_room {
 	bool checked;          /* clock and anchor have been looked at since the last trouble */
@@ -165,6 +172,7 @@ struct ledger_room {
 	size_t n_policies;
 	struct policy_known policy[CA_POLICIES_MAX];
 	struct company company;
+	struct renewals renewals;
 	size_t n;
 	struct issue *issue[CA_BATCH]; /* the batch in hand */
 	struct intent intent[CA_BATCH];
@@ -286,6 +294,10 @@ void record_failed(struct ca *ca, const struct fault *fault);
 /* reenrol.c: the rules of re-enrolment, pure: completes the grant from what the ledger knows, or refuses */
 MUST_CHECK enum reason reenrol_complete(struct grant *grant, const struct previous *previous,
 					const struct issuer_options *issuer, struct fault *f);
+
+/* renewals.c: may this device have one more, of at most so many in an hour (0: no bound)? Counted once it is durable. */
+bool renewals_may(struct renewals *renewals, const struct device_id *device, unsigned most, int64_t now_s);
+void renewals_count(struct renewals *renewals, const struct device_id *device, int64_t now_s);
 
 /* cycle.c: the first two are pure */
 bool company_expected(const struct company *company, size_t n); /* n: how many are there already */

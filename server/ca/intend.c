@@ -75,6 +75,19 @@ static enum reason ask_previous(struct ca *ca, struct fault *f)
 	return REASON_OK;
 }
 
+/* What the device may become; one that has renewed too often gets what it has been given before, and nothing new. */
+static enum reason check_renewal(struct ca *ca, struct issue *issue, struct fault *f)
+{
+	const struct issuer_options *options = ca_issuer_options(ca, issue->grant->issuer);
+	struct grant *grant = issue->grant;
+
+	TRY(reenrol_complete(grant, &issue->previous, options, f));
+	if (grant->freshness == REASON_OK &&
+	    !renewals_may(&ca->room->renewals, &grant->device, options->device_hourly, clock_wall_s()))
+		grant->freshness = REASON_RENEWED_OFTEN;
+	return REASON_OK;
+}
+
 /* The ca's own rules, after which the grant is all there is to know. An issue that comes round again has passed them.
  */
 static enum reason check(struct ca *ca, struct issue *issue, struct fault *f)
@@ -91,7 +104,7 @@ static enum reason check(struct ca *ca, struct issue *issue, struct fault *f)
 	TRY(services_admit(ca, issue, f));
 	grant = issue->grant; /* of a rig's renewal it makes another */
 	if (grant->kind == GRANT_REENROL)
-		TRY(reenrol_complete(grant, &issue->previous, ca_issuer_options(ca, grant->issuer), f));
+		TRY(check_renewal(ca, issue, f));
 	TRY(issuer_check(issue->issuer, grant, clock_wall_s(), f));
 	issue->reserved = true;
 	if (issue->cmc_ra)
@@ -179,6 +192,8 @@ void intend_recorded(struct ca *ca)
 	for (size_t i = 0; i < room->n; i++)
 		if (room->intent[i].outcome == INTENT_NEW) {
 			room->issue[i]->reserved = false; /* taken for good */
+			if (room->issue[i]->grant->kind == GRANT_REENROL)
+				renewals_count(&room->renewals, &room->issue[i]->grant->device, clock_wall_s());
 			inflight_add(&ca->inflight, room->issue[i]);
 		}
 	for (size_t i = 0; i < room->n; i++) {

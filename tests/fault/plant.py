@@ -115,6 +115,8 @@ class Plant(Assay):
         config = json.loads(file.read_text())
         config["token"]["module"] = str(SHIM)
         config["est"]["deadline_ms"] = DEADLINE_MS
+        for issuer in config["issuers"]:
+            issuer["device_hourly"] = 0  # devices renew as long as they are watched
         config["token"]["sign_timeout_ms"] = SIGN_TIMEOUT_MS
         if changes:
             changes(config)

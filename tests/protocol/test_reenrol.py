@@ -94,6 +94,28 @@ def test_a_label_renews_certificates_of_its_family_alone(assay):
     assert assay.issuances() == before
 
 
+HOURLY = 60  # device_hourly, as it comes
+
+
+def test_one_device_cannot_use_up_its_issuers_hour(assay):
+    """The line issues from the same issuer: a stolen key that renews its own successors would stop it for the hour."""
+    first, cert, key, _ = assay.device()
+    successor = cert = first.reenrol(csr(key)).certificate()
+    reply, n = None, 1
+    while n <= 2 * HOURLY:  # an hour may end meanwhile
+        client = assay.client(assay.identity(cert, key))
+        reply = client.reenrol(csr(key))
+        client.close()
+        if reply.status != 200:
+            break
+        cert, n = reply.certificate(), n + 1
+    assert (reply.status, reply.reason) == (503, "renewed_often")
+    assert HOURLY <= n <= 2 * HOURLY
+    assert first.reenrol(csr(key)).certificate() == successor  # what was given before is given again
+    other, _, others_key, _ = assay.device()  # the line goes on
+    other.reenrol(csr(others_key)).certificate()
+
+
 def test_the_old_certificate_stays_good(assay):
     """Rotation never strands a device: the reply may be lost, the old certificate still re-enrols."""
     client, cert, key, chip = assay.device()

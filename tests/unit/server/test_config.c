@@ -110,6 +110,7 @@ static const struct {
 	  { "issuers[0].validity_max", "\"10 years\"" } },
 	{ "\"validity_max\": \"10y\"", "\"validity_max\": \"200y\"", { "issuers[0].validity_max", "\"200y\"" } },
 	{ "\"hourly_max\": 100000", "\"hourly_max\": 0", { "issuers[0].hourly_max", "is 0" } },
+	{ "\"hourly_max\": 100000", "\"device_hourly\": 60001", { "issuers[0].device_hourly", "is 60001" } },
 	{ "\"hourly_max\": 100000", "\"crl_shards\": 48", { "issuers[0].crl_shards", "is 48", "power of two" } },
 	{ "\"name\": \"unattested\"", "\"name\": \"x-delta\"", { "issuers[1].name", "x-delta", "-delta" } },
 	{ "\"name\": \"unattested\"", "\"name\": \"attested\"", { "issuers[1].name", "issuers[0]" } },
