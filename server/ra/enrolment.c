@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/sha.h"
+#include "base/text.h"
 #include "observe/log.h"
 #include "ra/ra.h"
 
@@ -58,9 +60,27 @@ static unsigned most_of(const struct ra *ra, enum requester_kind kind)
 	}
 }
 
+/* A device may hold many certificates, each of which is another requester: what they share is the subject, which every
+ * renewal copies. */
+static void device_id(const struct cert *cert, char id[LIMIT_REQUESTER_CHARS + 1])
+{
+	char hex[65];
+	uint8_t hash[32];
+
+	sha256(cert->subject, hash);
+	text_hex(BLOB_OF(hash), hex, sizeof(hex));
+	snprintf(id, LIMIT_REQUESTER_CHARS + 1, "device:%s", hex);
+}
+
 enum reason enrolment_count(struct ra *ra, struct enrolment *e, struct fault *f)
 {
-	return count_as(ra, e, e->who.id, most_of(ra, e->who.kind), f);
+	char id[LIMIT_REQUESTER_CHARS + 1];
+
+	if (e->who.kind == WHO_DEVICE)
+		device_id(e->who.cert, id);
+	else
+		memcpy(id, e->who.id, sizeof(id));
+	return count_as(ra, e, id, most_of(ra, e->who.kind), f);
 }
 
 enum reason enrolment_count_address(struct ra *ra, struct enrolment *e, unsigned door, struct fault *f)

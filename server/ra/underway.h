@@ -1,7 +1,8 @@
 /*
  * underway.h - how many requests each requester has under way, so that none can fill a lane that others need too.
  *
- * Keyed by who asks ("rig:...", "device:...", "user:..."), whatever connections and addresses the requests come by.
+ * Keyed by who asks ("rig:...", "user:...", a device by its subject), whatever connections, addresses and certificates
+ * the requests come by.
  * Only who has something under way takes memory: an entry appears with the first place and goes with the last.
  *
  * Threads: any. The table is cut into parts with a lock each.

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "ra/underway.h"
+#include "ra/ra.h"
 
 static void a_requester_has_so_many_and_another_its_own(void **state)
 {
@@ -57,6 +57,38 @@ static void no_limit_counts_all_the_same(void **state)
 	free(place);
 }
 
+/* As who.c leaves it: each certificate is a requester of its own. */
+static void ask_as(struct enrolment *e, struct cert *cert, const char *subject, const char *serial)
+{
+	*cert = (struct cert){ .subject = BLOB_STR(subject) };
+	e->who.kind = WHO_DEVICE;
+	e->who.cert = cert;
+	snprintf(e->who.id, sizeof(e->who.id), "device:%s", serial);
+}
+
+static void a_device_with_many_certificates_has_the_places_of_one(void **state)
+{
+	const struct config config = { .est.device_under_way = 2 };
+	struct ra ra = { .config = &config, .underway = underway_new() };
+	const char *const serials[] = { "01", "02", "03" };
+	struct enrolment *e[4];
+	struct cert cert[4];
+	struct fault f;
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		e[i] = enrolment_new();
+		ask_as(e[i], &cert[i], i < 3 ? "device one" : "device two", i < 3 ? serials[i] : "04");
+	}
+	assert_int_equal(enrolment_count(&ra, e[0], &f), REASON_OK);
+	assert_int_equal(enrolment_count(&ra, e[1], &f), REASON_OK);
+	assert_int_equal(enrolment_count(&ra, e[2], &f), REASON_REQUESTER_BUSY);
+	assert_int_equal(enrolment_count(&ra, e[3], &f), REASON_OK);
+	for (int i = 0; i < 4; i++)
+		enrolment_free(e[i]);
+	underway_free(ra.underway);
+}
+
 static void *come_and_go(void *user)
 {
 	struct underway_place *place;
@@ -96,6 +128,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_requester_has_so_many_and_another_its_own),
 		cmocka_unit_test(no_limit_counts_all_the_same),
+		cmocka_unit_test(a_device_with_many_certificates_has_the_places_of_one),
 		cmocka_unit_test(threads_come_and_go),
 	};
 
