@@ -45,9 +45,9 @@ void role_prepare(void)
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
 	/*
-	 * Who is woken does not push aside who woke it, where all cores are busy: it comes when that one waits, and finds
-	 * a batch instead of one job. Halves the CPU of an enrolment under load and costs an idle machine nothing. May be
-	 * forbidden (a service manager then sets it): no matter.
+	 * Who is woken does not push aside who woke it, where all cores are busy: it comes when that one waits, and
+	 * finds a batch instead of one job. Halves the CPU of an enrolment under load and costs an idle machine
+	 * nothing. May be forbidden (a service manager then sets it): no matter.
 	 */
 	(void)sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){ 0 });
 	umask(077);
@@ -130,7 +130,8 @@ enum reason role_become(const struct config *config, enum role role, struct faul
 	}
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		return fault_set(f, REASON_INTERNAL, "no_new_privs: %s", strerror(errno));
-	if (role == ROLE_CA && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+	/* a core that is piped to a program heeds no RLIMIT_CORE, and roles may share a user */
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
 		return fault_set(f, REASON_INTERNAL, "dumpable: %s", strerror(errno));
 	return REASON_OK;
 }

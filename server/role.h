@@ -32,7 +32,8 @@ int role_start_failed(const struct fault *fault);
 /* First thing in main(), before any thread: signals for role_wait() are blocked, no core dumps, files for the owner
  * only. */
 void role_prepare(void);
-/* Becomes roles.<role>.user when started as root; no new privileges from then on; the ca cannot be traced. */
+/* Becomes roles.<role>.user when started as root; no new privileges from then on; it can be neither traced nor
+ * dumped. */
 MUST_CHECK enum reason role_become(const struct config *config, enum role role, struct fault *f);
 /* The user that a role runs as, seen from a process that has become its own. */
 uid_t role_uid(const struct config *config, enum role role);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -283,6 +284,24 @@ static void no_role_but_the_ca_connects_over_tcp(void **state)
 	config_free(config);
 }
 
+/* A core of the ra holds its TLS key, the nonces' secret and passwords, and a pipe in core_pattern heeds no limit. */
+static void no_role_leaves_its_memory_to_others(void **state)
+{
+	struct config *config = load_config(*state);
+
+	for (unsigned i = 0; i < ROLE_COUNT; i++) {
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			confine(config, (enum role)i);
+			_exit(prctl(PR_GET_DUMPABLE) == 0 ? 0 : 1);
+		}
+		if (wait_child(pid) != 0)
+			fail_msg("%s can be dumped and traced", role_name((enum role)i));
+	}
+	config_free(config);
+}
+
 /* Nothing is started here: the folders that a first start makes are made too. */
 static int set_up(void **state)
 {
@@ -308,6 +327,7 @@ int main(void)
 		cmocka_unit_test(files_that_are_read_again_may_be_replaced),
 		cmocka_unit_test(a_file_beside_the_pin_does_not_open_its_folder),
 		cmocka_unit_test(no_role_but_the_ca_connects_over_tcp),
+		cmocka_unit_test(no_role_leaves_its_memory_to_others),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, plant_teardown);
