@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "nonce.h"
@@ -24,25 +25,40 @@ static enum reason check_readable(const struct config *config, const char *key, 
 	return REASON_OK;
 }
 
+/* Not before every user of the machine; a group's right may be how a role gets at it. */
+static enum reason check_secret(const struct config *config, const char *key, const char *path, struct fault *f)
+{
+	struct stat st;
+
+	if (stat(path, &st) == 0 && (st.st_mode & (S_IROTH | S_IWOTH)) != 0)
+		return fault_set(f, REASON_CONFIG, "%s: %s: %s is open to every user (mode %03o); chmod it to 600",
+				 config->path, key, path, st.st_mode & 0777U);
+	return REASON_OK;
+}
+
 static enum reason check_files(const struct config *config, struct fault *f)
 {
 	const struct {
 		const char *key, *path;
+		bool secret;
 	} files[] = {
-		{ "est.certificate", config->est.certificate },
-		{ "est.key", config->est.key },
-		{ "est.nonce_key", config->est.nonce_key },
-		{ "admin.certificate", config->admin.certificate },
-		{ "admin.key", config->admin.key },
-		{ "admin.clients", config->admin.clients },
-		{ "root", config->root },
-		{ "token.module", config->token.module },
-		{ "token.pin_file", config->token.pin_file },
-		{ "trust.rigs", config->trust.rigs },
+		{ "est.certificate", config->est.certificate, false },
+		{ "est.key", config->est.key, true },
+		{ "est.nonce_key", config->est.nonce_key, true },
+		{ "admin.certificate", config->admin.certificate, false },
+		{ "admin.key", config->admin.key, true },
+		{ "admin.clients", config->admin.clients, false },
+		{ "root", config->root, false },
+		{ "token.module", config->token.module, false },
+		{ "token.pin_file", config->token.pin_file, true },
+		{ "trust.rigs", config->trust.rigs, false },
 	};
 
-	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
 		TRY(check_readable(config, files[i].key, files[i].path, f));
+		if (files[i].secret)
+			TRY(check_secret(config, files[i].key, files[i].path, f));
+	}
 	return REASON_OK;
 }
 

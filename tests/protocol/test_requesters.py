@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import socket
 import ssl
 import subprocess
@@ -404,7 +405,7 @@ def brief(assay):
         folder = node.folder / listener
         folder.mkdir()
         for kind in ("pem", "key"):
-            (folder / f"{listener}.{kind}").write_bytes((assay.home / f"{stem}.{kind}").read_bytes())
+            shutil.copy(assay.home / f"{stem}.{kind}", folder / f"{listener}.{kind}")  # with its mode: one is a secret
         config[listener].update(certificate=str(folder / f"{listener}.pem"), key=str(folder / f"{listener}.key"))
     node.config.write_text(json.dumps(config))
     node.start()

@@ -38,6 +38,7 @@ __attribute__((format(printf, 3, 4))) static void write_file(const struct plant 
 	vfprintf(file, fmt, ap);
 	va_end(ap);
 	assert_int_equal(fclose(file), 0);
+	assert_int_equal(chmod(path, 0600), 0); /* some of them are secrets */
 }
 
 static void make_folder(const struct plant *plant, const char *name)

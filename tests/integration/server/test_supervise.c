@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -239,6 +240,25 @@ static void check_says_good_or_what_is_not(void **state)
 	assert_int_equal(rename(to, from), 0);
 }
 
+static void a_secret_that_every_user_can_read_is_refused(void **state)
+{
+	static const char *const secrets[][2] = { { "token.pin_file", "secrets/pin" },
+						  { "est.key", "tls/est.key" },
+						  { "admin.key", "tls-admin/admin.key" } };
+	struct plant *plant = *state;
+	char out[1024], path[192];
+
+	for (size_t i = 0; i < sizeof(secrets) / sizeof(secrets[0]); i++) {
+		snprintf(path, sizeof(path), "%s/%s", plant->home, secrets[i][1]);
+		assert_int_equal(chmod(path, 0644), 0);
+		assert_int_equal(say(plant, "--check", out, sizeof(out)), 2);
+		assert_non_null(strstr(out, secrets[i][0]));
+		assert_non_null(strstr(out, "open to every user (mode 644)"));
+		assert_int_equal(chmod(path, 0640), 0); /* a group's right may be how a role gets at it */
+	}
+	assert_int_equal(say(plant, "--check", out, sizeof(out)), 0);
+}
+
 static void with_a_wrong_pin_the_ca_stays_down_and_the_rest_goes_on(void **state)
 {
 	struct plant *plant = *state;
@@ -276,6 +296,7 @@ static void a_first_start_that_a_role_refuses_ends_as_a_whole(void **state)
 	assert_int_equal(rename(key, away), 0);
 	file = fopen(key, "w");
 	fputs("no key\n", file);
+	assert_int_equal(fchmod(fileno(file), 0600), 0);
 	fclose(file);
 	plant_start_all(plant);
 	assert_int_equal(plant_wait(plant), EXIT_FAILURE);
@@ -355,6 +376,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(check_says_good_or_what_is_not, fresh_log, stop),
+		cmocka_unit_test_setup_teardown(a_secret_that_every_user_can_read_is_refused, fresh_log, stop),
 		cmocka_unit_test_setup_teardown(a_port_that_is_taken_is_named_in_one_line, fresh_log, stop),
 		cmocka_unit_test_setup_teardown(a_first_start_that_a_role_refuses_ends_as_a_whole, fresh_log, stop),
 		cmocka_unit_test_setup_teardown(a_role_that_dies_is_started_again, start, stop),
