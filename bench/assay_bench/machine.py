@@ -66,14 +66,18 @@ def family_cpu_us(root):
     return sum(map(process_cpu_us, family(root)))
 
 
-def family_memory_kib(root):
-    """Proportional set size: what they share counts once. PostgreSQL's processes may be another user's: 0 then."""
-    total = 0
-    for pid in family(root):
+def memory_kib(pid):
+    """Proportional set size: what processes share counts once. Only root reads that of a role, which nobody may trace:
+    for others what belongs to it alone. A process that has ended has none."""
+    for file, name in (("smaps_rollup", "Pss:"), ("status", "RssAnon:")):
         try:
-            for line in pathlib.Path("/proc", str(pid), "smaps_rollup").read_text().splitlines():
-                if line.startswith("Pss:"):
-                    total += int(line.split()[1])
+            for line in pathlib.Path("/proc", str(pid), file).read_text().splitlines():
+                if line.startswith(name):
+                    return int(line.split()[1])
         except OSError:
             continue
-    return total
+    return 0
+
+
+def family_memory_kib(root):
+    return sum(map(memory_kib, family(root)))

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from test_tls import process_of
+from test_reload import metric
 from waiting import wait_until
 
 ALERT, APPLICATION_DATA = 21, 23  # RFC 8446 section 5.1
@@ -247,17 +247,13 @@ def ask_and_never_read(wire):
     return False
 
 
-def open_descriptors(pid):
-    return len(os.listdir(f"/proc/{pid}/fd"))
-
-
 def test_who_asks_without_reading_is_let_go_and_others_are_served(assay):
-    pid = process_of(assay, "ra")
-    before = open_descriptors(pid)
+    connections = lambda: metric(assay, "assay_connections", "ra")  # noqa: E731
+    before = connections()
     wires = [Wire(assay.port, assay.cacert, assay.rig_identity, receive=4096) for _ in range(5)]
     for wire in wires:
         assert ask_and_never_read(wire)  # well before the minute for which a rig may be idle
         assert assay.rig().get("nonce", "line").status == 200
-    wait_until("their descriptors are closed", lambda: open_descriptors(pid) <= before + 1, 10)  # our own connection stays
+    wait_until("their connections are closed", lambda: connections() <= before + 1, 10)  # our own connection stays
     for wire in wires:
         wire.close()
