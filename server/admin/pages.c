@@ -34,6 +34,8 @@ static const struct {
 	  "ra: changed files cannot be used, the earlier ones hold: see reload_refused in the log\n" },
 	{ "admin", GAUGE_RELOAD_REFUSED,
 	  "admin: changed files cannot be used, the earlier ones hold: see reload_refused in the log\n" },
+	{ "ca", GAUGE_HEADS_UNEXPORTED,
+	  "ca: signed heads cannot be written to heads.file, or syslog does not take them: see heads in the log\n" },
 	{ "ca", GAUGE_TLS_NOT_RENEWED,
 	  "ca: a listener's TLS certificate should be renewed and is not: see tls_not_renewed in the log\n" },
 };

@@ -80,9 +80,10 @@ static enum reason add_alarms(const struct config *config, struct buf *list, str
 	TRY(add_too_long(config, list, f));
 	if (is(run_dir, "ca", GAUGE_HEADS_LATE, 1))
 		TRY(add(list, "ca: no signed head of the ledger for long", f));
-	if (is(run_dir, "ca", GAUGE_HEADS_UNEXPORTED, 1))
+	/* while one of two takes them, what happened is known outside: pages.c warns */
+	if (is(run_dir, "ca", GAUGE_HEADS_NOWHERE, 1))
 		TRY(add(list,
-			"ca: signed heads cannot be written to heads.file, or syslog does not take them; the log says "
+			"ca: signed heads cannot be written to heads.file, and syslog does not take them; the log says "
 			"why",
 			f));
 	if (!metrics_read_gauge(run_dir, "ca", GAUGE_LEDGER_MISSING_ROW, &value) || value == 0)

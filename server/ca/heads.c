@@ -1,6 +1,7 @@
 /* heads.c - see heads.h. */
 #include "ca/heads.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,8 +22,11 @@ struct heads_desk {
 	enum reason told; /* why there is no head, as the log has it */
 	atomic_bool under_way;
 	_Atomic int64_t look_at_us;
-	_Atomic int64_t signed_us; /* when all was as it should be */
-	_Atomic int64_t stuck_us;  /* since when lines wait for file or syslog; 0: they do not */
+	_Atomic int64_t signed_us;  /* when all was as it should be */
+	_Atomic int64_t stuck_us;   /* since when lines wait for file or syslog; 0: they do not */
+	_Atomic int64_t nowhere_us; /* since when they wait for all that is configured */
+	char said[2]
+		 [sizeof(((struct fault *)0)->detail)]; /* of file and syslog: why they take none, as the log has it */
 };
 
 static int64_t interval_us(const struct ca *ca)
@@ -54,17 +58,30 @@ static enum reason line_of(struct blob text, struct blob signature, struct buf *
 	return REASON_OK;
 }
 
+static void since(_Atomic int64_t *at_us, bool so)
+{
+	if (!so)
+		atomic_store(at_us, 0);
+	else if (atomic_load(at_us) == 0)
+		atomic_store(at_us, clock_mono_us());
+}
+
+/* Each reason once, until the sink takes heads again. */
+static void say_sink(const struct heads_sink *sink, char *said, size_t len)
+{
+	const bool takes = sink->fault.reason == REASON_OK;
+
+	if (!takes && strcmp(said, sink->fault.detail) != 0)
+		log_fault(LOG_ERROR, "heads", &sink->fault);
+	snprintf(said, len, "%s", takes ? "" : sink->fault.detail);
+}
+
 static void export_out(struct heads_desk *desk)
 {
-	struct fault fault = { 0 };
-	int64_t none_us = 0;
-
-	if (heads_export_flush(&desk->export, &fault) == REASON_OK) {
-		atomic_store(&desk->stuck_us, 0);
-		return;
-	}
-	(void)atomic_compare_exchange_strong(&desk->stuck_us, &none_us, clock_mono_us());
-	trouble(desk, &fault);
+	since(&desk->stuck_us, !heads_export_flush(&desk->export));
+	since(&desk->nowhere_us, heads_export_nowhere(&desk->export));
+	say_sink(&desk->export.file, desk->said[0], sizeof(desk->said[0]));
+	say_sink(&desk->export.syslog, desk->said[1], sizeof(desk->said[1]));
 }
 
 /* The newest that there is, for it may never have left the process that made it. */
@@ -148,10 +165,11 @@ enum reason heads_sign(struct ca *ca, struct issue *issue, unsigned slot, struct
 static void tell(struct ca *ca, int64_t now_us)
 {
 	const int64_t late_us = HEADS_LATE_BEATS * interval_us(ca) + HEADS_LATE_LEAST_S * 1000000LL;
-	const int64_t stuck_us = atomic_load(&ca->heads->stuck_us);
+	const int64_t stuck_us = atomic_load(&ca->heads->stuck_us), nowhere_us = atomic_load(&ca->heads->nowhere_us);
 
 	metrics_gauge(ca->metrics, GAUGE_HEADS_LATE, now_us - atomic_load(&ca->heads->signed_us) > late_us);
 	metrics_gauge(ca->metrics, GAUGE_HEADS_UNEXPORTED, stuck_us != 0 && now_us - stuck_us > late_us);
+	metrics_gauge(ca->metrics, GAUGE_HEADS_NOWHERE, nowhere_us != 0 && now_us - nowhere_us > late_us);
 }
 
 void heads_nudge(struct ca *ca)

@@ -78,7 +78,7 @@ static enum reason append(int fd, const char *file, struct blob bytes, struct fa
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0) {
-			fault_set(f, REASON_INTERNAL, "heads.file: cannot write %s: %s", file, strerror(errno));
+			fault_set(f, REASON_INTERNAL, "heads.file: cannot write %.100s: %s", file, strerror(errno));
 			(void)!ftruncate(fd, end);
 			return REASON_INTERNAL;
 		}
@@ -107,6 +107,14 @@ static enum reason flush_file(struct heads_sink *sink, struct fault *f)
 	return reason;
 }
 
+static bool connect_as(struct heads_export *export, int type, const struct sockaddr_un *address)
+{
+	disconnect(export);
+	export->stream = type == SOCK_STREAM;
+	export->socket = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	return export->socket >= 0 && connect(export->socket, (const struct sockaddr *)address, sizeof(*address)) == 0;
+}
+
 static bool connect_syslog(struct heads_export *export)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -116,34 +124,48 @@ static bool connect_syslog(struct heads_export *export)
 		return false;
 	}
 	memcpy(address.sun_path, export->syslog.to, strlen(export->syslog.to) + 1);
-	export->socket = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	return export->socket >= 0 && connect(export->socket, (const struct sockaddr *)&address, sizeof(address)) == 0;
+	return connect_as(export, SOCK_DGRAM, &address) ||
+	       (errno == EPROTOTYPE && connect_as(export, SOCK_STREAM, &address));
 }
 
-static bool send_line(const struct heads_export *export, struct blob line)
+/* A part of a line in a stream cannot be taken back: the connection ends with it. EMSGSIZE: not even a new one takes
+ * all. */
+static bool sent_whole(struct heads_export *export, ssize_t sent, size_t len, bool fresh)
+{
+	if (sent == (ssize_t)len)
+		return true;
+	if (sent >= 0) {
+		disconnect(export);
+		errno = fresh ? EMSGSIZE : EPIPE;
+	}
+	return false;
+}
+
+static bool send_line(struct heads_export *export, struct blob line, bool fresh)
 {
 	char head[64];
 	time_t now = time(NULL);
 	struct tm tm;
 	size_t len = (size_t)snprintf(head, sizeof(head), "<%d>", LOG_AUTHPRIV | LOG_NOTICE);
-	struct iovec parts[] = { { head, 0 }, { (void *)(uintptr_t)line.ptr, line.len - 1 } };
-	const struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2 };
+	struct iovec parts[] = { { head, 0 }, { (void *)(uintptr_t)line.ptr, line.len - 1 }, { (char[]){ '\0' }, 1 } };
+	const struct msghdr message = { .msg_iov = parts, .msg_iovlen = export->stream ? 3 : 2 };
 
 	if (localtime_r(&now, &tm) == NULL)
 		return false;
-	parts[0].iov_len = len + strftime(head + len, sizeof(head) - len, "%b %e %H:%M:%S assay-heads: ", &tm);
-	return sendmsg(export->socket, &message, MSG_NOSIGNAL) >= 0;
+	len += strftime(head + len, sizeof(head) - len, "%b %e %H:%M:%S assay-heads: ", &tm);
+	parts[0].iov_len = len;
+	return sent_whole(export, sendmsg(export->socket, &message, MSG_NOSIGNAL), len + line.len - 1 + export->stream,
+			  fresh);
 }
 
 /* A syslogd that was started anew has another socket in the same place: once more, then. */
 static bool deliver(struct heads_export *export, struct blob line)
 {
-	if (export->socket >= 0 && send_line(export, line))
+	if (export->socket >= 0 && send_line(export, line, false))
 		return true;
 	if (export->socket >= 0 && (errno == EAGAIN || errno == ENOBUFS || errno == EMSGSIZE))
 		return false;
-	disconnect(export);
-	return connect_syslog(export) && send_line(export, line);
+	return connect_syslog(export) && send_line(export, line, true);
 }
 
 static enum reason flush_syslog(struct heads_export *export, struct fault *f)
@@ -156,21 +178,27 @@ static enum reason flush_syslog(struct heads_export *export, struct fault *f)
 
 			if (error == EMSGSIZE) /* it will not become shorter, and others wait behind it */
 				drop_first(&sink->waiting);
-			return fault_set(f, REASON_INTERNAL, "heads.syslog: %s takes no head: %s", sink->to,
-					 strerror(error));
+			return fault_set(f, REASON_INTERNAL,
+					 "heads.syslog: %.40s takes no head: %s; start a syslogd, name its socket in "
+					 "heads.syslog_socket, or take heads.syslog out",
+					 sink->to, strerror(error));
 		}
 		drop_first(&sink->waiting);
 	}
 	return REASON_OK;
 }
 
-enum reason heads_export_flush(struct heads_export *export, struct fault *f)
+bool heads_export_flush(struct heads_export *export)
 {
-	struct fault of_syslog = { 0 };
-	enum reason syslog = flush_syslog(export, &of_syslog), file = flush_file(&export->file, f);
+	export->syslog.fault.reason = flush_syslog(export, &export->syslog.fault);
+	export->file.fault.reason = flush_file(&export->file, &export->file.fault);
+	return export->syslog.fault.reason == REASON_OK && export->file.fault.reason == REASON_OK;
+}
 
-	if (file != REASON_OK || syslog == REASON_OK)
-		return file;
-	*f = of_syslog;
-	return syslog;
+bool heads_export_nowhere(const struct heads_export *export)
+{
+	const bool file = export->file.to != NULL, syslog = export->syslog.to != NULL;
+
+	return (file || syslog) && (!file || export->file.waiting.len > 0) &&
+	       (!syslog || export->syslog.waiting.len > 0);
 }

@@ -61,6 +61,7 @@ enum metric_gauge {
 	GAUGE_FEED_WAITING,         /* relying parties that wait for the next CRL */
 	GAUGE_HEADS_LATE,           /* 1: a signed head is overdue */
 	GAUGE_HEADS_UNEXPORTED,     /* 1: heads wait for file or syslog for long */
+	GAUGE_HEADS_NOWHERE,        /* 1: they wait for all that is configured */
 	GAUGE_TLS_EST_LEFT_S,     /* of the listeners' own certificates, as they lie in their files */
 	GAUGE_TLS_ADMIN_LEFT_S,
 	GAUGE_TLS_NOT_RENEWED,    /* 1: it is time, and it does not succeed */

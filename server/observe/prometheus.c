@@ -81,6 +81,10 @@ static const struct {
 	[GAUGE_HEADS_UNEXPORTED] = { "assay_heads_unexported",
 				     "1 when signed heads have not been written to their file, or syslog, for long.",
 				     1 },
+	[GAUGE_HEADS_NOWHERE] = { "assay_heads_nowhere",
+				  "1 when signed heads have reached neither file nor syslog, as far as configured, for "
+				  "long.",
+				  1 },
 	[GAUGE_PIN_REFUSED] = { "assay_token_pin_refused", "1 when the token refused the PIN.", 1 },
 };
 

@@ -14,6 +14,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
 import plant as plant_module  # noqa: E402
+import syslogd as syslogd_module  # noqa: E402
 
 OPTIONS = {
     "--kills": ("FAULT_KILLS", 40, "moments at which something is killed"),
@@ -66,7 +67,7 @@ def plant(whole):
 
 
 def in_seconds(config):
-    config["heads"]["interval"] = "1s"
+    config["heads"] |= {"interval": "1s", "syslog": True, "syslog_socket": "syslog"}
     # the home's first start has certificates of the usual time made for the key "ocsp": here is one that has none
     config["status"]["responder"] = "heads"
     config["certificates"] = {"responder": f"{plant_module.RESPONDER_SHORTEST_S}s"}
@@ -76,5 +77,7 @@ def in_seconds(config):
 def brisk():
     """Another one, in which what usually takes minutes or weeks comes after seconds."""
     made = plant_module.Plant(in_seconds)
+    made.syslogd = syslogd_module.Syslogd(made.home / "syslog")
     yield made
+    made.syslogd.stop()
     made.close()
