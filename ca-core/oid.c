@@ -153,9 +153,12 @@ const struct oid *oid_of(enum oid_id id)
 
 bool oid_by_name(const char *name, struct oid *ret_oid)
 {
+	oid_init();
 	for (size_t i = 0; i < OID_COUNT; i++) {
-		if (strcmp(known[i].name, name) == 0)
-			return oid_parse(known[i].dotted, ret_oid);
+		if (strcmp(known[i].name, name) == 0) {
+			*ret_oid = table[i];
+			return true;
+		}
 	}
 	return oid_parse(name, ret_oid);
 }

@@ -13,6 +13,7 @@
 #include <openssl/obj_mac.h>
 #include <openssl/param_build.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/sha.h"
@@ -33,7 +34,18 @@ static const struct curve {
 };
 static _Atomic(EC_GROUP *) groups[KEY_TYPE_COUNT];
 
-AUTO_FREE(EC_POINT, ec_point_freep, EC_POINT_free)
+#define POINT_BYTES_MAX 133
+
+/* What it takes to look at a point: as long to make as the look itself, so one of each curve is kept. The point that
+ * was good last is known again, for a quote names the key of the request that it came in. */
+struct checker {
+	BN_CTX *ctx;
+	EC_POINT *point;
+	size_t good_len;
+	uint8_t good[POINT_BYTES_MAX];
+};
+static _Atomic(struct checker *) spare[KEY_TYPE_COUNT];
+
 AUTO_FREE(BIGNUM, bn_freep, BN_free)
 AUTO_FREE(OSSL_PARAM, param_freep, OSSL_PARAM_free)
 AUTO_FREE(OSSL_PARAM_BLD, param_bld_freep, OSSL_PARAM_BLD_free)
@@ -68,6 +80,48 @@ const EC_GROUP *pubkey_group(enum key_type type)
 	return none; /* another thread's */
 }
 
+static void checker_free(struct checker *checker)
+{
+	if (checker == NULL)
+		return;
+	EC_POINT_free(checker->point);
+	BN_CTX_free(checker->ctx);
+	free(checker);
+}
+
+/* The spare one, or one more; NULL when memory is short. */
+static struct checker *checker_take(enum key_type type, const EC_GROUP *group)
+{
+	struct checker *checker = atomic_exchange(&spare[type], NULL);
+
+	if (checker != NULL || (checker = calloc(1, sizeof(*checker))) == NULL)
+		return checker;
+	checker->ctx = BN_CTX_new();
+	checker->point = EC_POINT_new(group);
+	if (checker->ctx != NULL && checker->point != NULL)
+		return checker;
+	checker_free(checker);
+	return NULL;
+}
+
+static void checker_give(enum key_type type, struct checker *checker)
+{
+	checker_free(atomic_exchange(&spare[type], checker));
+}
+
+static bool on_curve(struct checker *checker, const EC_GROUP *group, const struct pubkey *key)
+{
+	if (checker->good_len == key->len && memcmp(checker->good, key->raw, key->len) == 0)
+		return true;
+	if (EC_POINT_oct2point(group, checker->point, key->raw, key->len, checker->ctx) != 1) {
+		ERR_clear_error();
+		return false;
+	}
+	memcpy(checker->good, key->raw, key->len);
+	checker->good_len = key->len;
+	return true;
+}
+
 static enum reason check_ec(const struct pubkey *key, struct fault *f)
 {
 	const struct curve *curve = &curves[key->type];
@@ -79,14 +133,12 @@ static enum reason check_ec(const struct pubkey *key, struct fault *f)
 	if (group == NULL)
 		return fault_set(f, REASON_NO_MEMORY, "group %s", curve->name);
 
-	AUTO(ec_point_freep) EC_POINT *point = EC_POINT_new(group);
-	if (point == NULL)
+	struct checker *checker = checker_take(key->type, group);
+	if (checker == NULL)
 		return fault_set(f, REASON_NO_MEMORY, "point");
-	if (EC_POINT_oct2point(group, point, key->raw, key->len, NULL) != 1) {
-		ERR_clear_error();
-		return fault_set(f, REASON_KEY_INVALID, "%s: point is not on the curve", curve->name);
-	}
-	return REASON_OK;
+	bool good = on_curve(checker, group, key);
+	checker_give(key->type, checker);
+	return good ? REASON_OK : fault_set(f, REASON_KEY_INVALID, "%s: point is not on the curve", curve->name);
 }
 
 static unsigned modulus_bits(struct blob n)

@@ -3,6 +3,7 @@
 
 #include <openssl/sha.h>
 #include <openssl/x509.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -106,6 +107,64 @@ static void a_point_off_the_curve_is_invalid(void **state)
 		assert_reason(pubkey_check(&pub, NULL), REASON_KEY_INVALID);
 		memset(pub.raw + 1, 0xff, pub.len - 1); /* coordinates beyond the field */
 		assert_reason(pubkey_check(&pub, NULL), REASON_KEY_INVALID);
+	}
+}
+
+static struct pubkey key_of(enum key_type type)
+{
+	AUTO(make_key_freep) EVP_PKEY *key = make_key(type);
+	AUTO(buf_done) struct buf spki = make_spki(key);
+	struct pubkey pub;
+
+	assert_ok(pubkey_parse(buf_blob(&spki), &pub, NULL));
+	return pub;
+}
+
+/* The point that was good last is known again: by all its bytes, and on its own curve. */
+static void a_good_point_lets_no_other_pass(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < N_OF(types) - 1; i++) {
+		struct pubkey good = key_of(types[i].type), other = key_of(types[i].type), bad;
+
+		for (size_t at = 1; at < good.len; at++) {
+			assert_ok(pubkey_check(&good, NULL));
+			bad = good;
+			bad.raw[at] ^= 1;
+			assert_reason(pubkey_check(&bad, NULL), REASON_KEY_INVALID);
+			assert_reason(pubkey_check(&bad, NULL), REASON_KEY_INVALID);
+			assert_ok(pubkey_check(at % 2 == 0 ? &good : &other, NULL));
+		}
+	}
+}
+
+static void *check_many(void *arg)
+{
+	struct pubkey good = *(const struct pubkey *)arg, bad = good;
+	size_t wrong = 0;
+
+	bad.raw[good.len - 1] ^= 1;
+	for (int i = 0; i < 2000; i++) {
+		wrong += pubkey_check(&good, NULL) != REASON_OK;
+		wrong += pubkey_check(&bad, NULL) != REASON_KEY_INVALID;
+	}
+	return (void *)wrong;
+}
+
+static void points_are_checked_by_many_threads_at_once(void **state)
+{
+	struct pubkey key[4];
+	pthread_t thread[4];
+	void *wrong;
+
+	(void)state;
+	for (size_t i = 0; i < 4; i++) {
+		key[i] = key_of(KEY_EC_P256);
+		assert_int_equal(pthread_create(&thread[i], NULL, check_many, &key[i]), 0);
+	}
+	for (size_t i = 0; i < 4; i++) {
+		assert_int_equal(pthread_join(thread[i], &wrong), 0);
+		assert_null(wrong);
 	}
 }
 
@@ -263,6 +322,8 @@ int main(void)
 		cmocka_unit_test(rsa_up_to_4096_bits_is_read),
 		cmocka_unit_test(other_types_and_sizes_have_their_reason),
 		cmocka_unit_test(a_point_off_the_curve_is_invalid),
+		cmocka_unit_test(a_good_point_lets_no_other_pass),
+		cmocka_unit_test(points_are_checked_by_many_threads_at_once),
 		cmocka_unit_test(infinity_compressed_and_hybrid_points_are_refused),
 		cmocka_unit_test(algorithm_parameters_are_strict),
 		cmocka_unit_test(explicit_curve_parameters_are_refused),

@@ -156,13 +156,6 @@ static enum reason run_issuer_open(const void *with, struct fault *f)
 	return reason;
 }
 
-static enum reason run_issuer_check(const void *with, struct fault *f)
-{
-	TRY(issuer_check(bed.fixture.issuer, with, FIXTURE_NOW_S, f));
-	issuer_uncount(bed.fixture.issuer);
-	return REASON_OK;
-}
-
 static enum reason run_build(const void *with, struct fault *f)
 {
 	uint8_t serial[SERIAL_BYTES] = { 1, 2, 3 };
@@ -402,7 +395,6 @@ static void every_operation_outlives_every_failing_call(void **state)
 		{ "evidence", run_evidence, &assessment },
 		{ "RSA signature", run_rsa, &rsa_key },
 		{ "issuer", run_issuer_open, NULL },
-		{ "issuer's rules", run_issuer_check, bed.grant },
 		{ "certificate to sign", run_build, bed.grant },
 		{ "CRL to sign", run_crl, NULL },
 		{ "signed whole", run_assemble, NULL },

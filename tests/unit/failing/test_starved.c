@@ -181,8 +181,8 @@ static const struct parser {
 	enum reason (*run)(struct blob in, struct fault *f);
 	bool allocates;
 } parsers[] = {
-	{ "PKCS#10", CORPUS "csr/rich-p256", run_csr, true },
-	{ "certificate", CORPUS "cert/leaf", run_cert, true },
+	{ "PKCS#10", CORPUS "csr/rich-p256", run_csr, false },
+	{ "certificate", CORPUS "cert/leaf", run_cert, false },
 	{ "bundle", CORPUS "bundle/quote", run_bundle, false },
 	{ "base64", CORPUS "base64/crlf", run_unbase64, true },
 	{ "body", CORPUS "body/base64", run_body, true },
@@ -219,10 +219,13 @@ static void starve(const struct parser *parser, struct blob in, enum failing_mod
 
 static void every_parser_outlives_every_failing_allocation(void **state)
 {
+	struct fault f;
+
 	(void)state;
 	for (size_t i = 0; i < N_OF(parsers); i++) {
 		AUTO(buf_done) struct buf in = walk_input(parsers[i].input);
 
+		(void)parsers[i].run(buf_blob(&in), &f); /* what is made at the first use stays */
 		starve(&parsers[i], buf_blob(&in), FAILING_ONCE);
 		starve(&parsers[i], buf_blob(&in), FAILING_FROM);
 	}
@@ -260,6 +263,7 @@ static void curves_and_digests_come_back_with_memory(void **state)
 	failing_start(1, FAILING_FROM);
 	assert_int_not_equal(csr_parse(buf_blob(&in), &csr, &claims, &verdict), REASON_OK);
 	failing_stop();
+	assert_true(walk("first use", parse, &(struct parsing){ &parsers[0], buf_blob(&in) }, FAILING_ONCE) > 0);
 	claims = (struct claims){ 0 };
 	assert_ok(csr_parse(buf_blob(&in), &csr, &claims, &verdict));
 	failing_start(1, FAILING_FROM);
