@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 
 #include "channel/channel.h"
+#include "channel/message.h"
 #include "config.h"
 #include "issuer.h"
 #include "ledger.h"
@@ -81,7 +82,7 @@ struct issue {
 	struct issuer *issuer;   /* borrowed */
 	bool reserved;           /* holds a place in the issuer's hourly count that no intent has taken */
 	uint8_t policy_hash[32]; /* ISSUE_POLICY */
-	char policy_what[256];
+	char *policy_what;       /* room for POLICY_WHAT_CHARS */
 	struct crl_scope crl; /* ISSUE_CRL */
 	uint64_t crl_number, crl_upto;
 	size_t crl_entries;
@@ -131,7 +132,7 @@ struct inflight {
 
 struct policy_known {
 	uint8_t hash[32];
-	char what[256];
+	char what[POLICY_WHAT_CHARS + 1];
 	bool recorded;
 };
 

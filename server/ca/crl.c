@@ -13,7 +13,6 @@
 #include "base/clock.h"
 #include "ca/ca.h"
 #include "ca/publish.h"
-#include "channel/message.h"
 
 static enum reason entries_of(const struct revocation_row *rows, size_t n, struct revoked_entry **ret_entries,
 			      struct fault *f)

@@ -9,7 +9,6 @@
 #include "ca/ocsp.h"
 #include "ca/operate.h"
 #include "ca/publish.h"
-#include "channel/message.h"
 #include "observe/log.h"
 #include "role.h"
 
@@ -56,7 +55,7 @@ static enum reason take_policy(struct ca *ca, struct channel *channel, const str
 	TRY(message_policy_decode(frame->body, &policy, f));
 	TRY(issue_new(ca, ISSUE_POLICY, LANE_OWN, channel, frame->id, &issue, f));
 	memcpy(issue->policy_hash, policy.hash, sizeof(policy.hash));
-	snprintf(issue->policy_what, sizeof(issue->policy_what), "%s", policy.what);
+	snprintf(issue->policy_what, POLICY_WHAT_CHARS + 1, "%s", policy.what);
 	put(ca, CA_LEDGER, issue);
 	return REASON_OK;
 }

@@ -12,6 +12,22 @@
 
 static const unsigned lane_max[LANES] = { CA_LINE_MAX, CA_FIELD_MAX, CA_OWN_MAX, CA_OCSP_MAX, CA_HEADS_MAX };
 
+_Static_assert(sizeof(struct issue) <= LIMIT_HEAP_QUICK_BYTES, "struct issue"); /* one an enrolment */
+
+static struct issue *new_of(enum issue_kind kind)
+{
+	struct issue *issue = calloc(1, sizeof(*issue));
+
+	if (issue == NULL)
+		return NULL;
+	issue->kind = kind;
+	if (kind == ISSUE_POLICY && (issue->policy_what = calloc(1, POLICY_WHAT_CHARS + 1)) == NULL) {
+		free(issue);
+		return NULL;
+	}
+	return issue;
+}
+
 enum reason issue_new(struct ca *ca, enum issue_kind kind, unsigned lane, struct channel *asker, uint64_t frame_id,
 		      struct issue **ret_issue, struct fault *f)
 {
@@ -26,12 +42,11 @@ enum reason issue_new(struct ca *ca, enum issue_kind kind, unsigned lane, struct
 		atomic_fetch_sub(&ca->in_hand[lane], 1);
 		return fault_set(f, REASON_STOPPING, "the ca is stopping");
 	}
-	issue = calloc(1, sizeof(*issue));
+	issue = new_of(kind);
 	if (issue == NULL) {
 		atomic_fetch_sub(&ca->in_hand[lane], 1);
 		return fault_set(f, REASON_NO_MEMORY, "issue");
 	}
-	issue->kind = kind;
 	issue->lane = lane;
 	issue->asker = asker == NULL ? NULL : channel_ref(asker);
 	issue->frame_id = frame_id;
@@ -53,6 +68,7 @@ static void issue_free(struct ca *ca, struct issue *issue)
 	buf_done(&issue->tbs);
 	buf_done(&issue->made);
 	buf_done(&issue->tail);
+	free(issue->policy_what);
 	free(issue);
 }
 

@@ -73,11 +73,11 @@ static uint64_t validity(const struct ca *ca, const struct class *class, const s
 }
 
 /* The policy that decides over these certificates is this file's table and the configured lifetimes. */
-static void policy(const struct ca *ca, char what[256], uint8_t hash[32])
+static void policy(const struct ca *ca, char what[POLICY_WHAT_CHARS + 1], uint8_t hash[32])
 {
 	const struct config *config = ca->config;
 
-	snprintf(what, 256, "certificates of requesters and listeners: operators %llu s, rigs %llu s, tls %llu s",
+	snprintf(what, POLICY_WHAT_CHARS + 1, "certificates of requesters and listeners: operators %llu s, rigs %llu s, tls %llu s",
 		 (unsigned long long)config->certificates.operators_s, (unsigned long long)config->certificates.rigs_s,
 		 (unsigned long long)config->certificates.tls_s);
 	sha256(BLOB_STR(what), hash);
@@ -111,7 +111,7 @@ enum reason services_fill(struct ca *ca, const char *kind, const char *name, con
 	const struct class *class = class_of(kind);
 	const struct issuer_options *options = class == NULL ? NULL : issuer_for(ca, class->use);
 	const struct issuer *issuer;
-	char what[256];
+	char what[POLICY_WHAT_CHARS + 1];
 
 	if (class == NULL)
 		return fault_set(f, REASON_API_FIELD, "kind: %.32s gets no certificate here", kind);
