@@ -29,12 +29,19 @@ struct evidence *evidence_new(void)
 	return calloc(1, sizeof(struct evidence));
 }
 
-void evidence_free(struct evidence *evidence)
+/* The counts alone: what is beyond them is never read. */
+void evidence_clear(struct evidence *evidence)
 {
 	if (evidence == NULL)
 		return;
 	for (size_t i = 0; i < evidence->scratch.n_bufs; i++)
 		buf_done(&evidence->scratch.bufs[i]);
+	evidence->scratch.n_certs = evidence->scratch.n_keys = evidence->scratch.n_bufs = 0;
+}
+
+void evidence_free(struct evidence *evidence)
+{
+	evidence_clear(evidence);
 	free(evidence);
 }
 

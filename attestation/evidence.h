@@ -7,7 +7,7 @@
  *
  * Owns:     struct evidence keeps parsed certificates and built messages that claims point to; it must live until
  *           claims_check() is done. The bundle's bytes are borrowed for as long.
- * Threads:  a struct evidence belongs to one enrolment; vendors are read-only after open.
+ * Threads:  a struct evidence belongs to one enrolment at a time; vendors are read-only after open.
  * Spec:     draft-ietf-lamps-csr-attestation-29 section 4.
  * Does not: check freshness (nonce.h), nor whether the level is enough (policy/).
  */
@@ -50,6 +50,7 @@ MUST_CHECK bool element_text(struct blob element, char out[LIMIT_NAME_CHARS + 1]
 
 struct evidence;
 struct evidence *evidence_new(void);
+void evidence_clear(struct evidence *evidence); /* for the next enrolment; accepts NULL */
 void evidence_free(struct evidence *evidence); /* accepts NULL */
 AUTO_FREE(struct evidence, evidence_freep, evidence_free)
 

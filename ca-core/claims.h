@@ -47,6 +47,12 @@ struct claims {
 	struct pubkey keys[LIMIT_CLAIM_KEYS]; /* claims_keep_key() */
 };
 
+/* None, for the next use: what is beyond the counts is never read. */
+static inline void claims_clear(struct claims *claims)
+{
+	claims->n = claims->n_keys = 0;
+}
+
 /* Does this algorithm go with this type of key? SIG_NONE goes with none. */
 bool sig_alg_fits(enum sig_alg alg, enum key_type type);
 

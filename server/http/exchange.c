@@ -105,6 +105,9 @@ static void find_peer(struct exchange *x)
 	x->peer = x->at->peer;
 }
 
+/* One a request: of a size that glibc keeps at hand for the thread. */
+_Static_assert(sizeof(struct exchange) <= LIMIT_HEAP_QUICK_BYTES, "struct exchange");
+
 static struct exchange *exchange_new(struct listener *listener, struct MHD_Connection *connection, const char *url,
 				     const char *method)
 {

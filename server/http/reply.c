@@ -169,9 +169,9 @@ static void log_reply(const struct exchange *x, int64_t took_us)
 	log_event(level_of(reply), listener_app(x->listener)->event, "op", LOG_STR, x->op != NULL ? x->op : "", "label",
 		  LOG_STR, x->route.label, "method", LOG_STR, x->method_name, "status", LOG_INT, (int64_t)reply->status,
 		  "reason", LOG_STR, reason_info(reply->fault.reason)->name, "request", LOG_STR, x->request, "who",
-		  LOG_STR, reply->who[0] != '\0' ? reply->who : x->who, "serial", LOG_STR, reply->serial, "repeated",
-		  LOG_INT, (int64_t)reply->repeated, "detail", LOG_STR,
-		  reply->fault.reason == REASON_OK ? "" : reply->fault.detail, "ms", LOG_INT, took_us / 1000, NULL);
+		  LOG_STR, x->who, "serial", LOG_STR, reply->serial, "repeated", LOG_INT, (int64_t)reply->repeated,
+		  "detail", LOG_STR, reply->fault.reason == REASON_OK ? "" : reply->fault.detail, "ms", LOG_INT,
+		  took_us / 1000, NULL);
 }
 
 /* libest decodes with OpenSSL, which cuts a line of base64 of over 1,000 characters short; strongSwan takes one line

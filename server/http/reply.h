@@ -18,7 +18,7 @@
 struct exchange;
 
 #define REPLY_HEADERS 4
-#define REPLY_HEADER_CHARS 128
+#define REPLY_HEADER_CHARS 96
 #define REPLY_RETRY_AFTER_S 1 /* an integer, for some clients read nothing else */
 
 struct reply_header {
@@ -45,7 +45,6 @@ struct reply {
 	struct shared *shared; /* or one that others have too: a reference */
 	size_t n_headers;
 	struct reply_header header[REPLY_HEADERS];
-	char who[LIMIT_REQUESTER_CHARS + 1];     /* for the log; empty: as the exchange has it */
 	char serial[2 * LIMIT_SERIAL_BYTES + 1]; /* for the log, of the certificate in it */
 	bool repeated;                           /* this certificate had been issued before */
 	bool quiet;                              /* success and "not ready" at debug level: probes ask all the time */

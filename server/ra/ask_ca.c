@@ -141,6 +141,7 @@ static void ask_one(struct ra *ra, struct channel *channel, struct enrolment *e)
 		enrolment_refuse(ra, e, &f);
 		return;
 	}
+	grant_free(TAKE(e->grant));        /* 5 KiB that this thread needs again at once */
 	id = waiting_put(&ra->waiting, e); /* before sending: from there the answer may come */
 	if (!channel_put(channel, FRAME_ENROL, id, buf_blob(&body)) && (e = waiting_take(&ra->waiting, id)) != NULL)
 		away(ra, e, "connection to the ca takes nothing more");

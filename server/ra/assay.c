@@ -59,46 +59,52 @@ static enum sig_alg continuity_alg(enum key_type type)
 static enum reason claim_continuity(struct enrolment *e, struct fault *f)
 {
 	struct blob serial = e->who.cert->serial;
-	uint8_t *p = e->continuity;
+	struct reading *r = e->read;
+	uint8_t *p = r->continuity;
 
 	assert(serial.len <= LIMIT_SERIAL_BYTES); /* who.c */
 	memcpy(p, CONTINUITY_LABEL, sizeof(CONTINUITY_LABEL) - 1);
 	p += sizeof(CONTINUITY_LABEL) - 1;
 	memcpy(p, serial.ptr, serial.len);
 	p += serial.len;
-	pubkey_hash(&e->csr.key, p);
+	pubkey_hash(&r->csr.key, p);
 	p += 32;
-	return claims_add(&e->claims,
+	return claims_add(&r->claims,
 			  (struct claim){ .key = &e->who.cert->key,
 					  .alg = continuity_alg(e->who.cert->key.type),
-					  .message = BLOB(e->continuity, (size_t)(p - e->continuity)),
-					  .signature = e->csr.continuity,
+					  .message = BLOB(r->continuity, (size_t)(p - r->continuity)),
+					  .signature = r->csr.continuity,
 					  .refusal = REASON_CONTINUITY,
 					  .what = "continuity" },
 			  f);
 }
 
-static enum reason assess(struct enrolment *e, struct fault *f)
+static enum reason assess(const struct enrolment *e, struct fault *f)
 {
-	e->evidence = evidence_new();
-	if (e->evidence == NULL)
+	struct reading *r = e->read;
+
+	if (r->evidence == NULL)
+		r->evidence = evidence_new();
+	if (r->evidence == NULL)
 		return fault_set(f, REASON_NO_MEMORY, "evidence");
-	TRY(evidence_assess(e->evidence, e->rules->vendors, e->csr.evidence, &e->csr.key, clock_wall_s(), &e->claims,
-			    &e->verdict, f));
-	e->has_verdict = true;
+	TRY(evidence_assess(r->evidence, e->rules->vendors, r->csr.evidence, &r->csr.key, clock_wall_s(), &r->claims,
+			    &r->verdict, f));
+	r->has_verdict = true;
 	return REASON_OK;
 }
 
 /* Everything that can be read without believing it. */
 static enum reason read_request(struct enrolment *e, struct fault *f)
 {
-	TRY(body_der(buf_blob(&e->body), &e->csr_der, f));
+	struct reading *r = e->read;
+
+	TRY(body_der(buf_blob(&e->body), &r->csr_der, f));
 	buf_done(&e->body);
-	TRY(csr_parse(buf_blob(&e->csr_der), &e->csr, &e->claims, f));
+	TRY(csr_parse(buf_blob(&r->csr_der), &r->csr, &r->claims, f));
 	TRY(linking_check(e, f));
-	if (e->csr.evidence.len > 0)
+	if (r->csr.evidence.len > 0)
 		TRY(assess(e, f));
-	if (e->csr.continuity.len > 0 && e->op == EST_SIMPLEREENROLL && e->who.kind == WHO_DEVICE)
+	if (r->csr.continuity.len > 0 && e->op == EST_SIMPLEREENROLL && e->who.kind == WHO_DEVICE)
 		TRY(claim_continuity(e, f));
 	return REASON_OK;
 }
@@ -107,23 +113,25 @@ static enum reason read_request(struct enrolment *e, struct fault *f)
 static enum reason freshness(const struct enrolment *e)
 {
 	const struct profile_facts *facts = &e->label->facts;
+	const struct reading *r = e->read;
 
-	if (!e->has_verdict || facts->nonce_lifetime_s == 0)
+	if (!r->has_verdict || facts->nonce_lifetime_s == 0)
 		return REASON_OK;
-	if (!e->verdict.has_freshness)
+	if (!r->verdict.has_freshness)
 		return REASON_NONCE_MISSING;
-	return nonce_check(e->rules->nonce_key, e->who.id, facts->label, BLOB(e->verdict.nonce, e->verdict.nonce_len),
+	return nonce_check(e->rules->nonce_key, e->who.id, facts->label, BLOB(r->verdict.nonce, r->verdict.nonce_len),
 			   facts->nonce_lifetime_s, NULL);
 }
 
 static enum reason decide(struct enrolment *e, struct fault *f)
 {
+	const struct reading *r = e->read;
 	struct ask ask = {
 		.op = e->op,
 		.who = &e->who,
-		.csr = &e->csr,
-		.csr_der = buf_blob(&e->csr_der),
-		.verdict = e->has_verdict ? &e->verdict : NULL,
+		.csr = &r->csr,
+		.csr_der = buf_blob(&r->csr_der),
+		.verdict = r->has_verdict ? &r->verdict : NULL,
 		.freshness = freshness(e),
 	};
 
@@ -135,7 +143,50 @@ static bool granted(struct ra *ra, struct enrolment *e, const struct fault *verd
 {
 	struct fault f = *verdict;
 
-	if (f.reason == REASON_OK && decide(e, &f) == REASON_OK)
+	if (f.reason == REASON_OK && decide(e, &f) == REASON_OK) {
+		e->read = NULL;
+		return true;
+	}
+	enrolment_refuse(ra, e, &f);
+	return false;
+}
+
+static void reading_clear(struct reading *r)
+{
+	buf_done(&r->csr_der);
+	claims_clear(&r->claims);
+	evidence_clear(r->evidence);
+	r->has_verdict = false;
+}
+
+enum reason assay_rooms_open(struct ra *ra, unsigned n, struct fault *f)
+{
+	ra->room = calloc(n, sizeof(*ra->room));
+	if (ra->room == NULL)
+		return fault_set(f, REASON_NO_MEMORY, "room for %u batches", n);
+	ra->n_rooms = n;
+	return REASON_OK;
+}
+
+void assay_rooms_close(struct ra *ra)
+{
+	for (unsigned i = 0; i < ra->n_rooms; i++)
+		for (size_t j = 0; j < ASSAY_BATCH; j++) {
+			reading_clear(&ra->room[i].place[j]);
+			evidence_free(ra->room[i].place[j].evidence);
+		}
+	free(ra->room);
+}
+
+/* Consumes the enrolment unless all that it says can be read; that is in this place then. */
+static bool was_read(struct ra *ra, struct enrolment *e, struct reading *place)
+{
+	struct fault f;
+
+	reading_clear(place);
+	e->read = place;
+	(void)fault_set(&f, REASON_DEADLINE, "nobody waits and nothing is recorded yet");
+	if (enrolment_waited_for(e) && read_request(e, &f) == REASON_OK)
 		return true;
 	enrolment_refuse(ra, e, &f);
 	return false;
@@ -144,22 +195,19 @@ static bool granted(struct ra *ra, struct enrolment *e, const struct fault *verd
 void station_assay(void *role, unsigned thread, struct job **batch, size_t n)
 {
 	struct ra *ra = role;
+	struct reading *place = ra->room[thread].place;
 	struct enrolment *read[ASSAY_BATCH];
 	struct claims *claims[ASSAY_BATCH] = { NULL };
-	struct fault verdict[ASSAY_BATCH], f;
+	struct fault verdict[ASSAY_BATCH];
 	size_t n_read = 0, n_granted = 0;
 
-	(void)thread;
 	assert(n <= ASSAY_BATCH);
 	for (size_t i = 0; i < n; i++) {
 		struct enrolment *e = (struct enrolment *)batch[i];
 
-		(void)fault_set(&f, REASON_DEADLINE, "nobody waits and nothing is recorded yet");
-		if (!enrolment_waited_for(e) || read_request(e, &f) != REASON_OK) {
-			enrolment_refuse(ra, e, &f);
+		if (!was_read(ra, e, &place[n_read]))
 			continue;
-		}
-		claims[n_read] = &e->claims;
+		claims[n_read] = &place[n_read].claims;
 		read[n_read++] = e;
 	}
 	claims_check(claims, n_read, verdict);

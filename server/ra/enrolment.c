@@ -13,6 +13,8 @@
 
 #define KEEPER_US 200000 /* how often gauges are set when no deadline comes first */
 
+_Static_assert(sizeof(struct enrolment) <= LIMIT_HEAP_QUICK_BYTES, "struct enrolment"); /* one a request */
+
 struct enrolment *enrolment_new(void)
 {
 	return calloc(1, sizeof(struct enrolment));
@@ -26,8 +28,6 @@ void enrolment_free(struct enrolment *e)
 		basic_wipe(e->basic);
 	free(e->basic);
 	grant_free(e->grant);
-	evidence_free(e->evidence);
-	buf_done(&e->csr_der);
 	buf_done(&e->body);
 	underway_leave(e->place);
 	peer_unref(e->peer);
@@ -168,11 +168,11 @@ void enrolment_finish(struct ra *ra, struct enrolment *e, struct reply *reply)
 	unlist(&ra->deadlines, e);
 	pthread_mutex_unlock(&ra->deadlines.lock);
 	x = atomic_exchange(&e->waiter, NULL);
-	memcpy(reply->who, e->who.id, sizeof(reply->who));
 	if (atomic_load(&e->bound))
 		close_after(reply);
 	underway_leave(TAKE(e->place)); /* before the client can send its next */
 	if (x != NULL) {
+		memcpy(x->who, e->who.id, sizeof(x->who)); /* who came with a password has a name only now */
 		exchange_answer(x, reply);
 	} else {
 		log_late(e, reply);

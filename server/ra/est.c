@@ -114,7 +114,23 @@ static enum reason take_basic(struct exchange *x, const struct label *label, enu
 	return basic_parse(BLOB_STR(header), basic, f);
 }
 
-static struct enrolment *new_enrolment(struct exchange *x, struct rules *rules, const struct label *label)
+/* What has to be known of a request before anything is made for it. */
+struct asked {
+	struct requester who; /* who.cert points into the connection's peer */
+	struct basic *basic;  /* NULL without */
+	size_t nonce_len;     /* EST_NONCE */
+};
+
+static void asked_done(struct asked *asked)
+{
+	if (asked->basic != NULL)
+		basic_wipe(asked->basic);
+	free(asked->basic);
+}
+
+/* Takes over the password and the body. */
+static struct enrolment *new_enrolment(struct exchange *x, struct rules *rules, const struct label *label,
+				       struct asked *asked)
 {
 	struct enrolment *e = enrolment_new();
 
@@ -126,6 +142,9 @@ static struct enrolment *new_enrolment(struct exchange *x, struct rules *rules, 
 	e->label = label;
 	e->op = x->route.op->op;
 	e->peer = peer_ref(x->peer);
+	e->who = asked->who;
+	e->basic = TAKE(asked->basic);
+	e->nonce_len = asked->nonce_len;
 	e->body = x->body;
 	x->body = (struct buf){ 0 };
 	exchange_binding(x, &e->binding);
@@ -149,48 +168,64 @@ static bool put_on_line(struct ra *ra, struct exchange *x, struct enrolment *e)
 }
 
 /* Everything that needs to know who asks. */
-static enum reason admit(struct ra *ra, struct exchange *x, struct enrolment *e, struct fault *f)
+static enum reason admit(struct ra *ra, struct exchange *x, const struct rules *rules, const struct label *label,
+			 struct asked *asked, struct fault *f)
 {
-	TRY(who_certificate(ra, e->rules, e->peer, &e->label->facts, e->op, &e->who, f));
-	memcpy(x->who, e->who.id, sizeof(x->who));
-	if (listener_for_rigs(x->listener) && who_lane(&e->who) != LANE_PRODUCTION)
-		return fault_set(f, REASON_CLIENT_KIND, "%s on a listener for rigs", requester_kind_name(e->who.kind));
-	if (e->who.kind != WHO_NOBODY)
+	enum est_op op = x->route.op->op;
+
+	TRY(who_certificate(ra, rules, x->peer, &label->facts, op, &asked->who, f));
+	memcpy(x->who, asked->who.id, sizeof(x->who));
+	if (listener_for_rigs(x->listener) && who_lane(&asked->who) != LANE_PRODUCTION)
+		return fault_set(f, REASON_CLIENT_KIND, "%s on a listener for rigs",
+				 requester_kind_name(asked->who.kind));
+	if (asked->who.kind != WHO_NOBODY)
 		exchange_known(x);
-	if (who_lane(&e->who) == LANE_PRODUCTION)
+	if (who_lane(&asked->who) == LANE_PRODUCTION)
 		listener_vouch(x);
-	TRY(take_basic(x, e->label, e->op, &e->basic, f));
-	if (e->basic != NULL)
+	TRY(take_basic(x, label, op, &asked->basic, f));
+	if (asked->basic != NULL)
 		TRY(view_fresh(ra->view, clock_mono_us(), f));
 	else
-		TRY(policy_may(e->label->profile, e->op, &e->who, f));
-	if (e->op == EST_NONCE)
-		TRY(nonce_request(x->method == HTTP_POST ? buf_blob(&e->body) : (struct blob){ 0 }, &e->nonce_len, f));
-	else if (e->body.len == 0)
-		return fault_set(f, REASON_HTTP_BODY, "empty body");
-	if (e->basic != NULL)
-		return enrolment_count_address(ra, e, listener_door(x), f);
-	return e->op == EST_NONCE ? REASON_OK : enrolment_count(ra, e, f);
+		TRY(policy_may(label->profile, op, &asked->who, f));
+	if (op == EST_NONCE)
+		return nonce_request(x->method == HTTP_POST ? buf_blob(&x->body) : (struct blob){ 0 },
+				     &asked->nonce_len, f);
+	return x->body.len > 0 ? REASON_OK : fault_set(f, REASON_HTTP_BODY, "empty body");
 }
 
-static bool authenticated(struct ra *ra, struct exchange *x, struct rules *rules, const struct label *label)
+/* From here on it is under way. */
+static bool take_in(struct ra *ra, struct exchange *x, struct rules *rules, const struct label *label,
+		    struct asked *asked)
 {
-	struct enrolment *e = new_enrolment(x, rules, label);
+	struct enrolment *e = new_enrolment(x, rules, label, asked);
+	enum reason reason;
 	struct fault f;
 
 	if (e == NULL) {
 		(void)fault_set(&f, REASON_NO_MEMORY, "struct enrolment");
 		return refuse(ra, x, label, &f);
 	}
-	if (admit(ra, x, e, &f) != REASON_OK) {
-		enrolment_free(e);
-		return refuse(ra, x, label, &f);
-	}
-	if (e->op != EST_NONCE || e->basic != NULL)
+	if (e->basic != NULL)
+		reason = enrolment_count_address(ra, e, listener_door(x), &f);
+	else
+		reason = enrolment_count(ra, e, &f);
+	if (reason == REASON_OK)
 		return put_on_line(ra, x, e);
-	if (nonce_reply(rules, label, &e->who, e->nonce_len, &x->reply, &f) != REASON_OK)
-		(void)refuse(ra, x, label, &f);
 	enrolment_free(e);
+	return refuse(ra, x, label, &f);
+}
+
+static bool authenticated(struct ra *ra, struct exchange *x, struct rules *rules, const struct label *label)
+{
+	AUTO(asked_done) struct asked asked = { 0 };
+	struct fault f;
+
+	if (admit(ra, x, rules, label, &asked, &f) != REASON_OK)
+		return refuse(ra, x, label, &f);
+	if (x->route.op->op != EST_NONCE || asked.basic != NULL)
+		return take_in(ra, x, rules, label, &asked);
+	if (nonce_reply(rules, label, &asked.who, asked.nonce_len, &x->reply, &f) != REASON_OK)
+		return refuse(ra, x, label, &f);
 	return true;
 }
 

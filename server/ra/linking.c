@@ -34,7 +34,7 @@ enum reason linking_check(struct enrolment *e, struct fault *f)
 {
 	if (e->who.kind == WHO_RA)
 		return REASON_OK;
-	if (e->csr.challenge.len > 0 && e->binding.once)
+	if (e->read->csr.challenge.len > 0 && e->binding.once)
 		atomic_store(&e->bound, true);
-	return linking_compare(&e->binding, e->csr.challenge, e->label->facts.binding, f);
+	return linking_compare(&e->binding, e->read->csr.challenge, e->label->facts.binding, f);
 }

@@ -95,7 +95,7 @@ static int serve(struct ra *ra)
 {
 	const struct config *config = ra->config;
 	const char *paths[RELOADED + CONFIG_VENDORS_MAX + LIMIT_ISSUERS] = {
-		config->profiles,	config->users,	       config->trust.rigs,     config->trust.vendors,
+		config->profiles,        config->users,         config->trust.rigs,     config->trust.vendors,
 		config->est.certificate, config->est.nonce_key, config->est.ticket_key, config->root,
 	};
 	struct reloading reloading = {
@@ -118,6 +118,7 @@ static enum reason open_line(struct ra *ra, struct fault *f)
 	for (size_t i = 0; i < STATION_COUNT; i++)
 		if (stations[i].threads == HALF_THE_CORES)
 			stations[i].threads = cores > 1 ? (unsigned)cores / 2 : 1;
+	TRY(assay_rooms_open(ra, stations[STATION_ASSAY].threads, f));
 	return line_open(stations, STATION_COUNT, ra, ra->metrics, &ra->line, f);
 }
 
@@ -171,6 +172,7 @@ static void ra_close(struct ra *ra)
 		listener_stop(ra->listener[i]); /* every request has its answer now */
 	stop_keeper(ra);
 	line_close(ra->line);
+	assay_rooms_close(ra);
 	channel_client_close(ra->ca); /* `down` ends the enrolments that nobody waits for */
 	underway_free(ra->underway);
 	tls_free(ra->tls);

@@ -47,7 +47,7 @@ struct enrolment {
 
 	/* from the listener */
 	char request[17];
-	struct rules *rules; /* one reference: those that held when the request came */
+	struct rules *rules;       /* one reference: those that held when the request came */
 	const struct label *label; /* of the rules */
 	enum est_op op;
 	struct peer *peer;    /* one reference; NULL without a client certificate */
@@ -60,14 +60,27 @@ struct enrolment {
 	struct underway_place *place; /* among those of its requester */
 
 	/* from the assay station */
+	struct reading *read; /* while it is there */
+	struct grant *grant;  /* until it has been sent */
+};
+
+/*
+ * What a request says, for as long as the assay station decides over it: 20 KiB that lie ready there, one for each
+ * enrolment of a batch, and are neither asked of the heap nor cleared for each.
+ */
+struct reading {
 	struct buf csr_der;
 	struct csr csr;
 	struct claims claims;
-	struct evidence *evidence;
+	struct evidence *evidence; /* made at the first use, kept for the next */
 	struct verdict verdict;
 	bool has_verdict;
 	uint8_t continuity[CONTINUITY_BYTES];
-	struct grant *grant;
+};
+
+/* Of one thread of the assay station. */
+struct assay_room {
+	struct reading place[ASSAY_BATCH];
 };
 
 /* Enrolments in the order of their deadlines, which are all equally long. */
@@ -92,10 +105,12 @@ struct ra {
 	struct rules *rules; /* ra_rules() */
 	struct view *view;
 	struct line *line;
+	struct assay_room *room; /* as many as the assay station has threads */
+	unsigned n_rooms;
 	struct underway *underway;
 	struct channel_client *ca;
 	pthread_mutex_t told_lock; /* of the two below */
-	struct channel *told; /* the connection on which told_policy has been announced */
+	struct channel *told;      /* the connection on which told_policy has been announced */
 	uint8_t told_policy[32];
 	struct tls *tls;
 	struct listener *listener[CONFIG_LISTENERS_MAX];
@@ -113,7 +128,8 @@ extern const struct http_app est_app;
 /* A refusal as this label words it: a challenge where a password would help, "certificate required" where not. */
 struct reply est_refusal(const struct ra *ra, const struct label *label, enum est_op op, const struct fault *fault);
 
-/* linking.c: is the CSR made for this very TLS connection, where it says so or the label wants it? LINK_ reasons. */
+/* linking.c, of an enrolment that is being read: is the CSR made for this very TLS connection, where it says so or the
+ * label wants it? LINK_ reasons. */
 MUST_CHECK enum reason linking_check(struct enrolment *e, struct fault *f);
 /* The same on values alone. `challenge` absent: the CSR has none. */
 MUST_CHECK enum reason linking_compare(const struct binding *binding, struct blob challenge, bool required,
@@ -131,8 +147,8 @@ void enrolment_free(struct enrolment *e); /* accepts NULL and half-built ones */
 void deadlines_init(struct deadlines *deadlines);
 void deadlines_done(struct deadlines *deadlines);
 /*
- * Once it is known who asks: REASON_REQUESTER_BUSY when as many of theirs are under way as may be. Who has yet to show a
- * password counts by address till then, for anybody can name a user.
+ * Once it is known who asks: REASON_REQUESTER_BUSY when as many of theirs are under way as may be. Who has yet to show
+ * a password counts by address till then, for anybody can name a user.
  */
 MUST_CHECK enum reason enrolment_count(struct ra *ra, struct enrolment *e, struct fault *f);
 MUST_CHECK enum reason enrolment_count_address(struct ra *ra, struct enrolment *e, unsigned door, struct fault *f);
@@ -147,6 +163,9 @@ void *ra_keep(void *ra); /* thread: deadlines and gauges until deadlines.closed 
 /* The stations, in the line's order. */
 void station_password(void *ra, unsigned thread, struct job **batch, size_t n);
 void station_assay(void *ra, unsigned thread, struct job **batch, size_t n);
+/* For so many threads of the assay station, before it opens. */
+MUST_CHECK enum reason assay_rooms_open(struct ra *ra, unsigned n, struct fault *f);
+void assay_rooms_close(struct ra *ra); /* accepts none */
 
 /* ask_ca.c: consumes enrolments that have a grant, as one batch. */
 void ask_ca(struct ra *ra, struct enrolment *const *granted, size_t n);
