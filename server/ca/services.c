@@ -77,7 +77,8 @@ static void policy(const struct ca *ca, char what[POLICY_WHAT_CHARS + 1], uint8_
 {
 	const struct config *config = ca->config;
 
-	snprintf(what, POLICY_WHAT_CHARS + 1, "certificates of requesters and listeners: operators %llu s, rigs %llu s, tls %llu s",
+	snprintf(what, POLICY_WHAT_CHARS + 1,
+		 "certificates of requesters and listeners: operators %llu s, rigs %llu s, tls %llu s",
 		 (unsigned long long)config->certificates.operators_s, (unsigned long long)config->certificates.rigs_s,
 		 (unsigned long long)config->certificates.tls_s);
 	sha256(BLOB_STR(what), hash);
