@@ -13,7 +13,7 @@
 #include "ledger.h"
 #include "pgarray.h"
 
-#define LEDGER_SCHEMA 27    /* the newest migration that this code needs */
+#define LEDGER_SCHEMA 29    /* the newest migration that this code needs */
 #define CHAIN_NAME_CHARS 32 /* as table chain checks it */
 
 /* Every statement Assay sends; values travel only as parameters. */

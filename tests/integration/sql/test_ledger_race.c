@@ -8,6 +8,7 @@
 
 struct asking {
 	struct ledger *ledger;
+	char node[24];
 	struct request request;
 };
 
@@ -25,18 +26,19 @@ static long waiting_sessions(struct world *world)
 		world, "select count(*) from pg_stat_activity where usename = 'assay_ca' and wait_event_type = 'Lock'");
 }
 
-/* `first` is held between its claim and its commit until `second` waits for it. */
+/* `first` is held when all is written but the hour's count, until `second` waits for it. */
 static void race(struct world *world, struct asking *first, struct asking *second)
 {
 	pthread_t threads[2];
 
 	world_sql(world,
-		  "create or replace function hold() returns trigger language plpgsql as $$ begin if new.requester = "
-		  "'rig:held' then perform pg_advisory_xact_lock(99); end if; return new; end $$");
-	world_sql(world,
-		  "create or replace trigger hold before insert on issuance for each row execute function hold()");
+		  "create or replace function hold() returns trigger language plpgsql as $$ begin if new.node = '%s' "
+		  "then "
+		  "perform pg_advisory_xact_lock(99); end if; return new; end $$",
+		  first->node);
+	world_sql(world, "create or replace trigger hold before insert on work.issuer_hour for each row "
+			 "execute function hold()");
 	world_sql(world, "select pg_advisory_lock(99)");
-	strcpy(first->request.grant.requester, "rig:held");
 	assert_int_equal(pthread_create(&threads[0], NULL, ask_thread, first), 0);
 	await(waiting_sessions(world) == 1);
 	assert_int_equal(pthread_create(&threads[1], NULL, ask_thread, second), 0);
@@ -44,7 +46,7 @@ static void race(struct world *world, struct asking *first, struct asking *secon
 	world_sql(world, "select pg_advisory_unlock(99)");
 	pthread_join(threads[0], NULL);
 	pthread_join(threads[1], NULL);
-	world_sql(world, "drop trigger hold on issuance");
+	world_sql(world, "drop trigger hold on work.issuer_hour");
 }
 
 /* Two nodes with a request each. */
@@ -57,12 +59,11 @@ static struct rivals open_rivals(void **state)
 {
 	static unsigned count; /* nodes of their own, so that a test that fails locks no stream of the next */
 	struct rivals r = { .world = *state };
-	char node[24];
 
-	snprintf(node, sizeof(node), "rival-%u-a", ++count);
-	r.a.ledger = world_ledger(r.world, node, "intend", WINDOW_S);
-	snprintf(node, sizeof(node), "rival-%u-b", count);
-	r.b.ledger = world_ledger(r.world, node, "intend", WINDOW_S);
+	snprintf(r.a.node, sizeof(r.a.node), "rival-%u-a", ++count);
+	r.a.ledger = world_ledger(r.world, r.a.node, "intend", WINDOW_S);
+	snprintf(r.b.node, sizeof(r.b.node), "rival-%u-b", count);
+	r.b.ledger = world_ledger(r.world, r.b.node, "intend", WINDOW_S);
 	return r;
 }
 
@@ -126,6 +127,41 @@ static void of_two_devices_with_one_key_or_nonce_at_once_one_wins(void **state)
 	the_first_wins(&r, REASON_NONCE_REUSED);
 	assert_int_equal(world_count(r.world, "select count(*) from claim where serial = '\\x%s'", r.b.request.hex), 0);
 	close_rivals(&r);
+}
+
+/* Who waits for whom: two ways of writing that took these keys in different orders would wait for each other. */
+static void whichever_way_it_is_written_claims_come_first_then_keys_then_nonces(void **state)
+{
+	static const char *const tables[] = { "claim", "device_key", "nonce_used" };
+	struct pair p = open_pair(state);
+	struct request new, again, wary;
+
+	world_sql(p.world,
+		  "create table written (n bigserial, what text); create function note_written() returns trigger "
+		  "language plpgsql security definer set search_path = public as "
+		  "$$ begin insert into written (what) values (tg_table_name); return new; end $$");
+	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
+		world_sql(
+			p.world,
+			"create trigger note_written before insert on %s for each row execute function note_written()",
+			tables[i]);
+	request_enrol(&new, "dev-order-1", "key-order-1");
+	request_nonce(&new, "nonce-order-1");
+	assert_int_equal(ask(p.now, &new), INTENT_NEW);
+	assert_string_equal(world_sql(p.world, "select string_agg(what, ' ' order by n) from written"),
+			    "claim device_key nonce_used");
+	again = new;
+	assert_int_equal(ask(p.now, &again), INTENT_PENDING); /* from here on nothing is taken for new */
+	world_sql(p.world, "truncate written");
+	request_enrol(&wary, "dev-order-2", "key-order-2");
+	request_nonce(&wary, "nonce-order-2");
+	assert_int_equal(ask(p.now, &wary), INTENT_NEW);
+	assert_string_equal(world_sql(p.world, "select string_agg(what, ' ' order by n) from written"),
+			    "claim device_key nonce_used");
+	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
+		world_sql(p.world, "drop trigger note_written on %s", tables[i]);
+	world_sql(p.world, "drop function note_written(); drop table written");
+	close_pair(&p);
 }
 
 /* The same for devices that are known already, whose entries are settled one by one. */
@@ -325,6 +361,7 @@ int main(void)
 		cmocka_unit_test(of_two_nodes_with_one_claim_the_first_wins_in_either_order),
 		cmocka_unit_test(of_two_keys_for_one_device_at_once_one_wins),
 		cmocka_unit_test(of_two_devices_with_one_key_or_nonce_at_once_one_wins),
+		cmocka_unit_test(whichever_way_it_is_written_claims_come_first_then_keys_then_nonces),
 		cmocka_unit_test(of_two_known_devices_with_one_key_or_nonce_at_once_one_wins),
 		cmocka_unit_test(a_renewal_on_its_way_keeps_its_device_from_a_new_key),
 		cmocka_unit_test(a_signature_on_its_way_keeps_the_intent_from_becoming_void),
