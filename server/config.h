@@ -75,7 +75,8 @@
  *     level_max             native
  *     validity_max          none            none: up to the issuer's own end
  *     hourly_max            100000          certificates in an hour
- *     device_hourly         60              of these, what one device gets by renewal; 0: no bound
+ *     device_hourly         1000            of these, what one device gets by renewal: a bench that tries its own in a
+ *                                           loop may, a thief of its key takes a hundredth; 0: no bound
  *     crl_shards            0               lists that its revocations are split into for profiles with "crl":
  *                                           "shard": 0 or a power of two up to 256, for ever: certificates name their
  *                                           list, and a change would leave them on the wrong one

@@ -58,7 +58,7 @@ static const struct key issuer_keys[] = {
 	  .max = 100 * KEY_YEAR_S },
 	{ "hourly_max", KEY_UNSIGNED, offsetof(struct issuer_options, hourly_max), .fallback = "100000", .min = 1,
 	  .max = 100000000 },
-	{ "device_hourly", KEY_UNSIGNED, offsetof(struct issuer_options, device_hourly), .fallback = "60",
+	{ "device_hourly", KEY_UNSIGNED, offsetof(struct issuer_options, device_hourly), .fallback = "1000",
 	  .max = 60000 },
 	{ "crl_shards", KEY_UNSIGNED, offsetof(struct issuer_options, crl_shards), .fallback = "0",
 	  .max = CRL_SHARDS_MAX },

@@ -60,6 +60,7 @@ def assay():
         try:
             instance.start()
             instance.edit_config("idevid", hourly_max=90_000)
+            instance.edit_config("attested", device_hourly=60)
             instance.add_profile("bound", "line", binding="required")
             for label, (like, changes) in PROFILES.items():
                 instance.add_profile(label, like, **changes)

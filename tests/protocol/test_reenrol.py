@@ -94,7 +94,7 @@ def test_a_label_renews_certificates_of_its_family_alone(assay):
     assert assay.issuances() == before
 
 
-HOURLY = 60  # device_hourly, as it comes
+HOURLY = 60  # device_hourly of the instance
 
 
 def test_one_device_cannot_use_up_its_issuers_hour(assay):
