@@ -153,6 +153,7 @@ static enum MHD_Result headers(struct listener *listener, struct MHD_Connection 
 		return MHD_NO;
 	*slot = x;
 	atomic_store(&x->at->deadline_us, x->began_us + LIMIT_BODY_S * INT64_C(1000000));
+	listener_asked(listener, x->at);
 	find_peer(x);
 	note_lasting(listener, x->at, x->began_us);
 	open = listener_enter(listener);

@@ -36,6 +36,7 @@ struct listener {
 	struct anteroom *anteroom;
 	struct lull *lull; /* NULL without TLS: newcomers then cost next to nothing */
 	struct pace pace;
+	atomic_uint beginners; /* connections that have not asked for anything yet */
 	uint16_t port;
 	struct MHD_Daemon *daemon;
 	pthread_t watcher;
@@ -91,6 +92,13 @@ void listener_vouch(struct exchange *x)
 	doorkeeper_vouch(x->listener->doorkeeper, x->at->door);
 }
 
+void listener_asked(struct listener *listener, struct connection *c)
+{
+	if (!c->asked)
+		atomic_fetch_sub_explicit(&listener->beginners, 1, memory_order_relaxed);
+	c->asked = true;
+}
+
 bool listener_enter(struct listener *listener)
 {
 	bool open;
@@ -135,6 +143,7 @@ static void connection_started(struct listener *listener, struct MHD_Connection 
 	c->door = doorkeeper_entered(listener->doorkeeper, from->client_addr); /* and the address too */
 	atomic_init(&c->deadline_us, clock_mono_us() + LIMIT_FIRST_REQUEST_S * INT64_C(1000000));
 	count_connections(listener, 1);
+	atomic_fetch_add_explicit(&listener->beginners, 1, memory_order_relaxed);
 	pthread_mutex_lock(&listener->lock);
 	c->next = listener->connections;
 	if (c->next != NULL)
@@ -153,6 +162,7 @@ static void connection_closed(struct listener *listener, void **slot)
 		return;
 	doorkeeper_left(listener->doorkeeper, c->door, c->vouched, clock_mono_us());
 	count_connections(listener, -1);
+	listener_asked(listener, c);
 	pthread_mutex_lock(&listener->lock);
 	if (c->prev != NULL)
 		c->prev->next = c->next;
@@ -287,7 +297,8 @@ static int64_t quiet_us(const struct listener *listener)
 static void rest(void *user)
 {
 	struct listener *listener = user;
-	struct pace_rest rest = pace_next(&listener->pace, quiet_us(listener));
+	struct pace_rest rest = pace_next(&listener->pace, quiet_us(listener),
+					  atomic_load_explicit(&listener->beginners, memory_order_relaxed));
 
 	if (rest.sleep_us > 0)
 		(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec){ .tv_nsec = rest.sleep_us * 1000 }, NULL);

@@ -21,6 +21,7 @@ struct connection {
 	unsigned fragment; /* the longest record that the client takes; 0: it has not said */
 	bool held;         /* the reply in hand waits to leave as one record */
 	bool stuck;        /* it could not: whatever else comes in is not read */
+	bool asked;        /* a first request has come */
 	bool asked_peer;   /* peer has been looked for */
 	bool asked_binding;
 	struct binding binding; /* once asked for: GnuTLS takes 25 us to derive it, and it stays what it is */
@@ -39,6 +40,8 @@ void *listener_role(const struct listener *listener);
 struct metrics *listener_metrics(const struct listener *listener);
 unsigned listener_idle_s(const struct listener *listener);
 
+/* Its first request has come, or it ends without one: it is no beginner any more. */
+void listener_asked(struct listener *listener, struct connection *connection);
 /* Counts the request in hand; false when the listener is stopping (the request is counted all the same). */
 bool listener_enter(struct listener *listener);
 void listener_leave(struct listener *listener);

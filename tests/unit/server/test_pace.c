@@ -16,7 +16,7 @@ static int64_t storm_us(unsigned processors, int64_t quiet_us, int64_t *ret_long
 
 	*ret_longest_us = 0;
 	for (int i = 0; i < 3000; i++) {
-		struct pace_rest rest = pace_next(&pace, quiet_us);
+		struct pace_rest rest = pace_next(&pace, quiet_us, 0);
 		int64_t us = rest.sleep_us + rest.lull_us;
 
 		all_us += us;
@@ -40,7 +40,7 @@ static void beside_who_works_they_get_a_share_of_any_machine(void **state)
 static void an_idle_processor_shortens_little_of_it(void **state)
 {
 	struct pace pace = { .processors = 2 };
-	struct pace_rest rest = pace_next(&pace, 0);
+	struct pace_rest rest = pace_next(&pace, 0, 0);
 
 	(void)state;
 	assert_int_equal(rest.sleep_us, 3750);
@@ -52,8 +52,8 @@ static void a_station_at_a_takt_of_two_seconds_is_at_work(void **state)
 	struct pace pace = { .processors = 2 };
 
 	(void)state;
-	assert_int_equal(pace_next(&pace, 2000000).sleep_us, 3750);
-	assert_int_equal(pace_next(&pace, 2000001).sleep_us, 0);
+	assert_int_equal(pace_next(&pace, 2000000, 0).sleep_us, 3750);
+	assert_int_equal(pace_next(&pace, 2000001, 0).sleep_us, 0);
 }
 
 /* Who begins to work in the middle of a storm does not find it all before him. */
@@ -73,7 +73,19 @@ static void with_nobody_at_work_an_idle_machine_takes_them_at_once(void **state)
 
 	(void)state;
 	for (int i = 0; i < 100; i++)
-		assert_int_equal(pace_next(&pace, NEVER_US).sleep_us, 0); /* and a lull that is there takes no time */
+		assert_int_equal(pace_next(&pace, NEVER_US, 0).sleep_us,
+				 0); /* and a lull that is there takes no time */
+}
+
+/* The first who work are seen after some requests, which take long behind many handshakes. */
+static void behind_many_that_have_just_come_in_it_is_as_beside_work(void **state)
+{
+	struct pace pace = { .processors = 2 };
+
+	(void)state;
+	assert_int_equal(pace_next(&pace, NEVER_US, 2 * PACE_BEGINNERS_CORE).sleep_us, 0);
+	assert_int_equal(pace_next(&pace, NEVER_US, 2 * PACE_BEGINNERS_CORE + 1).sleep_us, 3750);
+	assert_int_equal(pace_next(&pace, NEVER_US, 2 * PACE_BEGINNERS_CORE).sleep_us, 0);
 }
 
 int main(void)
@@ -83,6 +95,7 @@ int main(void)
 		cmocka_unit_test(an_idle_processor_shortens_little_of_it),
 		cmocka_unit_test(a_station_at_a_takt_of_two_seconds_is_at_work),
 		cmocka_unit_test(with_nobody_at_work_no_more_come_in_than_can_be_served),
+		cmocka_unit_test(behind_many_that_have_just_come_in_it_is_as_beside_work),
 		cmocka_unit_test(with_nobody_at_work_an_idle_machine_takes_them_at_once),
 	};
 
