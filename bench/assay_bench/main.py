@@ -37,7 +37,7 @@ MEASUREMENTS = (
     Measurement("mb-peer", multibuffer.against_peer, ("mb_ratio_cfssl",), 0, ("multibuffer", "peer")),
     Measurement("connect", handshake.connect, ("connect_full_cpu_us", "connect_resumed_cpu_us"), 5),
     Measurement("handshake", handshake.handshake, ("handshake_ratio_openssl",), 5, ("connect",)),
-    Measurement("storm", crowd.storm, ("storm_p99_ratio",), 5),
+    Measurement("storm", crowd.storm, ("storm_p99_ratio",), 6),
     Measurement("idle", crowd.idle, ("idle_conn_kib",), 3),
     Measurement("hsm", token.hsm, ("hsm5ms_32_efficiency",), 6),
     Measurement("growth", growth.growth, ("growth_cpu_ratio", "growth_rows"), 8),
