@@ -131,6 +131,13 @@ EVERY_UNIT = {
 
 
 @pytest.mark.parametrize("role", ROLES)
+def test_the_unit_is_started_again_however_often_its_role_dies(root, role):
+    """By default systemd gives up after five times in ten seconds."""
+    section = unit(root, role).read_text().split("[Service]")[0]
+    assert "\nStartLimitIntervalSec=0\n" in section
+
+
+@pytest.mark.parametrize("role", ROLES)
 def test_the_unit_takes_away_what_every_role_can_do_without(root, role):
     lines = dict(line.split("=", 1) for line in unit(root, role).read_text().splitlines() if re.match(r"[A-Z]\w+=", line))
     assert {key: lines.get(key) for key in EVERY_UNIT} == EVERY_UNIT
@@ -138,5 +145,6 @@ def test_the_unit_takes_away_what_every_role_can_do_without(root, role):
     assert f"--role {role}" in text and f"User=assay-{role}" in text
     if role != "ca":
         hidden = lines["InaccessiblePaths"]
-        for path in ("/var/lib/assay", "/var/lib/softhsm", "/run/postgresql", "/etc/assay/secrets"):
+        for path in ("/var/lib/assay", "/var/lib/softhsm", "/etc/assay/secrets"):
             assert f"-{path}" in hidden, path
+        assert ("-/run/postgresql" in hidden) == (role != "admin"), "the admin reads the ledger, and nobody else does"
