@@ -8,14 +8,12 @@
 #include "bundle.h"
 #include "vendors.h"
 
-#define SCRATCH_KEYS 4
 #define SCRATCH_BUFS 8
 #define HEX_ELEMENT_BYTES 31 /* 62 digits; X.520 gives a serialNumber 64 characters, DNS a label 63 */
 
 struct scratch {
-	size_t n_certs, n_keys, n_bufs;
+	size_t n_certs, n_bufs;
 	struct cert certs[LIMIT_BUNDLE_CERTS];
-	struct pubkey keys[SCRATCH_KEYS];
 	struct buf bufs[SCRATCH_BUFS];
 };
 
@@ -36,7 +34,7 @@ void evidence_clear(struct evidence *evidence)
 		return;
 	for (size_t i = 0; i < evidence->scratch.n_bufs; i++)
 		buf_done(&evidence->scratch.bufs[i]);
-	evidence->scratch.n_certs = evidence->scratch.n_keys = evidence->scratch.n_bufs = 0;
+	evidence->scratch.n_certs = evidence->scratch.n_bufs = 0;
 }
 
 void evidence_free(struct evidence *evidence)
@@ -48,11 +46,6 @@ void evidence_free(struct evidence *evidence)
 struct cert *scratch_cert(struct scratch *scratch)
 {
 	return scratch->n_certs < LIMIT_BUNDLE_CERTS ? &scratch->certs[scratch->n_certs++] : NULL;
-}
-
-struct pubkey *scratch_key(struct scratch *scratch)
-{
-	return scratch->n_keys < SCRATCH_KEYS ? &scratch->keys[scratch->n_keys++] : NULL;
 }
 
 const uint8_t *scratch_bytes(struct scratch *scratch, struct blob bytes)

@@ -21,7 +21,6 @@ struct statement {
 /* Memory that claims may point to until they are checked: see evidence.c for what it holds. */
 struct scratch;
 struct cert *scratch_cert(struct scratch *scratch); /* one more parsed certificate; NULL past LIMIT_BUNDLE_CERTS */
-struct pubkey *scratch_key(struct scratch *scratch);
 /* A copy of bytes that lives as long; NULL when memory is short. */
 const uint8_t *scratch_bytes(struct scratch *scratch, struct blob bytes);
 

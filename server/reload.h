@@ -29,7 +29,7 @@ struct reloading {
 	struct metrics *metrics;
 };
 
-/* Like role_wait(), reloading meanwhile. */
+/* Until it is time to stop; reloads meanwhile. The exit status. */
 int role_serve(const struct reloading *r);
 
 #endif

@@ -16,7 +16,7 @@
 
 #include "observe/log.h"
 
-static atomic_int stop_status; /* set by role_stop(), handed over by role_wait() */
+static atomic_int stop_status; /* set by role_stop(), handed over by role_status() */
 static bool started_as_root;   /* written by role_prepare() before any thread */
 
 /* All that role_pause() takes: to stop, and to reload. */
@@ -69,15 +69,6 @@ bool role_pause(int at_most_ms, bool *ret_reload)
 int role_status(void)
 {
 	return atomic_load(&stop_status);
-}
-
-int role_wait(void)
-{
-	bool reload;
-
-	while (role_pause(3600 * 1000, &reload)) /* nothing of ours is read again: SIGHUP is for the others */
-		;
-	return role_status();
 }
 
 void role_stop(int status)

@@ -1,7 +1,7 @@
 /*
  * role.h - the four roles, as main.c starts them.
  *
- * Each runs until the process gets SIGTERM or SIGINT (blocked in every thread; role_wait() takes it), then stops
+ * Each runs until the process gets SIGTERM or SIGINT (blocked in every thread; role_pause() takes it), then stops
  * without losing anything: no new input, every job in hand finished, then everything closed in reverse order.
  */
 #ifndef ASSAY_ROLE_H
@@ -19,17 +19,16 @@ int ca_run(const struct config *config, struct metrics *metrics);
 int va_run(const struct config *config, struct metrics *metrics);
 int admin_run(const struct config *config, struct metrics *metrics);
 
-/* Blocks until SIGTERM or SIGINT; other threads may call role_stop() to end the wait with an exit status. */
-int role_wait(void);
-void role_stop(int status);
-/* One wait: false when it is time to stop; *ret_reload says that SIGHUP came. reload.h lives by it. */
+/* One wait: false when it is time to stop, by SIGTERM or SIGINT; *ret_reload says that SIGHUP came. role_serve()
+ * (reload.h) lives by it. Other threads may call role_stop() to end the wait with an exit status. */
 MUST_CHECK bool role_pause(int at_most_ms, bool *ret_reload);
+void role_stop(int status);
 int role_status(void); /* for role_stop()'s status, once role_pause() has said false */
 
 /* Says in the log why a role could not start; the exit status for it. */
 int role_start_failed(const struct fault *fault);
 
-/* First thing in main(), before any thread: signals for role_wait() are blocked, no core dumps, files for the owner
+/* First thing in main(), before any thread: signals for role_pause() are blocked, no core dumps, files for the owner
  * only. */
 void role_prepare(void);
 /* Becomes roles.<role>.user when started as root; no new privileges from then on; it can be neither traced nor
