@@ -147,6 +147,23 @@ static void the_reading_role_may_call_nothing_that_writes(void **state)
 		"void_serials void_unsigned");
 }
 
+/* What runs with the owner's rights must not be led to somebody's tables or functions, nor be anybody's to call. */
+static void what_runs_as_the_owner_looks_where_it_is_told(void **state)
+{
+	struct world *world = *state;
+
+	assert_true(world_count(world, "select count(*) from pg_proc where prosecdef and "
+				       "pronamespace in ('public'::regnamespace, 'work'::regnamespace)") > 20);
+	assert_int_equal(world_count(world, "select count(*) from pg_proc where prosecdef and "
+					    "pronamespace in ('public'::regnamespace, 'work'::regnamespace) and "
+					    "not coalesce('search_path=public, pg_temp' = any(proconfig), false)"),
+			 0);
+	assert_int_equal(world_count(world, "select count(*) from pg_proc, aclexplode(coalesce(proacl, "
+					    "acldefault('f', proowner))) a where prosecdef and a.grantee = 0 and "
+					    "pronamespace in ('public'::regnamespace, 'work'::regnamespace)"),
+			 0);
+}
+
 static void partitions_reach_ten_years_ahead(void **state)
 {
 	static const char *const last =
@@ -259,6 +276,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nobody_alters_what_is_written),
 		cmocka_unit_test(the_reading_role_may_call_nothing_that_writes),
+		cmocka_unit_test(what_runs_as_the_owner_looks_where_it_is_told),
 		cmocka_unit_test(partitions_reach_ten_years_ahead),
 		cmocka_unit_test(the_upkeep_of_a_new_partition_is_bounded_like_that_of_the_others),
 		cmocka_unit_test(the_chain_covers_every_row_and_alteration_is_found),
