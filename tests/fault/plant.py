@@ -83,6 +83,8 @@ class Shim:
 class Plant(Assay):
     """`changes` alters the configuration before the start."""
 
+    patient = False  # refusals are what is looked at here
+
     def __init__(self, changes=None):
         home = pathlib.Path(tempfile.mkdtemp(prefix="assay-fault-"))
         os.chmod(home, 0o755)  # the user postgres has to reach it

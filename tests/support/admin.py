@@ -7,6 +7,7 @@ import time
 import urllib.parse
 
 import openapi
+from waiting import wait_until
 
 
 class Answer:
@@ -25,8 +26,11 @@ class Answer:
 
 
 class Admin:
-    def __init__(self, url, cacert, identity=None):
-        self.arguments = (url, cacert, identity)
+    """A patient one asks again when the server knew nothing fresh of who may ask."""
+
+    def __init__(self, url, cacert, identity=None, patient=True):
+        self.arguments = (url, cacert, identity, patient)
+        self.patient = patient
         parts = urllib.parse.urlsplit(url)
         context = ssl.create_default_context(cafile=cacert)
         if identity:
@@ -39,6 +43,14 @@ class Admin:
         return Admin(*self.arguments)
 
     def request(self, method, path, body=None, headers=None):
+        def fresh():
+            answer = self.once(method, path, body, headers)
+            stale = answer.status == 503 and answer.reason == "view_stale"
+            return None if stale and self.patient else answer
+
+        return wait_until("views are fresh", fresh)
+
+    def once(self, method, path, body, headers):
         if time.monotonic() - self.used > 20:
             self.connection.close()  # the server lets idle ones go; the request opens another
         self.connection.request(method, "/v1/" + path, body, headers or {})

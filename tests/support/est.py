@@ -10,6 +10,8 @@ import urllib.parse
 from asn1crypto import cms
 from cryptography import x509
 
+from waiting import wait_until
+
 PKCS10 = "application/pkcs10"
 NONCE = "application/est-attestation-freshness+json"
 
@@ -56,9 +58,10 @@ class Reply:
 
 class Client:
     """One connection, kept alive. `identity` is (certificate file, key file), `userpass` is "user:password", `source` an
-    address of ours to come from."""
+    address of ours to come from. A patient one asks again when the server knew nothing fresh of revocations, as every
+    client has to that meets a machine which stood still for a second."""
 
-    def __init__(self, url, cacert, identity=None, userpass=None, tls=None, source=None):
+    def __init__(self, url, cacert, identity=None, userpass=None, tls=None, source=None, patient=True):
         self.host = urllib.parse.urlsplit(url).hostname
         self.port = urllib.parse.urlsplit(url).port
         self.context = ssl.create_default_context(cafile=cacert)
@@ -68,6 +71,7 @@ class Client:
             self.context.load_cert_chain(*identity)
         self.userpass = userpass
         self.source = (source, 0) if source else None
+        self.patient = patient
         self.connection = None
 
     def close(self):
@@ -76,6 +80,14 @@ class Client:
         self.connection = None
 
     def request(self, method, path, body=None, headers=None):
+        def fresh():
+            reply = self.once(method, path, body, headers)
+            stale = reply.status == 503 and reply.reason == "view_stale"
+            return None if stale and self.patient else reply
+
+        return wait_until("views are fresh", fresh)
+
+    def once(self, method, path, body, headers):
         headers = dict(headers or {})
         if self.userpass is not None:
             headers.setdefault("Authorization", "Basic " + base64.b64encode(self.userpass.encode()).decode())
