@@ -69,8 +69,8 @@ def test_curl_and_openssl_do_the_whole_round(assay, folder):
 def test_curl_reads_health_and_metrics(assay, folder):
     env = {**os.environ, **assay.env}
     operator = '--cert "$ASSAY_OPERATOR_CERT" --key "$ASSAY_OPERATOR_KEY"'
-    for page in ("livez", "readyz"):
-        sh(f'{CURL} {operator} "$ASSAY_ADMIN_URL/{page}"', folder, env)
+    for page in ("livez", "readyz"):  # for a moment something may not be ready: curl asks again after a 503
+        sh(f'{CURL} --retry 60 --retry-delay 1 {operator} "$ASSAY_ADMIN_URL/{page}"', folder, env)
     assay.enrol()
     text = sh(f'{CURL} {operator} "$ASSAY_ADMIN_URL/metrics"', folder, env)
     samples = [line for line in text.splitlines() if line.startswith("assay_est_requests_total") and 'op="simpleenroll"' in line]

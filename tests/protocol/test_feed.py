@@ -8,7 +8,7 @@ import urllib.parse
 
 import pytest
 from cryptography import x509
-from waiting import wait_until
+from waiting import PATIENCE_S, wait_until
 
 OF_ONE_ADDRESS = 64  # LIMIT_FEED_WAITERS_ADDRESS
 
@@ -53,7 +53,7 @@ def feed(assay):
 
 def until_listed(client, serial):
     """Follows the feed until the certificate is on the list; how often it was answered with another one."""
-    deadline, rounds = time.monotonic() + 60, 0
+    deadline, rounds = time.monotonic() + PATIENCE_S, 0
     while client.crl.get_revoked_certificate_by_serial_number(serial) is None:
         assert time.monotonic() < deadline
         before = client.number
@@ -68,10 +68,9 @@ def until_listed(client, serial):
 def test_who_waits_gets_the_next_list(assay, feed, kind):
     cert, _, _ = assay.enrol(label="sharded")
     client = feed({"complete": "attested", "delta": "attested-delta", "shard": f"attested/{cert.serial_number & 3}"}[kind])
-    waiting = gauge(assay)
     client.ask(f"?after={client.number}")
-    deadline = time.monotonic() + 60
-    while gauge(assay) <= waiting:  # or it has been answered already, by what another test has left behind
+    deadline = time.monotonic() + PATIENCE_S
+    while gauge(assay) < 1:  # or it has been answered already, by what another test has left behind
         if client.connection.sock is None or readable(client.connection.sock):
             client.answer()
             client.ask(f"?after={client.number}")
@@ -98,7 +97,7 @@ def readable(sock):
 def test_an_older_number_is_answered_at_once(feed):
     client = feed("unattested")
     newest = client.number
-    assert client.get("?after=0").status == 200 and client.number == newest
+    assert client.get("?after=0").status == 200 and client.number >= newest
     assert client.get("").status == 200
 
 
