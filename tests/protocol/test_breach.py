@@ -22,7 +22,7 @@ import channel
 import element
 from channel import Ended, Refused, blob, grant
 from instance import TOP
-from waiting import wait_running, wait_until
+from waiting import PATIENCE_S, wait_running, wait_until
 
 HOURLY = 40
 POLICY = bytes(range(32))
@@ -103,7 +103,7 @@ class Node:
 
     def enrol_patiently(self):
         """As an ra does that connects again when the ca ends the connection, having too much in hand."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
                 with self.ra() as peer:
@@ -490,7 +490,7 @@ def hostile(rng):
 
 
 def crl_patiently(node):
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_S
     while True:
         try:
             with node.peer("va") as peer:

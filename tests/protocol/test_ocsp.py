@@ -271,7 +271,7 @@ def test_revoked_within_a_second(assay, responder):
     def becomes(state):
         began = time.monotonic()
         while responder.post(der)[1].certificate_status != state:
-            assert time.monotonic() < began + 20, f"never {state}"
+            assert time.monotonic() < began + 120, f"never {state}"
         return time.monotonic() - began
 
     becomes(GOOD)

@@ -221,7 +221,7 @@ def ready(apart):
 
 
 def test_four_roles_under_four_users_without_a_supervisor_issue(assay, apart):
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not ready(apart):
         assert time.monotonic() < deadline, {role: apart.log(role) for role in USERS}
         for role, process in apart.running.items():

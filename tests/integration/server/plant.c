@@ -20,7 +20,7 @@
 #include "base/clock.h"
 #include "oid.h"
 
-#define PATIENCE_S 30
+#define PATIENCE_S 120
 
 static const uint8_t policy_hash_of_test[32] = { 0xab, 0xcd };
 

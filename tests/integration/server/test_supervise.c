@@ -18,7 +18,7 @@
 #include "base/clock.h"
 #include "observe/metrics.h"
 
-#define PATIENCE_US (60 * 1000000LL)
+#define PATIENCE_US (120 * 1000000LL)
 
 static const char *const roles[] = { "ra", "ca", "va", "admin" };
 

@@ -81,7 +81,7 @@ void enrol(struct ledger *ledger, struct request *r, const char *element, const 
 void renew(struct ledger *ledger, struct request *r, const struct request *previous, const char *key);
 enum reason record_one(struct ledger *ledger, const struct request *r, const char *tail);
 
-#define WAIT_US 20000000 /* for something that must come; far more than it takes */
+#define WAIT_US 120000000 /* for something that must come; far more than it takes */
 
 /* Looks again and again until the condition holds: for states of another process, which cannot notify us. */
 #define await(condition)                                                                                               \
