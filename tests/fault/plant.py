@@ -23,7 +23,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from instance import TOP, Assay
 from ports import free_ports
-from waiting import wait_until
+from waiting import PATIENCE_S, wait_until
 
 BUILD = pathlib.Path(os.environ.get("ASSAY_BUILD", TOP / "build"))
 ASSAYD = BUILD / "server" / "assayd"
@@ -77,7 +77,7 @@ class Shim:
             log = self.digests()
             return len(log) == self.signatures and (log,)
 
-        return wait_until("the shim counts what it logs", agreed, 20)[0]
+        return wait_until("the shim counts what it logs", agreed)[0]
 
 
 class Plant(Assay):
@@ -110,7 +110,7 @@ class Plant(Assay):
         self.register("rig", "rig-2", self.rig2_identity[0])
         self.start_daemon()
         # signed in the background, once: tests count what the token signs
-        wait_until("the OCSP responder has its certificates", lambda: self.sql("select count(distinct issuer) from responder_intent join responder_signature using (serial)") == "5", 60)
+        wait_until("the OCSP responder has its certificates", lambda: self.sql("select count(distinct issuer) from responder_intent join responder_signature using (serial)") == "5")
 
     def configure(self, changes):
         file = self.home / "assay.json"
@@ -158,7 +158,7 @@ class Plant(Assay):
     def stop_daemon(self):
         if self.daemon and self.daemon.poll() is None:
             self.daemon.terminate()
-            self.daemon.wait(45)
+            self.daemon.wait(PATIENCE_S)
 
     def restart_daemon(self):
         self.stop_daemon()
@@ -232,7 +232,7 @@ class Plant(Assay):
         finally:
             client.close()
 
-    def wait_ready(self, seconds=30.0):
+    def wait_ready(self, seconds=PATIENCE_S):
         try:
             wait_until("ready", lambda: self.readyz()[0] == 200, seconds)
         except AssertionError:
@@ -253,7 +253,7 @@ class Plant(Assay):
 
     def start_postgres(self):
         """Tried again while processes of a killed postmaster go away."""
-        wait_until("PostgreSQL runs", lambda: self.pg_ctl("-w", "-t", "60", "start", check=False) == 0, 60)
+        wait_until("PostgreSQL runs", lambda: self.pg_ctl("-w", "-t", "60", "start", check=False) == 0)
 
     def stop_postgres(self, mode="fast"):
         self.pg_ctl("-m", mode, "-w", "stop")
@@ -299,6 +299,11 @@ class Plant(Assay):
         return self.sql(statement, self.env["ASSAY_DATABASE_URL"].replace("assay_read", "postgres"))
 
     # Enrolments
+
+    @staticmethod
+    def answer(ask):
+        """Of a machine that is busy, however short the deadline of this instance."""
+        return persist("an enrolment", ask)
 
     def request(self, client=None, label="line", key=None, chip=None, nonce=None):
         """(CSR, key, element) with fresh evidence."""
@@ -381,7 +386,7 @@ def run_quiet(command, check):
     return done.returncode
 
 
-def persist(what, ask, seconds=30.0, refusals=None):
+def persist(what, ask, seconds=PATIENCE_S, refusals=None):
     """Asks again while parts are away, as a rig would; gives the first answer that is not 503. `refusals` takes the rest."""
 
     def once():

@@ -43,7 +43,7 @@ def shows(plant, name, serial):
 
 def test_deltas_go_on_after_a_restart_of_the_ca(plant):
     before = revoke(plant)
-    old = wait_until("the complete list", shows(plant, "attested", before), 60)
+    old = wait_until("the complete list", shows(plant, "attested", before))
     plant.wait_pid("ca", other_than=plant.kill("ca"))
     plant.mend_token()
     # a CRL without entries is false for Python
@@ -52,10 +52,10 @@ def test_deltas_go_on_after_a_restart_of_the_ca(plant):
     after = revoke(plant)
     delta = wait_until("the delta", shows(plant, "attested-delta", after), 120)
     assert number(delta) > number(first) and base(delta) == base(first)
-    complete = wait_until("a complete list that it adds to", lambda: (crl := fetch(plant, "attested")) is not None and number(crl) >= base(delta) and crl, 60)
+    complete = wait_until("a complete list that it adds to", lambda: (crl := fetch(plant, "attested")) is not None and number(crl) >= base(delta) and crl)
     together = serials(complete) | serials(delta)
     assert {before, after} <= together
-    assert together == serials(wait_until("the next complete list", shows(plant, "attested", after), 60))
+    assert together == serials(wait_until("the next complete list", shows(plant, "attested", after)))
 
 
 @pytest.fixture

@@ -90,11 +90,11 @@ def test_the_disk_of_postgresql_fills_under_load(small, disk, say, what):
 
     try:
         wait_until("load runs", lambda: len(load.successes()) > 10)
-        wait_until("there is no room", no_room, 60)
+        wait_until("there is no room", no_room)
         wait_until("a refusal", lambda: load.answers[-1][2] == 503)
         disk.room()
-        wait_until("PostgreSQL runs", lambda: small.pg_runs() or small.start_postgres() or True, 60)
-        wait_until("load goes on", lambda: load.answers[-1][2] == 200, 60)
+        wait_until("PostgreSQL runs", lambda: small.pg_runs() or small.start_postgres() or True)
+        wait_until("load goes on", lambda: load.answers[-1][2] == 200)
     finally:
         disk.room()
         load.done()

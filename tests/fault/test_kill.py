@@ -169,7 +169,7 @@ def test_killed_at_random_moments_under_load(plant, request, seed, say, tmp_path
     try:
         struck, tokens = kill_at_random(plant, kills, dice)
         before = len(certificates(out))
-        wait_until("the line goes on by itself", lambda: not plant.mend_token() and len(certificates(out)) > before, 20)
+        wait_until("the line goes on by itself", lambda: not plant.mend_token() and len(certificates(out)) > before)
         renewals.end()
         lost.end()
         devices = finish(plant, enrolment, out)

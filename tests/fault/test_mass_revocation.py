@@ -143,7 +143,7 @@ def test_a_plan_that_the_ledger_cut_off_goes_on_without_being_asked(mass):
     answers = []
     caller = threading.Thread(target=lambda: answers.append(mass.admin("operator").post(path, {})))
     caller.start()
-    wait_until("a piece is done", lambda: int(mass.sql("select sum(changed) from work.plan where not done") or 0) > 0, 60)
+    wait_until("a piece is done", lambda: int(mass.sql("select sum(changed) from work.plan where not done") or 0) > 0)
     mass.stop_postgres("immediate")
     caller.join()
     assert answers[0].status == 503 and "the rest follows by itself" in answers[0].json["detail"], answers[0].body
@@ -151,7 +151,7 @@ def test_a_plan_that_the_ledger_cut_off_goes_on_without_being_asked(mass):
     assert refused.status == 503 and "not revoked" in refused.json["detail"], refused.body
     mass.start_postgres()
     mass.superuser_sql("drop table fault_hold")
-    wait_until("the plan is done", lambda: mass.sql("select count(*) from work.plan where not done and action is not null") == "0", 60)
+    wait_until("the plan is done", lambda: mass.sql("select count(*) from work.plan where not done and action is not null") == "0")
     assert mass.pid("ca") == ca
     assert persist(mass, "GET", path)["changed"] == len(new)
     verify_chain(mass.env["ASSAY_DATABASE_URL"])

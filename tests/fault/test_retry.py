@@ -158,7 +158,7 @@ def test_the_certificate_revoked_between_renewal_and_retry_on_one_connection(pla
     client.reenrol(request).certificate()
     socket = client.connection.sock
     revoke(plant, cert)
-    reply = wait_until("the view has it", lambda: (r := client.reenrol(request)).status != 200 and r, 5)
+    reply = wait_until("the view has it", lambda: (r := client.reenrol(request)).status != 200 and r)
     assert (reply.status, reply.reason) == (403, "client_revoked") and client.connection.sock is socket
     assert len(plant.certificates_of(chip)) == 2
 

@@ -35,10 +35,10 @@ def test_ctrl_c(plant, tmp_path, when):
     plant.shim.set(delay_us=300_000)
     first = rig(plant, out, "--devices", "400", "--patience", "60")
     try:
-        wait_until("some have their certificate", lambda: len(certificates(out)) >= 2, 60)
+        wait_until("some have their certificate", lambda: len(certificates(out)) >= 2)
         with plant.stopped("ca") if waiting else contextlib.nullcontext():
             before = refusals(plant)
-            wait_until("they wait", lambda: not waiting or refusals(plant) >= before + 4, 60)
+            wait_until("they wait", lambda: not waiting or refusals(plant) >= before + 4)
             first.send_signal(signal.SIGINT)
             said = first.communicate(timeout=60)[1]
     finally:

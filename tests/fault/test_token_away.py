@@ -65,7 +65,7 @@ def test_of_a_ca_that_stands_still_no_answer_is_given_from_memory(plant):
     with plant.stopped("ca"):
         wait_until("a stale view", lambda: ocsp_of(plant, cert) == "TRY_LATER")
         assert ocsp_of(plant, cert) == "TRY_LATER"
-    wait_until("it is back", lambda: ocsp_of(plant, cert) == "GOOD", 60)
+    wait_until("it is back", lambda: ocsp_of(plant, cert) == "GOOD")
 
 
 def token_up(plant):
@@ -109,7 +109,7 @@ def test_revoked_while_the_token_is_away(plant, restarted):
         if restarted:
             gone = plant.kill("ca")
             ca = plant.wait_pid("ca", other_than=gone)
-            wait_until("the ca is there without its token", lambda: dry_run(plant, lost.cert).status == 200, 60)
+            wait_until("the ca is there without its token", lambda: dry_run(plant, lost.cert).status == 200)
         revoke_by_api(plant, lost.cert)
         revoke_by_assayctl(plant, stolen.cert)
         for device in (lost, stolen):
@@ -119,10 +119,10 @@ def test_revoked_while_the_token_is_away(plant, restarted):
         assert not on_crl(plant, lost.cert) and ocsp_of(plant, lost.cert) == "TRY_LATER"
         assert token_up(plant) == "0" and plant.pid("ca") == ca
     for device in (lost, stolen):
-        wait_until("OCSP says so", lambda: ocsp_of(plant, device.cert) == "REVOKED", 60)
-        wait_until("the CRL says so", lambda: on_crl(plant, device.cert), 60)
+        wait_until("OCSP says so", lambda: ocsp_of(plant, device.cert) == "REVOKED")
+        wait_until("the CRL says so", lambda: on_crl(plant, device.cert))
     assert persist("the other's renewal", other.reenrol).status == 200
-    wait_until("ready", lambda: plant.readyz()[0] == 200, 60)
+    wait_until("ready", lambda: plant.readyz()[0] == 200)
     assert token_up(plant) == "1" and plant.pid("ca") == ca
     assert "notice" not in plant.admin("operator").revoke({"serial": serial_of(other.cert)})
     plant.account()
