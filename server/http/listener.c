@@ -92,6 +92,11 @@ void listener_vouch(struct exchange *x)
 	doorkeeper_vouch(x->listener->doorkeeper, x->at->door);
 }
 
+unsigned listener_beginners(const struct listener *listener)
+{
+	return atomic_load_explicit(&listener->beginners, memory_order_relaxed);
+}
+
 void listener_asked(struct listener *listener, struct connection *c)
 {
 	if (!c->asked)
@@ -297,8 +302,7 @@ static int64_t quiet_us(const struct listener *listener)
 static void rest(void *user)
 {
 	struct listener *listener = user;
-	struct pace_rest rest = pace_next(&listener->pace, quiet_us(listener),
-					  atomic_load_explicit(&listener->beginners, memory_order_relaxed));
+	struct pace_rest rest = pace_next(&listener->pace, quiet_us(listener), listener_beginners(listener));
 
 	if (rest.sleep_us > 0)
 		(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec){ .tv_nsec = rest.sleep_us * 1000 }, NULL);

@@ -40,6 +40,7 @@ void *listener_role(const struct listener *listener);
 struct metrics *listener_metrics(const struct listener *listener);
 unsigned listener_idle_s(const struct listener *listener);
 
+unsigned listener_beginners(const struct listener *listener); /* connections that have asked for nothing yet */
 /* Its first request has come, or it ends without one: it is no beginner any more. */
 void listener_asked(struct listener *listener, struct connection *connection);
 /* Counts the request in hand; false when the listener is stopping (the request is counted all the same). */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,6 +19,7 @@
 
 #include "base/clock.h"
 #include "http/listener.h"
+#include "http/listener_impl.h"
 #include "observe/log.h"
 
 /* A role that answers /now at once, and keeps /later for the test to answer. */
@@ -308,6 +310,35 @@ static void a_connection_lasts_from_its_fifth_request_on(void **state)
 	close(fd);
 }
 
+static void await_beginners(const struct world *w, unsigned expected)
+{
+	int64_t until_us = clock_mono_us() + 120 * 1000000LL;
+
+	while (listener_beginners(w->listener) != expected && clock_mono_us() < until_us)
+		(void)sched_yield();
+	assert_int_equal(listener_beginners(w->listener), expected);
+}
+
+/* Newcomers wait while there are many (pace.h). */
+static void a_connection_begins_until_it_asks_or_ends(void **state)
+{
+	struct world *w = *state;
+	int fd[3] = { dial(w), dial(w), dial(w) };
+	char body[64];
+
+	await_beginners(w, 3);
+	for (int i = 0; i < 2; i++) { /* counted once */
+		ask(fd[0], "/now");
+		assert_int_equal(hear(fd[0], body, sizeof(body)), 200);
+	}
+	assert_int_equal(listener_beginners(w->listener), 2);
+	close(fd[1]);
+	await_beginners(w, 1);
+	close(fd[0]);
+	close(fd[2]);
+	await_beginners(w, 0);
+}
+
 static void *stop_it(void *user)
 {
 	struct world *w = user;
@@ -553,6 +584,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(untold_it_has_as_many_threads_as_processors, setup_unasked, teardown),
 		cmocka_unit_test_setup_teardown(every_request_has_an_id_of_its_own, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_connection_lasts_from_its_fifth_request_on, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_connection_begins_until_it_asks_or_ends, setup, teardown),
 		cmocka_unit_test_setup_teardown(stop_waits_for_the_answer_and_refuses_newcomers, setup, teardown),
 		cmocka_unit_test_setup_teardown(outlives_a_client_that_leaves_while_it_waits, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_megabyte_gets_413_and_the_connection_lives, setup, teardown),
