@@ -39,7 +39,7 @@ class Ca:
         builder = builder.add_extension(x509.BasicConstraints(True, None), True).add_extension(usage, True)
         return builder.sign(self.root_key, hashes.SHA256())
 
-    def crl(self, number, revoked=(), base=None, this=NOW - 3 * HOUR, end=NOW + HOUR, extra=None):
+    def crl(self, number, revoked=(), base=None, this=NOW - 3 * HOUR, end=NOW + HOUR, extra=None, key=None):
         """More than half of its time is over: the complete list is asked for again."""
         builder = x509.CertificateRevocationListBuilder().issuer_name(self.name).last_update(this).next_update(end)
         if number is not None:
@@ -50,7 +50,7 @@ class Ca:
             builder = builder.add_extension(extra, True)
         for serial in revoked:
             builder = builder.add_revoked_certificate(x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(NOW).build())
-        return der(builder.sign(self.key, hashes.SHA256()))
+        return der(builder.sign(key or self.key, hashes.SHA256()))
 
     def root_crl(self, end, this=NOW - HOUR, key=None, name=ROOT, revoked=()):
         """The root's own, PEM; `revoked`: CAs."""
@@ -149,6 +149,7 @@ LISTS = {
     "past its time": ({"this": NOW - 3 * HOUR, "end": NOW - HOUR}, "its nextUpdate was"),
     "of another clock": ({"this": NOW + HOUR, "end": NOW + 2 * HOUR}, "it begins"),
     "without number": ({"number": None}, "it has no CRL number"),
+    "that another signed": ({"key": element.new_key()}, "its signature is not the issuer's"),
     "a part": ({"extra": x509.IssuingDistributionPoint(None, None, True, False, None, False, False)}, "not for every certificate"),
     "with what nobody knows": ({"extra": x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")}, "not for every certificate"),
 }  # fmt: skip
@@ -160,6 +161,13 @@ def test_a_list_that_does_not_hold(ca, va, once, what):
     va.gives["own.crl"] = ca.crl(**{"number": 10, "revoked": [1], **changes})
     code, said = once()
     assert code == 1 and reason in said and not (once.state / "own.crl").exists(), said
+
+
+@pytest.mark.parametrize("path, reason", [("own.cer", "refused certificate of own: no certificate"), ("own.crl", "it is no CRL")])
+def test_nothing_may_follow_what_is_given(va, once, path, reason):
+    va.gives[path] += b"\0"
+    code, said = once()
+    assert code == 1 and reason in said and not (once.state / path).exists(), said
 
 
 def test_neither_number_nor_time_goes_back_over_a_restart(ca, va, once):
@@ -322,6 +330,16 @@ def running(once, root_crl, tmp_path):
     agent.stop()
     nginx.kill()
     nginx.wait()
+
+
+def test_deltas_are_followed_again_once_the_list_that_they_add_to_is_there(ca, va, running):
+    va.gives["own-delta.crl"] = ca.crl(21, [3], base=20)
+    running.says("own: fetching the complete list: it adds to 20")
+    assert serials(running.state) == {1, 2}
+    va.gives["own.crl"] = ca.crl(20, [1])
+    wait_until("the delta counts", lambda: serials(running.state) == {1, 3})
+    va.gives["own-delta.crl"] = ca.crl(22, [3, 4], base=20)
+    wait_until("the next delta counts", lambda: serials(running.state) == {1, 3, 4})
 
 
 def test_the_end_that_comes_and_a_new_one_are_noticed_without_a_restart(ca, root_crl, running):
