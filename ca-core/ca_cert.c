@@ -98,7 +98,7 @@ static enum reason build(const struct ca_cert_ask *ask, const struct pubkey *sig
 	tbs_name(&name, ask->subject, ask->n_subject);
 	tbs_algorithm(&algorithm, tbs_alg_of(signer));
 	TRY(write_extensions(&w, ask, signer, f));
-	TRY(serial_new(ask->not_before_s, serial, f));
+	TRY(serial_new(ask->not_before_s * 1000000, serial, f));
 	tbs_certificate(&w,
 			&(struct tbs_fields){ .serial = BLOB_OF(serial),
 					      .algorithm = derw_blob(&algorithm),

@@ -7,7 +7,7 @@
  *
  * Owns:     issuer_open() reads the certificate; the caller frees with issuer_free().
  * Threads:  read-only after open but for the hourly count, which is atomic.
- * Spec:     RFC 5280 sections 4.1 and 4.2; serials: one byte 01, three of day since 1970, twelve random.
+ * Spec:     RFC 5280 sections 4.1 and 4.2; serials: 01, three bytes of day since 1970, three of time, twelve random.
  */
 #ifndef ASSAY_ISSUER_H
 #define ASSAY_ISSUER_H
@@ -15,7 +15,7 @@
 #include "grant.h"
 #include "hsm.h"
 
-#define SERIAL_BYTES 16
+#define SERIAL_BYTES 19
 
 struct issuer;
 
@@ -24,7 +24,7 @@ struct issuer;
 enum issuer_use { ISSUER_DEVICES, ISSUER_RIGS, ISSUER_SERVICES };
 
 struct issuer_options {
-	const char *name;           /* "attested" */
+	const char *name; /* "attested" */
 	enum issuer_use use;
 	const char *certificate;    /* PEM path */
 	const char *key_label;      /* in the token */
@@ -43,8 +43,9 @@ struct issuer_options {
 
 /* hsm NULL: no key yet, or none ever (va, ra): verification, names and CRL reading work. */
 MUST_CHECK enum reason issuer_open(const struct issuer_options *options, struct hsm *hsm, struct issuer **ret_issuer,
-                                   struct fault *f);
-/* Gives an open issuer its key, and takes it away again, while nobody signs. REASON_CONFIG: the token's is another key. */
+				   struct fault *f);
+/* Gives an open issuer its key, and takes it away again, while nobody signs. REASON_CONFIG: the token's is another key.
+ */
 MUST_CHECK enum reason issuer_attach(struct issuer *issuer, const struct issuer_options *options, struct hsm *hsm,
 				     struct fault *f);
 void issuer_detach(struct issuer *issuer);
@@ -56,9 +57,9 @@ const struct cert *issuer_cert(const struct issuer *issuer);
 MUST_CHECK bool issuer_signed(const struct issuer *issuer, const struct cert *cert);
 
 /* REASON_NO_MEMORY when the generator fails: no serial then, rather than one that can be guessed or met twice. */
-MUST_CHECK enum reason serial_new(int64_t now_s, uint8_t ret_serial[SERIAL_BYTES], struct fault *f);
+MUST_CHECK enum reason serial_new(int64_t now_us, uint8_t ret_serial[SERIAL_BYTES], struct fault *f);
 /* For a batch; after a failure `serials` holds nothing of use. */
-MUST_CHECK enum reason serial_fill(int64_t now_s, uint8_t (*serials)[SERIAL_BYTES], size_t n, struct fault *f);
+MUST_CHECK enum reason serial_fill(int64_t now_us, uint8_t (*serials)[SERIAL_BYTES], size_t n, struct fault *f);
 
 /*
  * The ca's own rules: end-entity only (no keyCertSign, cRLSign; no cmcRA, cmcCA, OCSPSigning, timeStamping,

@@ -12,6 +12,7 @@ declare
 	v_record bytea := v_intend;
 	v_left integer := p_rows;
 	v_day date;
+	v_moment bytea; -- of the day
 	r record;
 begin
 	select * into strict i from issuance where kind = 1 and evidence is not null order by serial desc limit 1;
@@ -23,10 +24,11 @@ begin
 	end if;
 	while v_left > 0 loop
 		v_day := current_date - (v_left::bigint * 30 / p_rows)::integer;
+		v_moment := substr(int4send(16777215 - (v_left::bigint * 30 % p_rows * 16777215 / p_rows)::integer), 2);
 		for r in
 			with fresh as materialized (
 				select v_seq + 1 + (g - 1) / p_commit as seq,
-				       '\x01'::bytea || substr(int4send(v_day - date '1970-01-01'), 2) || substr(random, 1, 12) as serial,
+				       '\x01'::bytea || substr(int4send(v_day - date '1970-01-01'), 2) || v_moment || substr(random, 1, 12) as serial,
 				       sha256(random) as device, sha256(random || 'key') as key,
 				       '\x01'::bytea || substr(sha256(random || 'element'), 1, 16) as element,
 				       int4send(extract(epoch from v_day)::integer)

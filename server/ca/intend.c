@@ -122,7 +122,7 @@ static enum reason number(struct ledger_room *room, struct fault *f)
 {
 	uint8_t serial[CA_BATCH][SERIAL_BYTES];
 
-	TRY(serial_fill(clock_wall_s(), serial, room->n, f));
+	TRY(serial_fill(clock_wall_us(), serial, room->n, f));
 	for (size_t i = 0; i < room->n; i++) {
 		memcpy(room->issue[i]->serial, serial[i], SERIAL_BYTES);
 		room->issue[i]->serial_len = SERIAL_BYTES;

@@ -63,7 +63,7 @@ static enum reason intend(struct ca *ca, struct issue *issue, struct fault *f)
 	issue->not_before_s = now_s - RESPONDER_BACKDATE_S;
 	issue->not_after_s = end_of(ca, issue->issuer, now_s);
 	issue->serial_len = SERIAL_BYTES;
-	TRY(serial_new(now_s, issue->serial, f));
+	TRY(serial_new(clock_wall_us(), issue->serial, f));
 	TRY(ocsp_build_responder(issue->issuer, &ca->ocsp->public, BLOB(issue->serial, SERIAL_BYTES),
 				 issue->not_before_s, issue->not_after_s, &issue->tbs, f));
 	return ledger_responder_intend(ca->ocsp->ledger,

@@ -33,7 +33,7 @@ def serials(crl):
 
 def revoke(plant):
     cert, _, _ = plant.enrol()
-    plant.admin().revoke({"serial": f"{cert.serial_number:032x}"})
+    plant.admin().revoke({"serial": f"{cert.serial_number:038x}"})
     return cert.serial_number
 
 

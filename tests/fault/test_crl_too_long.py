@@ -94,7 +94,7 @@ def revoke(plant, devices):
     rig, operator = plant.rig(), plant.admin()
     revoked = [plant.enrol(client=rig)[0].serial_number for _ in range(devices)]
     for serial in revoked:
-        plan = until_taken(lambda: operator.plan({"serial": f"{serial:032x}"}))  # noqa: B023
+        plan = until_taken(lambda: operator.plan({"serial": f"{serial:038x}"}))  # noqa: B023
         until_taken(lambda: operator.post("revocations/" + plan.json["plan"], {}))  # noqa: B023
     return set(revoked)
 
@@ -115,8 +115,8 @@ def restarted_while_too_long(plant, revoked, served):
     serial = plant.enrol()[0].serial_number
     plant.wait_pid("ca", other_than=plant.kill("ca"))
     plant.mend_token()
-    wait_until("the ca takes revocations", lambda: plant.admin().plan({"serial": f"{serial:032x}"}).status == 200, LIMIT_S)
-    plant.admin().revoke({"serial": f"{serial:032x}"})
+    wait_until("the ca takes revocations", lambda: plant.admin().plan({"serial": f"{serial:038x}"}).status == 200, LIMIT_S)
+    plant.admin().revoke({"serial": f"{serial:038x}"})
     wait_until("it is said after a restart of the ca too", lambda: says_why(plant), LIMIT_S)
     wait_until("shards", lambda: revoked | {serial} <= serials(plant, *SHARD_NAMES), LIMIT_S)
     return revoked | {serial}

@@ -127,7 +127,7 @@ def test_what_was_answered_is_done_and_the_rest_follows(mass, seed, say):
     )
     assert counts == f"{len(serials)}|{len(serials)}|1", "each once, under one action"
     assert mass.sql(f"select count(*) from operator_action where call = 'POST /v1/{path}' and n = {len(serials)}") == "1"
-    untouched = f"{mass.certificate.serial_number:032x}"
+    untouched = f"{mass.certificate.serial_number:038x}"
     assert persist(mass, "GET", "certificates/" + untouched)["status"] == "valid"
     verify_chain(mass.env["ASSAY_DATABASE_URL"])
 

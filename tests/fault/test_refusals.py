@@ -112,7 +112,7 @@ def test_who_waits_for_a_record_in_an_outage_is_told_at_once(plant):
     assert_503(replies[0], "ledger_away")  # not the deadline's
     wait_until("the certificate is recorded by itself", lambda: plant.valid_of(chip) == [intent])
     reply = persist("the retry", lambda: plant.rig().enrol(csr))
-    assert f"{reply.certificate().serial_number:034x}".endswith(intent.lstrip("0"))
+    assert f"{reply.certificate().serial_number:038x}".endswith(intent.lstrip("0"))
     assert [r[0] for r in plant.certificates_of(chip)] == [intent]
     plant.account()
 

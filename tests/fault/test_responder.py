@@ -19,7 +19,7 @@ def made(plant):
 
 
 def hexed(cert):
-    return f"{cert.serial_number:032x}"
+    return f"{cert.serial_number:038x}"
 
 
 def signer_now(plant, cert):

@@ -17,7 +17,7 @@ FOLLOWS = "CRL and OCSP follow"
 
 
 def serial_of(cert):
-    return f"{cert.serial_number:032x}"
+    return f"{cert.serial_number:038x}"
 
 
 @contextlib.contextmanager

@@ -95,7 +95,7 @@ def device(assay):
     """Makes devices: (serial in hex, their identity's files)."""
     def make():
         cert, key, _ = assay.enrol()
-        return f"{cert.serial_number:032x}", assay.identity(cert, key)
+        return f"{cert.serial_number:038x}", assay.identity(cert, key)
 
     return make
 

@@ -20,7 +20,7 @@ VERBS = [
 
 
 def serial_of(cert):
-    return f"{cert.serial_number:032x}"
+    return f"{cert.serial_number:038x}"
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from test_reload import Change
 
 
 def serial_of(cert):
-    return f"{cert.serial_number:032x}"
+    return f"{cert.serial_number:038x}"
 
 
 @pytest.fixture(scope="module")

@@ -141,7 +141,7 @@ def test_a_revocation_is_on_shard_complete_and_delta_within_a_second(assay, stat
         base, before = crl_at(complete)[0], settled(others)
         ok, text = openssl_verify(tmp_path, issuers, cert, [crl_at(mine)[0]], "-extended_crl")
         assert ok, text
-        operator.revoke({"serial": f"{cert.serial_number:032x}"})
+        operator.revoke({"serial": f"{cert.serial_number:038x}"})
         found, took = appear([mine, complete, delta], cert)
         times.append(took)
         signed_again.append([number(crl_at(u)[0]) for u in others] != before)  # also by the clock, but not each time
@@ -156,7 +156,7 @@ def test_a_revocation_is_on_shard_complete_and_delta_within_a_second(assay, stat
 
 def test_a_release_takes_a_hold_off_every_list(assay, status, operator):
     cert, _, _ = assay.enrol(label="sharded")
-    serial, complete, delta = f"{cert.serial_number:032x}", f"{status}/crl/attested.crl", f"{status}/crl/attested-delta.crl"
+    serial, complete, delta = f"{cert.serial_number:038x}", f"{status}/crl/attested.crl", f"{status}/crl/attested-delta.crl"
     operator.revoke({"serial": serial}, "certificateHold", "missing")
     appear([shard_url(status, cert), complete, delta], cert)
     operator.revoke({"serial": serial}, "removeFromCRL", "found")

@@ -75,7 +75,7 @@ def test_who_waits_gets_the_next_list(assay, feed, kind):
             client.answer()
             client.ask(f"?after={client.number}")
         assert time.monotonic() < deadline
-    assay.admin().revoke({"serial": f"{cert.serial_number:032x}"})
+    assay.admin().revoke({"serial": f"{cert.serial_number:038x}"})
     response = client.answer()
     assert response.getheader("Cache-Control") == "no-store"
     until_listed(client, cert.serial_number)
@@ -137,7 +137,7 @@ def test_a_crowd_of_waiters_keeps_nobody_out(assay, feed):
     response = late.get()  # no place: at once
     assert response.status == 200 or response.getheader("Retry-After") == "1"
     cert, _, _ = assay.enrol()
-    assay.admin().revoke({"serial": f"{cert.serial_number:032x}"})
+    assay.admin().revoke({"serial": f"{cert.serial_number:038x}"})
     until_listed(late, cert.serial_number)
     for sock in crowd[1::2]:
         sock.close()

@@ -101,7 +101,7 @@ def profile(assay, **changes):
 
 
 def policy_of(assay, certificate):
-    serial = f"{certificate.serial_number:x}".zfill(32)
+    serial = f"0{certificate.serial_number:x}"
     return assay.sql(f"SELECT encode(policy_hash, 'hex') FROM issuance WHERE serial = '\\x{serial}'")
 
 
@@ -176,7 +176,7 @@ def test_the_new_policy_is_a_chained_row_before_the_first_issuance_that_names_it
     change.reload()
     certificate, _, _ = assay.enrol()
     digest = policy_of(assay, certificate)
-    serial = f"{certificate.serial_number:x}".zfill(32)
+    serial = f"0{certificate.serial_number:x}"
     row = assay.sql(
         "SELECT p.seq < i.seq, p.stream = i.stream, c.stream IS NOT NULL FROM policy p"
         " JOIN issuance i ON i.policy_hash = p.hash JOIN chain c ON c.node = p.node AND c.stream = p.stream AND c.seq = p.seq"

@@ -383,7 +383,7 @@ def test_the_ra_gets_no_certificate_under_the_issuers_for_services_and_rigs(assa
         ("rigs", another.key, rig.serial),  # another rig's key
         ("rigs", gone.key, gone.serial),  # rights that were taken away
         ("rigs", gone.key, "00" * 16),
-        ("rigs", both, f"{device.serial_number:032x}"),  # a device's certificate is no rig's
+        ("rigs", both, f"{device.serial_number:038x}"),  # a device's certificate is no rig's
         ("unattested", rig.key, rig.serial),  # a rig's certificate is no device's
         ("rigs", rig.key, operator.serial),
     ]:
@@ -441,7 +441,7 @@ def test_a_listeners_certificate_is_renewed_while_clients_are_connected(assay, b
     assert same_key(now, first) and now.subject == first.subject
     for extension in (x509.SubjectAlternativeName, x509.ExtendedKeyUsage):
         assert now.extensions.get_extension_for_class(extension).value == first.extensions.get_extension_for_class(extension).value
-    assert assay.sql(f"select requester, profile, issuer from issuance where serial = '\\x{now.serial_number:032x}'") == "ca:upkeep|tls|services"
+    assert assay.sql(f"select requester, profile, issuer from issuance where serial = '\\x{now.serial_number:038x}'") == "ca:upkeep|tls|services"
     assert file.read_bytes().endswith(chain) and file.stat().st_mode & 0o777 == 0o640
     url = f"https://127.0.0.1:{brief.port + port}/" + (".well-known/est/cacerts" if listener == "est" else "livez")
     assert run("curl", "-sS", "-f", "-o", "/dev/null", "--cacert", assay.cacert, url).returncode == 0
@@ -496,14 +496,14 @@ def test_a_certificate_that_cannot_be_read_is_told(assay, brief):
 
 
 def test_above_the_configured_number_another_operator_does_what_one_has_planned(assay, administrator, brief):
-    serials = [f"{assay.enrol()[0].serial_number:032x}" for _ in range(2)]
+    serials = [f"{assay.enrol()[0].serial_number:038x}" for _ in range(2)]
     one, other = brief.admin(), brief.admin(administrator.arguments[2])
     plan = one.plan({"list": one.post("lists", {"serials": serials}).json["list"]}).json["plan"]
     refused = one.post("revocations/" + plan, {})
     assert (refused.status, refused.reason) == (403, "second_operator"), refused.body
     assert {administrator.get("certificates/" + serial).json["status"] for serial in serials} == {"valid"}
     assert other.post("revocations/" + plan, {}).json["changed"] == 2
-    single = f"{assay.enrol()[0].serial_number:032x}"
+    single = f"{assay.enrol()[0].serial_number:038x}"
     assert one.revoke({"serial": single})["changed"] == 1
 
 

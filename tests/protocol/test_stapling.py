@@ -53,7 +53,7 @@ def test_an_nginx_staples_what_the_va_says_of_its_certificate(assay, operator, t
         # nginx asks only when somebody has connected
         wait_until("a stapled answer", lambda: "OCSP Response Status: successful" in nginx.stapled())
         assert "Cert Status: good" in nginx.stapled()
-        assert operator.fresh().revoke({"serial": f"{cert.serial_number:032x}"})["done"]
+        assert operator.fresh().revoke({"serial": f"{cert.serial_number:038x}"})["done"]
         nginx.program.process.send_signal(signal.SIGHUP)  # it keeps an answer for up to an hour otherwise
         # the old worker may still serve a connection or two, with the old answer
         wait_until("no good answer", lambda: "no response sent" in nginx.stapled() and "revoked" in nginx.program.text())

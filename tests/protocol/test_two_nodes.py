@@ -14,7 +14,7 @@ BITES = int(os.environ.get("BITES", 12))
 
 
 def serial_of(cert):
-    return f"{cert.serial_number:032x}"
+    return f"{cert.serial_number:038x}"
 
 
 @pytest.fixture(scope="module")

@@ -181,7 +181,7 @@ def take(assay, folder):
         cert, key, _ = assay.enrol()
     name = der.name((der.CN, "legacy-audit-" + uuid.uuid4().hex[:8]))
     assert assay.legacy().enrol(element.csr(element.new_key(), subject=name), "unattested").status == 200
-    assert assay.admin("operator").revoke({"serial": f"{cert.serial_number:032x}"})["done"]
+    assert assay.admin("operator").revoke({"serial": f"{cert.serial_number:038x}"})["done"]
     device, cert, key, _ = assay.device()
     renewed = device.reenrol(element.csr(key)).certificate()
     other, cert, old_key, chip = assay.device()
@@ -200,6 +200,6 @@ def take(assay, folder):
     assert done.returncode == 0, done.stdout
     export = Export(folder / "ledger.jsonl")
     export.heads = folder / "heads"
-    export.renewed = f"{renewed.serial_number:032x}"
-    export.rekeyed = f"{rekeyed.serial_number:032x}"
+    export.renewed = f"{renewed.serial_number:038x}"
+    export.rekeyed = f"{rekeyed.serial_number:038x}"
     return export

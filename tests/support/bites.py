@@ -38,7 +38,7 @@ def nodes_of(assay, second):
 class Device:
     def __init__(self, assay, node):
         self.cert, self.key, _ = assay.enrol()
-        self.serial = self.cert.serial_number.to_bytes(16, "big")
+        self.serial = self.cert.serial_number.to_bytes((self.cert.serial_number.bit_length() + 7) // 8, "big")
         self.identity, self.request = assay.identity(self.cert, self.key), element.csr(self.key)
         issuer = x509.load_pem_x509_certificate((assay.home / "ca" / "attested.pem").read_bytes())
         builder = ocsp.OCSPRequestBuilder().add_certificate(self.cert, issuer, hashes.SHA256())

@@ -194,7 +194,7 @@ static void issues_a_hundred_certificates_that_verify_strictly(void **state)
 			uint8_t serial[SERIAL_BYTES];
 			X509 *x;
 
-			assert_int_equal(serial_new(clock_wall_s(), serial, NULL), REASON_OK);
+			assert_int_equal(serial_new(clock_wall_us(), serial, NULL), REASON_OK);
 			x = issue(issuer, grant, serial, i % 4);
 			assert_int_equal(verify_error(store, x), X509_V_OK);
 			X509_free(x);
@@ -219,7 +219,7 @@ static void signs_crls_that_bite(void **state)
 		X509_STORE *before = store_of(issuer, empty), *after;
 		X509 *x;
 
-		assert_int_equal(serial_new(clock_wall_s(), revoked.serial, NULL), REASON_OK);
+		assert_int_equal(serial_new(clock_wall_us(), revoked.serial, NULL), REASON_OK);
 		x = issue(issuer, grant, revoked.serial, 0);
 		assert_int_equal(verify_error(before, x), X509_V_OK);
 		full = issue_crl(issuer, &revoked, 1);

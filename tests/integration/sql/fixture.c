@@ -148,7 +148,8 @@ static void make_key(struct pubkey *key, const char *name)
 	SHA256(key->raw, 33, key->raw + 33);
 }
 
-/* As ca-core makes them: 01, three bytes of day, twelve random. */
+/* As ca-core made them at first: 01, three bytes of day, twelve random. The ledger takes both, and these are the harder
+ * ones: those of a batch lie all over the day. */
 static void make_serial(uint8_t serial[16])
 {
 	int64_t day = clock_wall_s() / 86400;
