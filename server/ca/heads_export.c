@@ -178,8 +178,9 @@ static enum reason flush_syslog(struct heads_export *export, struct fault *f)
 
 			if (error == EMSGSIZE) /* it will not become shorter, and others wait behind it */
 				drop_first(&sink->waiting);
+			/* of a long path the end of the advice is cut off, not the path */
 			return fault_set(f, REASON_INTERNAL,
-					 "heads.syslog: %.40s takes no head: %s; start a syslogd, name its socket in "
+					 "heads.syslog: %s takes no head: %s; start a syslogd, name its socket in "
 					 "heads.syslog_socket, or take heads.syslog out",
 					 sink->to, strerror(error));
 		}
