@@ -16,7 +16,7 @@ from .machine import Trouble
 CONNECTIONS = 64
 CERTIFICATES = 500
 NONCE_BYTES = 16
-SERIAL = bytes([1]) + bytes.fromhex("a5") * 15  # of the template, in the place of a certificate's
+SERIAL = bytes([1]) + bytes.fromhex("a5") * 18  # of the template, in the place of a certificate's, and as long
 SUCCESSFUL = bytes.fromhex("0a0100")  # responseStatus, after the outer SEQUENCE's length of two bytes
 WITHOUT_RATION = 1_000_000  # signatures a second: the ration protects the line, which is idle here
 
