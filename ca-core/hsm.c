@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "session_key.h"
 #include "tbs.h"
 
 #define SESSIONS_MAX 64
@@ -34,6 +35,7 @@ struct hsm_key {
 	unsigned sessions;
 	EVP_PKEY *private[LISTS_MAX];
 	EVP_PKEY_CTX *session[SESSIONS_MAX];
+	struct session_key *copy; /* borrowed; what signs. NULL: the key as it lies in the token */
 };
 
 struct slot_list {
@@ -48,6 +50,7 @@ struct hsm {
 	char *token_label;
 	unsigned sessions, n_lists;
 	struct slot_list list[LISTS_MAX];
+	struct session_keys *copies; /* NULL: keys sign as they lie in the token */
 	struct hsm_key *keys;
 };
 
@@ -86,6 +89,7 @@ void hsm_close(struct hsm *hsm)
 		hsm->keys = key->next;
 		key_free(key);
 	}
+	session_keys_close(hsm->copies);
 	for (unsigned i = 0; i < hsm->n_lists; i++)
 		PKCS11_release_all_slots(hsm->ctx, hsm->list[i].slots, hsm->list[i].n);
 	if (hsm->loaded)
@@ -179,6 +183,9 @@ enum reason hsm_open(const struct hsm_options *options, struct hsm **ret_hsm, st
 		return token_fault(f, options->module);
 	hsm->loaded = true;
 	TRY(login(hsm, options->pin_file, f));
+	if (options->session_keys)
+		TRY(session_keys_open(options->module, PKCS11_get_slotid_from_slot(hsm->list[0].ours), &hsm->copies,
+				      f));
 	*ret_hsm = TAKE(hsm);
 	return REASON_OK;
 }
@@ -206,10 +213,15 @@ static enum reason find_private(PKCS11_TOKEN *token, const char *label, PKCS11_K
 
 static enum reason load_private(struct hsm *hsm, struct hsm_key *key, struct fault *f)
 {
+	const char *label = key->label;
 	PKCS11_KEY *object = NULL;
 
+	if (hsm->copies != NULL) {
+		TRY(session_key_copy(hsm->copies, key->label, &key->copy, f));
+		label = session_key_label(key->copy);
+	}
 	for (unsigned i = 0; i < hsm->n_lists; i++) {
-		TRY(find_private(hsm->list[i].ours->token, key->label, &object, f));
+		TRY(find_private(hsm->list[i].ours->token, label, &object, f));
 		key->private[i] = PKCS11_get_private_key(object);
 		if (key->private[i] == NULL)
 			return token_fault(f, "private key");
@@ -296,6 +308,8 @@ enum reason hsm_sign(const struct hsm_key *key, unsigned slot, struct blob messa
 	size_t len = sizeof(made);
 
 	assert(slot < key->sessions);
+	if (key->copy != NULL && !session_key_there(key->copy))
+		return fault_set(f, REASON_TOKEN_AWAY, "key '%s' is no longer in the token", key->label);
 	ERR_clear_error();
 	if (EVP_Digest(message.ptr, message.len, digest, &digest_len, digest_of(key->alg), NULL) != 1)
 		return fault_set(f, REASON_INTERNAL, "digest");

@@ -7,7 +7,7 @@
  * Errors:   REASON_TOKEN_PIN: the PIN is wrong; never try again in this process nor in the next (the caller stays
  *           down). REASON_TOKEN_AWAY: anything else; PKCS#11 modules do not recover in place, so the caller ends
  *           the process and lets it be started again. REASON_CONFIG: no PIN in the PIN file, sessions out of range,
- *           a key of a type that Assay does not sign with.
+ *           a key of a type that Assay does not sign with, a token that does not copy keys.
  * Spec:     PKCS#11 2.40 through libp11; sessions are 16 per slot list at most, hence several lists.
  */
 #ifndef ASSAY_HSM_H
@@ -23,6 +23,7 @@ struct hsm_options {
 	const char *token_label;
 	const char *pin_file; /* read once, wiped after login */
 	unsigned sessions; /* signatures at once, 1 to 64 */
+	bool session_keys; /* sign with copies of the keys that live in a session (session_key.h) */
 };
 
 MUST_CHECK enum reason hsm_open(const struct hsm_options *options, struct hsm **ret_hsm, struct fault *f);

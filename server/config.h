@@ -86,6 +86,8 @@
  *
  *   token.module, label, pin_file           required
  *   token.sessions          4
+ *   token.session_keys      false           sign with copies of the keys that live in a session (session_key.h):
+ *                                           true for SoftHSM, which reads a file for each signature otherwise
  *   token.sign_timeout_ms   20000           a signature that takes longer never comes: the ca starts anew
  *   token.network           false           the module speaks to an HSM over the network
  *   confinement.seccomp     required        system calls of a role: required (a kernel that cannot ends the role),

@@ -101,6 +101,7 @@ static const struct key token_keys[] = {
 	{ "label", KEY_TEXT, offsetof(struct config, token.token_label), .required = true },
 	{ "pin_file", KEY_PATH, offsetof(struct config, token.pin_file), .required = true },
 	{ "sessions", KEY_UNSIGNED, offsetof(struct config, token.sessions), .fallback = "4", .min = 1, .max = 64 },
+	{ "session_keys", KEY_BOOL, offsetof(struct config, token.session_keys), .required = false },
 	{ "sign_timeout_ms", KEY_UNSIGNED, offsetof(struct config, sign_timeout_ms), .fallback = "20000", .min = 1000,
 	  .max = 600000 },
 	{ "network", KEY_BOOL, offsetof(struct config, token_network), .required = false },

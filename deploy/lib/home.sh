@@ -129,7 +129,7 @@ home_config_text() {
 		    { "name": "services", "certificate": "ca/services.pem", "key": "services", "for": "services",
 		      "level_min": "none", "level_max": "none" }
 		  ],
-		  "token": { "module": "$HOME_MODULE", "label": "assay", "pin_file": "secrets/pin", "sessions": 4 },
+		  "token": { "module": "$HOME_MODULE", "label": "assay", "pin_file": "secrets/pin", "sessions": 4, "session_keys": true },
 		  "ledger": {
 		    "writer": "$(pg_conninfo assay_ca)",
 		    "reader": "$(pg_conninfo assay_read)",

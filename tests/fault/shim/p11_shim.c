@@ -33,6 +33,7 @@ enum mode {
 	MODE_CRASH_AFTER, /* ... after the token has signed */
 	MODE_GARBAGE, /* the signature comes back altered */
 	MODE_SESSION_LOST, /* CKR_SESSION_HANDLE_INVALID: what a network token answers after a restart */
+	MODE_NO_COPIES, /* C_CopyObject is refused, as tokens do whose keys are not copyable */
 };
 
 struct control {
@@ -143,6 +144,14 @@ static CK_RV shim_sign(CK_SESSION_HANDLE session, CK_BYTE *data, CK_ULONG data_l
 	return CKR_OK;
 }
 
+static CK_RV shim_copy_object(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE *other, CK_ULONG n,
+                              CK_OBJECT_HANDLE *copy)
+{
+	if ((enum mode)atomic_load(&control->mode) == MODE_NO_COPIES)
+		return refuse(CKR_ACTION_PROHIBITED);
+	return token->C_CopyObject(session, object, other, n, copy);
+}
+
 static CK_RV shim_open_session(CK_SLOT_ID slot, CK_FLAGS flags, void *application, CK_NOTIFY notify,
                                CK_SESSION_HANDLE *session)
 {
@@ -196,6 +205,7 @@ static CK_RV load(void)
 	shim = *token;
 	shim.C_SignInit = shim_sign_init;
 	shim.C_Sign = shim_sign;
+	shim.C_CopyObject = shim_copy_object;
 	shim.C_OpenSession = shim_open_session;
 	shim.C_Login = shim_login;
 	return CKR_OK;
