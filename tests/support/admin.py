@@ -7,7 +7,7 @@ import time
 import urllib.parse
 
 import openapi
-from waiting import wait_until
+from waiting import when_fresh
 
 
 class Answer:
@@ -43,12 +43,7 @@ class Admin:
         return Admin(*self.arguments)
 
     def request(self, method, path, body=None, headers=None):
-        def fresh():
-            answer = self.once(method, path, body, headers)
-            stale = answer.status == 503 and answer.reason == "view_stale"
-            return None if stale and self.patient else answer
-
-        return wait_until("views are fresh", fresh)
+        return when_fresh(lambda: self.once(method, path, body, headers), self.patient)
 
     def once(self, method, path, body, headers):
         if time.monotonic() - self.used > 20:

@@ -10,7 +10,7 @@ import urllib.parse
 from asn1crypto import cms
 from cryptography import x509
 
-from waiting import wait_until
+from waiting import when_fresh
 
 PKCS10 = "application/pkcs10"
 NONCE = "application/est-attestation-freshness+json"
@@ -80,12 +80,7 @@ class Client:
         self.connection = None
 
     def request(self, method, path, body=None, headers=None):
-        def fresh():
-            reply = self.once(method, path, body, headers)
-            stale = reply.status == 503 and reply.reason == "view_stale"
-            return None if stale and self.patient else reply
-
-        return wait_until("views are fresh", fresh)
+        return when_fresh(lambda: self.once(method, path, body, headers), self.patient)
 
     def once(self, method, path, body, headers):
         headers = dict(headers or {})

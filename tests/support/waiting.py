@@ -15,6 +15,17 @@ def wait_until(what, condition, limit_s=PATIENCE_S):
     return value
 
 
+def when_fresh(ask, patient):
+    """What ask() is answered once the server's views are fresh; who is not patient takes what comes first."""
+
+    def answer():
+        reply = ask()
+        stale = reply.status == 503 and reply.reason == "view_stale"
+        return None if stale and patient else reply
+
+    return wait_until("views are fresh", answer)
+
+
 def wait_running(process, log_file, ready):
     """Until it is ready; told with its log if it ends before, or never is."""
 
