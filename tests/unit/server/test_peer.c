@@ -38,17 +38,6 @@ struct plant {
 	int64_t now_s;
 };
 
-static struct trust *list_of(X509 *ca)
-{
-	struct buf pem = make_pem(&ca, 1);
-	struct trust *trust = NULL;
-	struct fault f;
-
-	assert_int_equal(trust_open_pem("rigs", buf_blob(&pem), &trust, &f), REASON_OK);
-	buf_done(&pem);
-	return trust;
-}
-
 static int setup(void **state)
 {
 	struct plant *p = calloc(1, sizeof(*p));
@@ -68,7 +57,7 @@ static int setup(void **state)
 	rig = make_cert(&spec, p->ca, p->ca_key);
 	p->rig = make_der(rig);
 	X509_free(rig);
-	p->trust = list_of(p->ca);
+	p->trust = make_trust(&p->ca, 1);
 	n_checked = 0;
 	*state = p;
 	return 0;
@@ -130,7 +119,7 @@ static void a_changed_list_of_anchors_begins_anew(void **state)
 	struct plant *p = *state;
 	struct make_cert spec = { .cn = "ca", .ca = true, .key = p->key }; /* the same name, another key */
 	X509 *other = make_cert(&spec, NULL, NULL);
-	struct trust *without = list_of(other), *same = list_of(p->ca);
+	struct trust *without = make_trust(&other, 1), *same = make_trust(&p->ca, 1);
 
 	assert_int_equal(connect_at(p, p->trust, p->now_s), REASON_OK);
 	assert_int_not_equal(connect_at(p, without, p->now_s), REASON_OK);

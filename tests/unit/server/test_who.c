@@ -39,17 +39,6 @@ static void push_view(struct world *w)
 	buf_done(&body);
 }
 
-static struct trust *anchor(X509 *ca)
-{
-	struct buf pem = make_pem(&ca, 1);
-	struct trust *trust = NULL;
-	struct fault f;
-
-	assert_int_equal(trust_open_pem("test", buf_blob(&pem), &trust, &f), REASON_OK);
-	buf_done(&pem);
-	return trust;
-}
-
 static int setup(void **state)
 {
 	struct world *w = calloc(1, sizeof(*w));
@@ -64,9 +53,9 @@ static int setup(void **state)
 				     NULL, NULL);
 	}
 	w->key = make_key(KEY_EC_P256);
-	w->rules.rigs = anchor(w->ca[RIGS]);
-	w->rules.devices = anchor(w->ca[DEVICES]);
-	w->rules.vendor_clients = anchor(w->ca[VENDORS]);
+	w->rules.rigs = make_trust(&w->ca[RIGS], 1);
+	w->rules.devices = make_trust(&w->ca[DEVICES], 1);
+	w->rules.vendor_clients = make_trust(&w->ca[VENDORS], 1);
 	w->ra.view = view_new();
 	w->facts.label = "line";
 	w->news.requester = w->row;

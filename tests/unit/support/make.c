@@ -1,4 +1,6 @@
 /* make.c - keys, signatures and certificates: see make.h. */
+#include "openssl_x509v3.h"
+
 #include "make.h"
 
 #include <openssl/bn.h>
@@ -8,12 +10,12 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
-#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "trust.h"
 
 void make_die(const char *what)
 {
@@ -244,4 +246,13 @@ struct buf make_pem(X509 *const *certs, size_t n)
 	b = own((const uint8_t *)text, (int)len);
 	BIO_free(bio);
 	return b;
+}
+
+struct trust *make_trust(X509 *const *anchors, size_t n)
+{
+	AUTO(buf_done) struct buf pem = make_pem(anchors, n);
+	struct trust *trust = NULL;
+
+	must(trust_open_pem("test anchors", buf_blob(&pem), &trust, NULL) == REASON_OK, "trust_open_pem");
+	return trust;
 }

@@ -2,7 +2,8 @@
  * make.h - keys, certificates and requests for tests, made at run time with OpenSSL.
  *
  * Every function ends the program with a message when OpenSSL refuses, so that tests need no checks of their own.
- * What is returned belongs to the caller: EVP_PKEY_free(), X509_free(), buf_done(); AUTO() with the functions below.
+ * What is returned belongs to the caller: EVP_PKEY_free(), X509_free(), buf_done(), trust_free(); AUTO() with the
+ * functions below.
  *
  * Threads: any. oid_init() must have been called.
  */
@@ -14,6 +15,8 @@
 
 #include "claims.h"
 #include "pubkey.h"
+
+struct trust; /* trust.h */
 
 AUTO_FREE(EVP_PKEY, make_key_freep, EVP_PKEY_free)
 AUTO_FREE(X509, make_cert_freep, X509_free)
@@ -54,7 +57,8 @@ struct make_cert {
 /* issuer NULL: self-signed with spec->key, and issuer_key does not matter. */
 X509 *make_cert(const struct make_cert *spec, X509 *issuer, EVP_PKEY *issuer_key);
 struct buf make_der(X509 *cert);
-struct buf make_pem(X509 *const *certs, size_t n); /* one PEM text of them all */
+struct buf make_pem(X509 *const *certs, size_t n);        /* one PEM text of them all */
+struct trust *make_trust(X509 *const *anchors, size_t n); /* trust_open_pem() of that */
 
 /* A Name with these attributes, DER; NULL leaves one out. */
 struct buf make_name(const char *cn, const char *serial_number);
