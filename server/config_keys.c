@@ -23,14 +23,15 @@ struct place place_in(const struct place *place, const char *name, int index)
 
 enum reason config_refuse(const struct place *place, const char *key, struct fault *f, const char *fmt, ...)
 {
+	bool in_part = place->way[0] != '\0', of_key = key[0] != '\0'; /* neither: of the file as a whole */
 	char what[160];
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(what, sizeof(what), fmt, ap);
 	va_end(ap);
-	return fault_set(f, REASON_CONFIG, "%s: %s%s%s %s", place->file, place->way,
-			 place->way[0] == '\0' || key[0] == '\0' ? "" : ".", key, what);
+	return fault_set(f, REASON_CONFIG, "%s: %s%s%s%s%s", place->file, place->way, in_part && of_key ? "." : "", key,
+			 in_part || of_key ? " " : "", what);
 }
 
 bool duration_parse(const char *text, uint64_t *ret_s)

@@ -165,6 +165,31 @@ static void every_mistake_names_its_key_and_what_is_allowed(void **state)
 	}
 }
 
+static void what_is_refused_of_the_whole_file_a_part_or_a_key_reads_as_a_sentence(void **state)
+{
+	static const struct {
+		const char *from, *to, *says;
+	} cases[] = {
+		{ "\"node\": \"n1\"", "\"nodde\": \"n1\"", "/assay.json: has an unknown key \"nodde\"" },
+		{ "\"trust\": { \"rigs\": \"trust/rigs.pem\" }", "\"trust\": []",
+		  "/assay.json: trust must be an object" },
+		{ "\"deadline_ms\": 10000", "\"deadline\": 10000", "/assay.json: est has an unknown key \"deadline\"" },
+		{ "\"deadline_ms\": 10000", "\"deadline_ms\": 5",
+		  "/assay.json: est.deadline_ms is 5, must be from 100 to 600000" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char *text = changed(cases[i].from, cases[i].to);
+		struct config *c;
+		struct fault f = { 0 };
+
+		assert_int_equal(config_parse(BLOB_STR(text), "/assay.json", &c, &f), REASON_CONFIG);
+		assert_string_equal(f.detail, cases[i].says);
+		free(text);
+	}
+}
+
 static void a_software_vendor_is_taken_in_a_quickstart_home(void **state)
 {
 	char *text = changed("\"roots\": \"vendor/root.pem\" }\n  ],",
@@ -211,6 +236,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_example_is_good),
 		cmocka_unit_test(every_mistake_names_its_key_and_what_is_allowed),
+		cmocka_unit_test(what_is_refused_of_the_whole_file_a_part_or_a_key_reads_as_a_sentence),
 		cmocka_unit_test(a_software_vendor_is_taken_in_a_quickstart_home),
 		cmocka_unit_test(durations_are_a_number_and_a_unit),
 	};
