@@ -39,8 +39,8 @@ static void help(FILE *out)
 	      "  NEW    the file as it would be made now\n"
 	      "  KEY    is as in NEW whatever YOURS says: admin.port, est.listeners.est.port (an element by its name)\n"
 	      "\n"
-	      "Where both have changed a key it stays as in YOURS; standard error names each. Status 1: one is not "
-	      "JSON.\n"
+	      "Where both have changed a key it stays as in YOURS; standard error names each.\n"
+	      "Status 1: one cannot be read or is not JSON.\n"
 	      "\n"
 	      "example:\n"
 	      "  assay-merge made/assay.json assay.json new.json admin.port > merged.json\n",
@@ -186,11 +186,18 @@ static json_t *merge_one(struct merge *merge, const char *path, const struct thr
 
 static json_t *load(const char *path)
 {
+	FILE *in = fopen(path, "re");
+	json_t *value = NULL;
 	json_error_t error;
-	json_t *value = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
 
-	if (value == NULL)
+	if (in != NULL)
+		value = json_loadf(in, JSON_REJECT_DUPLICATES, &error);
+	if (in == NULL || ferror(in))
+		fprintf(stderr, "%s: cannot be read: %m\n", path);
+	else if (value == NULL)
 		fprintf(stderr, "%s: line %d: %s\n", path, error.line, error.text);
+	if (in != NULL)
+		fclose(in);
 	return value;
 }
 
