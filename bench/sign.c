@@ -27,6 +27,17 @@ static struct {
 	size_t done, failed;
 } count = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
 
+static const char usage[] =
+	"usage: assay-sign CONFIG SIGNATURES\n"
+	"\n"
+	"Has the ca's sign station make that many signatures with the token of an assay.json, for its first issuer, "
+	"as\n"
+	"fast as they come, and prints how long it took as JSON. No ledger, no certificate. bench/run calls it.\n"
+	"\n"
+	"example, with a quickstart home:\n"
+	"  . .assay/env\n"
+	"  assay-sign $ASSAY_CONFIG 5000\n";
+
 static void die(const char *what, const struct fault *fault)
 {
 	fprintf(stderr, "assay-sign: %s%s%s\n", what, fault == NULL ? "" : ": ", fault == NULL ? "" : fault->detail);
@@ -110,8 +121,10 @@ int main(int argc, char **argv)
 	int64_t began_us, began_cpu_us;
 
 	if (n == 0) {
-		fputs("usage: assay-sign CONFIG SIGNATURES\n", stderr);
-		return 2;
+		bool helps = argc == 2 && strcmp(argv[1], "--help") == 0;
+
+		fputs(usage, helps ? stdout : stderr);
+		return helps ? 0 : 2;
 	}
 	oid_init();
 	if (config_load(argv[1], &config, &fault) != REASON_OK ||

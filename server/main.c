@@ -71,14 +71,18 @@ static int parse(int argc, char **argv, struct options *o)
 		else if (c == 'V' || c == 'h') {
 			o->done = true;
 			fputs(c == 'h' ? usage : "assayd " ASSAY_VERSION "\n", stdout);
-		} else
+		} else {
+			fputs("assayd: assayd --help says which options there are\n", stderr);
 			return EXIT_CONFIG;
+		}
 	}
-	if (optind < argc || (o->config == NULL && !o->hash_password && !o->done)) {
+	if (optind < argc)
+		fprintf(stderr, "assayd: '%s': there are only options; assayd --help says more\n", argv[optind]);
+	else if (o->config == NULL && !o->hash_password && !o->done)
 		fputs("assayd: --config FILE is needed; assayd --help says more\n", stderr);
-		return EXIT_CONFIG;
-	}
-	return 0;
+	else
+		return 0;
+	return EXIT_CONFIG;
 }
 
 static int complain(const struct fault *fault)

@@ -113,6 +113,8 @@ def parse_options():
     unknown = set(options.only or ()) - set(NAMES)
     if unknown:
         parser.error(f"--only takes names of {', '.join(NAMES)}; not known: {', '.join(sorted(unknown))}")
+    if options.json and not pathlib.Path(options.json).absolute().parent.is_dir():
+        parser.error(f"--json {options.json}: its folder is not there")  # now, and not when all has been measured
     return options
 
 

@@ -259,6 +259,10 @@ static void read_options(int argc, char **argv, struct options *o)
 
 	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1)
 		take_option(o, c);
+	if (optind < argc) {
+		fprintf(stderr, "assay-load: '%s': there are only options; see --help\n", argv[optind]);
+		exit(2);
+	}
 	if (o->wire.url == NULL || o->wire.cacert == NULL || o->vendor == NULL)
 		die("ASSAY_EST_URL, ASSAY_CACERT and ASSAY_VENDOR_DIR are needed: source a home's env");
 	o->plan.label = o->plan.work == WORK_RENEW ? o->device_label : o->label;

@@ -13,7 +13,7 @@
 #include "oid.h"
 
 static const char usage[] =
-	"Usage: assay-ceremony [--spec FILE] --home DIR                  everything in one token\n"
+	"Usage: assay-ceremony --spec FILE --home DIR                    everything in one token\n"
 	"       assay-ceremony request --spec FILE --home DIR --out DIR  the root elsewhere: on the server\n"
 	"       assay-ceremony certify --spec FILE --home DIR --requests DIR --out DIR\n"
 	"                                                                on the machine off the net\n"
@@ -135,14 +135,14 @@ static const struct option options[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
-/* What each verb needs, by the options' names; --module may come with those that need a spec. */
+/* What each verb needs, by the options' names; the first goes without a name. */
 static const struct verb {
 	const char *name;
 	enum reason (*run)(const struct arguments *a, const struct spec *spec, struct fault *f);
 	const char *needs[5];
 	const char *takes[3]; /* may come too */
 } verbs[] = {
-	{ "hold", run_hold, { "spec", "home" }, { "module" } },
+	{ "", run_hold, { "spec", "home" }, { "module" } },
 	{ "request", run_request, { "spec", "home", "out" }, { "module" } },
 	{ "certify", run_certify, { "spec", "home", "requests", "out" }, { "module" } },
 	{ "accept", run_accept, { "spec", "home", "certified" }, { "module" } },
@@ -176,7 +176,7 @@ static bool takes(const struct verb *verb, const char *name)
 
 static bool wrong(const char *verb, const char *what, const char *name)
 {
-	fprintf(stderr, "assay-ceremony: %s%s%s%s\nTry: assay-ceremony --help\n", verb, verb[0] == '\0' ? "" : " ",
+	fprintf(stderr, "assay-ceremony: %s%s%s%s; assay-ceremony --help says more\n", verb, verb[0] == '\0' ? "" : " ",
 		what, name);
 	return false;
 }
@@ -219,7 +219,7 @@ static bool read_arguments(int argc, char **argv, struct arguments *args, const 
 			return false;
 		}
 		if (option == '?')
-			return wrong("", "what was said is not understood", "");
+			return wrong("", "the option is none, or lacks its value", "");
 		*(const char **)((char *)args + option) = optarg;
 	}
 	*ret_verb = optind < argc ? find_verb(argv[optind++]) : &verbs[0];
