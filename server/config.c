@@ -54,6 +54,7 @@ enum reason config_load(const char *path, struct config **ret_config, struct fau
 	AUTO(buf_done) struct buf text = { 0 };
 	char absolute[PATH_MAX];
 	FILE *file;
+	int error;
 
 	if (realpath(path, absolute) == NULL || (file = fopen(absolute, "re")) == NULL)
 		return fault_set(f, REASON_CONFIG, "cannot read the configuration %.120s: %s", path, strerror(errno));
@@ -62,7 +63,10 @@ enum reason config_load(const char *path, struct config **ret_config, struct fau
 		return REASON_NO_MEMORY;
 	}
 	text.len = fread(text.ptr, 1, CONFIG_BYTES_MAX + 1, file);
+	error = ferror(file) ? errno : 0;
 	fclose(file);
+	if (error != 0)
+		return fault_set(f, REASON_CONFIG, "cannot read the configuration %.120s: %s", path, strerror(error));
 	if (text.len > CONFIG_BYTES_MAX)
 		return fault_set(f, REASON_CONFIG, "%s is over %d bytes", absolute, CONFIG_BYTES_MAX);
 	return config_parse(buf_blob(&text), absolute, ret_config, f);
