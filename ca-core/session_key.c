@@ -12,12 +12,14 @@
 
 #include "base/clock.h"
 
+#define NOT_THERE 0
+
 struct session_key {
 	struct session_key *next;
 	struct session_keys *of;
 	char *label;
 	CK_OBJECT_HANDLE original;
-	_Atomic(int64_t) seen_us; /* when the original was last there */
+	_Atomic(int64_t) seen_us; /* when the original was last there, or NOT_THERE */
 };
 
 struct session_keys {
@@ -166,12 +168,17 @@ static bool look(const struct session_key *key)
 
 bool session_key_there(struct session_key *key)
 {
-	int64_t now_us = clock_mono_us();
+	int64_t now_us = clock_mono_us(), seen_us = atomic_load(&key->seen_us);
 
-	if (now_us - atomic_load(&key->seen_us) < SESSION_KEY_LOOK_US)
+	if (now_us - seen_us < SESSION_KEY_LOOK_US)
 		return true;
-	if (!look(key))
+	/* one looks for all, who go on meanwhile; once it was not there each looks for himself */
+	if (seen_us != NOT_THERE && !atomic_compare_exchange_strong(&key->seen_us, &seen_us, now_us))
+		return true;
+	if (!look(key)) {
+		atomic_store(&key->seen_us, NOT_THERE);
 		return false;
+	}
 	atomic_store(&key->seen_us, now_us);
 	return true;
 }

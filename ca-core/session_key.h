@@ -19,7 +19,7 @@
 #include "base/blob.h"
 #include "base/reason.h"
 
-/* A key that is gone signs no longer than this. SoftHSM takes 15 us for a look: 0.3 % of a processor at most. */
+/* A key that is gone signs no longer than this and a look. SoftHSM takes 15 us for a look: 0.3 % of a processor at most. */
 #define SESSION_KEY_LOOK_US 5000
 
 struct session_keys;
