@@ -193,23 +193,27 @@ static enum error_class classify(const PGresult *result)
 	return ERROR_AWAY;
 }
 
-static enum reason prepare(struct ledger *ledger, enum statement statement, struct fault *f)
+/* The version that the database's schema has now; 0 if it does not say. */
+static int schema_version(struct ledger *ledger)
 {
-	AUTO(result_freep) PGresult *result = NULL;
-	char line[160];
+	AUTO(result_freep) PGresult *result = PQexec(ledger->conn, "select max(version) from schema_version");
 
-	if (ledger->prepared[statement])
-		return REASON_OK;
-	result = PQprepare(ledger->conn, statements[statement].name, statements[statement].sql, 0, NULL);
-	if (PQresultStatus(result) != PGRES_COMMAND_OK) {
-		fault_set(f, REASON_LEDGER_AWAY, "%s: %s", statements[statement].name,
-			  first_line(PQerrorMessage(ledger->conn), line));
-		if (PQstatus(ledger->conn) != CONNECTION_OK)
-			session_close(ledger);
-		return REASON_LEDGER_AWAY;
-	}
-	ledger->prepared[statement] = true;
-	return REASON_OK;
+	if (PQresultStatus(result) != PGRES_TUPLES_OK || PQntuples(result) != 1)
+		return 0;
+	return (int)strtol(PQgetvalue(result, 0, 0), NULL, 10);
+}
+
+/* What is called is not there, or not for this role: program and schema are not of one time. */
+static enum reason misfit(struct ledger *ledger, enum statement statement, const char *line, struct fault *f)
+{
+	int version = schema_version(ledger);
+
+	if (version > LEDGER_SCHEMA)
+		return fault_set(f, REASON_LEDGER_AWAY,
+				 "ledger: schema %d is newer than this assayd's %d, start the newer one here: %s: %s",
+				 version, LEDGER_SCHEMA, statements[statement].name, line);
+	return fault_set(f, REASON_LEDGER_AWAY, "ledger: is the schema there, and the role's? run sql/migrate: %s: %s",
+			 statements[statement].name, line);
 }
 
 static enum reason failed(struct ledger *ledger, enum statement statement, const PGresult *result, struct fault *f)
@@ -227,9 +231,23 @@ static enum reason failed(struct ledger *ledger, enum statement statement, const
 	}
 	if (PQstatus(ledger->conn) != CONNECTION_OK)
 		session_close(ledger);
-	return fault_set(f, class == ERROR_ROW ? REASON_LEDGER_REFUSED : REASON_LEDGER_AWAY, "%s: %s%s",
-			 statements[statement].name, line,
-			 class == ERROR_SCHEMA ? " (is the schema there, and the role's? run sql/migrate)" : "");
+	else if (class == ERROR_SCHEMA)
+		return misfit(ledger, statement, line, f);
+	return fault_set(f, class == ERROR_ROW ? REASON_LEDGER_REFUSED : REASON_LEDGER_AWAY, "%s: %s",
+			 statements[statement].name, line);
+}
+
+static enum reason prepare(struct ledger *ledger, enum statement statement, struct fault *f)
+{
+	AUTO(result_freep) PGresult *result = NULL;
+
+	if (ledger->prepared[statement])
+		return REASON_OK;
+	result = PQprepare(ledger->conn, statements[statement].name, statements[statement].sql, 0, NULL);
+	if (PQresultStatus(result) != PGRES_COMMAND_OK)
+		return failed(ledger, statement, result, f);
+	ledger->prepared[statement] = true;
+	return REASON_OK;
 }
 
 enum reason session_call(struct ledger *ledger, enum statement statement, struct params *params, PGresult **ret_result,
@@ -375,11 +393,21 @@ static enum reason check_settings(struct ledger *ledger, bool several, struct fa
 		return fault_set(f, REASON_LEDGER_AWAY,
 				 "ledger.writer names several hosts but synchronous_standby_names is empty there");
 	if (result_null(result, 0, 3) || result_int(result, 0, 3) < LEDGER_SCHEMA)
-		return fault_set(f, REASON_LEDGER_AWAY,
-				 "ledger: schema is at version %d, %d is needed: run sql/migrate",
-				 (int)result_int(result, 0, 3), LEDGER_SCHEMA);
+		return fault_set(
+			f, REASON_LEDGER_AWAY,
+			"ledger: schema is at version %d, this assayd needs %d: run sql/migrate of its version",
+			(int)result_int(result, 0, 3), LEDGER_SCHEMA);
 	ledger->intent_row = (uint32_t)result_int(result, 0, 4);
 	return REASON_OK;
+}
+
+/* A node whose calls the schema does not have any more is not to be ready and then refuse everybody. */
+static enum reason check_line(struct ledger *ledger, struct fault *f)
+{
+	if (ledger->n_tracks < TRACKS_MAX)
+		return REASON_OK;
+	TRY(prepare(ledger, STMT_INTEND, f));
+	return prepare(ledger, STMT_RECORD, f);
 }
 
 /* Only one session at a time writes a stream; one that died is let go of by PostgreSQL when its commit is over. */
@@ -554,6 +582,7 @@ static enum reason set_up(struct ledger *ledger, bool several, struct fault *f)
 	if (PQresultStatus(result) != PGRES_COMMAND_OK)
 		return fault_set(f, REASON_LEDGER_AWAY, "session: %s", first_line(PQerrorMessage(ledger->conn), line));
 	TRY(check_settings(ledger, several, f));
+	TRY(check_line(ledger, f));
 	for (size_t i = 0; i < ledger->n_tracks; i++) {
 		TRY(lock_stream(ledger, &ledger->track[i], f));
 		TRY(find_position(ledger, &ledger->track[i], f));

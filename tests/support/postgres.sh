@@ -5,7 +5,8 @@
 #   postgres.sh stop DIR           stops it; `stop -m immediate DIR` as a crash would
 #   postgres.sh destroy DIR        stops it and removes the directory
 #   postgres.sh conninfo DIR ROLE  prints how to connect (ROLE: postgres, assay_owner, assay_ca, assay_read)
-#   postgres.sh ledger             start, then sql/migrate into a new database "assay"; prints the directory
+#   postgres.sh ledger [VERSION]   start, then a new database "assay", migrated; prints the directory
+#   postgres.sh migrate [-t VERSION] DIR   goes on to that version of the schema, by default the newest
 #
 # PostgreSQL refuses to run as root: root runs it as the user postgres (or ASSAY_TEST_USER).
 set -eu
@@ -45,6 +46,22 @@ stop() {
 	[ ! -f "$1/data/postmaster.pid" ] || (cd / && as_user "$bin/pg_ctl" -D "$1/data" -w -s -m "$2" stop)
 }
 
+# A migrate of an earlier day is the same program with fewer files beside it.
+migrate() { # DIR VERSION ("": the newest)
+	top=$here/../../sql
+	if [ -n "$2" ]; then
+		top=$(mktemp -d)
+		mkdir "$top/migrations"
+		cp "$here/../../sql/migrate" "$top"
+		for file in "$here"/../../sql/migrations/*.sql; do
+			number=${file##*/}
+			[ "$(expr "${number%%_*}" + 0)" -gt "$2" ] || cp "$file" "$top/migrations"
+		done
+	fi
+	"$top/migrate" "host=$1 dbname=assay user=postgres" >&2
+	[ -z "$2" ] || rm -r "$top"
+}
+
 new_dir() {
 	dir=$(mktemp -d "${TMPDIR:-/tmp}/assay-pg.XXXXXX")
 	chmod 755 "$dir"
@@ -75,11 +92,16 @@ ledger)
 	dir=$(new_dir)
 	start "$dir"
 	psql -X -q -d "host=$dir dbname=postgres user=postgres" -c 'create database assay'
-	"$here/../../sql/migrate" "host=$dir dbname=assay user=postgres" >&2
+	migrate "$dir" "${2:-}"
 	echo "$dir"
 	;;
+migrate)
+	version=
+	[ "$2" != -t ] || { version=$3; shift 2; }
+	migrate "$2" "$version"
+	;;
 *)
-	sed -n '2,10p' "$0" >&2
+	sed -n '2,11p' "$0" >&2
 	exit 2
 	;;
 esac

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "issuer.h"
 
 static bool run(const char *command, char *out, size_t out_len)
 {
@@ -34,13 +35,14 @@ void world_admin(struct world *world)
 	assert_int_equal(PQstatus(world->admin), CONNECTION_OK);
 }
 
-int world_setup(void **state)
+int world_setup_at(void **state, const char *version)
 {
 	struct world *world = calloc(1, sizeof(*world));
+	char start[100];
 
 	oid_init();
-
-	if (world == NULL || !run("tests/support/postgres.sh ledger 2>/dev/null", world->dir, sizeof(world->dir)))
+	snprintf(start, sizeof(start), "tests/support/postgres.sh ledger %s 2>/dev/null", version);
+	if (world == NULL || !run(start, world->dir, sizeof(world->dir)))
 		return -1;
 	snprintf(world->anchors, sizeof(world->anchors), "%s/anchors", world->dir);
 	snprintf(world->ca_conninfo, sizeof(world->ca_conninfo), "host=%s dbname=assay user=assay_ca", world->dir);
@@ -51,6 +53,11 @@ int world_setup(void **state)
 	world_admin(world);
 	*state = world;
 	return 0;
+}
+
+int world_setup(void **state)
+{
+	return world_setup_at(state, "");
 }
 
 int world_teardown(void **state)
@@ -150,7 +157,7 @@ static void make_key(struct pubkey *key, const char *name)
 
 /* As ca-core made them at first: 01, three bytes of day, twelve random. The ledger takes both, and these are the harder
  * ones: those of a batch lie all over the day. */
-static void make_serial(uint8_t serial[16])
+static void old_serial(uint8_t serial[16])
 {
 	int64_t day = clock_wall_s() / 86400;
 
@@ -161,17 +168,38 @@ static void make_serial(uint8_t serial[16])
 	assert_int_equal(RAND_bytes(serial + 4, 12), 1);
 }
 
+static void offer(struct request *r, size_t serial_len)
+{
+	r->serial_len = serial_len;
+	text_hex(BLOB(r->serial, serial_len), r->hex, sizeof(r->hex));
+	snprintf(r->tbs, sizeof(r->tbs), "tbs of %s", r->hex);
+	r->intent.tbs = BLOB_STR(r->tbs);
+	r->intent.serial_len = serial_len;
+	memcpy(r->intent.serial, r->serial, serial_len);
+}
+
+void request_tbs(struct request *r)
+{
+	const uint8_t start[] = { 0x30, (uint8_t)(7 + r->serial_len), 0xa0, 3, 2, 1, 2, 2, (uint8_t)r->serial_len };
+
+	memcpy(r->tbs, start, sizeof(start));
+	memcpy(r->tbs + sizeof(start), r->serial, r->serial_len);
+	r->intent.tbs = BLOB(r->tbs, sizeof(start) + r->serial_len);
+}
+
+void request_serial_of_today(struct request *r)
+{
+	assert_ok(serial_new(clock_wall_us(), r->serial, f));
+	offer(r, SERIAL_BYTES);
+}
+
 static void finish(struct request *r, const char *key)
 {
-	char hex[33];
-
 	make_key(&r->grant.key, key);
 	memset(r->grant.policy_hash, 0x70, sizeof(r->grant.policy_hash));
-	make_serial(r->serial);
-	text_hex(BLOB(r->serial, 16), hex, sizeof(hex));
-	snprintf(r->tbs, sizeof(r->tbs), "tbs of %s", hex);
-	r->intent = (struct intent){ .grant = &r->grant, .serial_len = 16, .tbs = BLOB_STR(r->tbs) };
-	memcpy(r->intent.serial, r->serial, 16);
+	r->intent = (struct intent){ .grant = &r->grant };
+	old_serial(r->serial);
+	offer(r, 16);
 	r->intent.not_before_s = clock_wall_s() - 3600;
 	r->intent.not_after_s = clock_wall_s() + 5 * 365 * 86400LL;
 }
@@ -220,7 +248,7 @@ enum intent_outcome ask(struct ledger *ledger, struct request *r)
 {
 	buf_done(&r->intent.certificate);
 	memcpy(r->intent.serial, r->serial, sizeof(r->serial));
-	r->intent.serial_len = 16;
+	r->intent.serial_len = r->serial_len;
 	assert_ok(ledger_intend(ledger, &r->intent, 1, f));
 	text_hex(BLOB(r->intent.serial, r->intent.serial_len), r->hex, sizeof(r->hex));
 	return r->intent.outcome;

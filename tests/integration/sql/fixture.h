@@ -28,6 +28,7 @@ struct world {
 
 /* cmocka group fixtures; *state is a struct world. */
 int world_setup(void **state);
+int world_setup_at(void **state, const char *version); /* of the schema; "": the newest */
 int world_teardown(void **state);
 void world_admin(struct world *world); /* connects again after a restart */
 /* Runs a command of tests/support/postgres.sh on the world's cluster. */
@@ -62,12 +63,15 @@ long rows_read(struct pair *p);
 struct request {
 	struct grant grant;
 	struct intent intent;
-	uint8_t serial[LIMIT_SERIAL_BYTES];            /* as offered */
+	uint8_t serial[LIMIT_SERIAL_BYTES]; /* as offered */
+	size_t serial_len;
 	char tbs[80], hex[2 * LIMIT_SERIAL_BYTES + 1]; /* hex: of the serial that counts, after ask() */
 };
 void request_enrol(struct request *r, const char *element, const char *key);
 void request_reenrol(struct request *r, const struct request *previous, const char *key);
 void request_nonce(struct request *r, const char *nonce);
+void request_serial_of_today(struct request *r); /* as ca-core makes them; otherwise shorter ones, as it once did */
+void request_tbs(struct request *r); /* DER with version and serial, which an auditor compares; otherwise any text */
 void request_done(struct request *r); /* frees the certificate */
 
 long issuances_of(struct world *world, const struct request *r); /* to its device */
