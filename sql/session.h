@@ -1,5 +1,6 @@
 /*
- * session.h - the inside of struct ledger: one connection, its settings, and the chain position that it writes on.
+ * session.h - the inside of struct ledger: one connection, its settings, and the chain position that it writes on
+ * (session.c); its statements, and what they give (statement.c).
  *
  * Threads: one thread per struct ledger.
  * Does not: know what a batch means; that is in intend.c, record.c and view.c.
@@ -94,7 +95,14 @@ struct ledger {
 /* Connects if needed. REASON_LEDGER_BEHIND, or REASON_LEDGER_AWAY, also for a server that must not be used. */
 MUST_CHECK enum reason session_ready(struct ledger *ledger, struct fault *f);
 void session_close(struct ledger *ledger);
+/* The ledger has lost a row that we know of: sticky. Returns REASON_LEDGER_BEHIND. */
+enum reason session_behind(struct ledger *ledger, const char *what);
 
+/* The first line of what the server said. */
+const char *session_line(const char *message, char out[160]);
+
+/* Makes the statement known to the server, once for a connection. */
+MUST_CHECK enum reason session_prepare(struct ledger *ledger, enum statement statement, struct fault *f);
 /*
  * Runs one statement; ret_result is the caller's to PQclear(). REASON_LEDGER_REFUSED means that a row is at fault
  * (SQLSTATE classes 22, 23, 54, and what a trigger raises): the caller splits its batch. Deadlocks are tried again.
