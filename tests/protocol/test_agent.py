@@ -39,7 +39,7 @@ class Ca:
         builder = builder.add_extension(x509.BasicConstraints(True, None), True).add_extension(usage, True)
         return builder.sign(self.root_key, hashes.SHA256())
 
-    def crl(self, number, revoked=(), base=None, this=NOW - 3 * HOUR, end=NOW + HOUR, extra=None, key=None):
+    def crl(self, number, revoked=(), base=None, this=NOW - 3 * HOUR, end=NOW + HOUR, extra=None, key=None, released=()):
         """More than half of its time is over: the complete list is asked for again."""
         builder = x509.CertificateRevocationListBuilder().issuer_name(self.name).last_update(this).next_update(end)
         if number is not None:
@@ -48,8 +48,11 @@ class Ca:
             builder = builder.add_extension(x509.DeltaCRLIndicator(base), True)
         if extra is not None:
             builder = builder.add_extension(extra, True)
-        for serial in revoked:
-            builder = builder.add_revoked_certificate(x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(NOW).build())
+        for serial in (*revoked, *released):
+            entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(NOW)
+            if serial in released:
+                entry = entry.add_extension(x509.CRLReason(x509.ReasonFlags.remove_from_crl), False)
+            builder = builder.add_revoked_certificate(entry.build())
         return der(builder.sign(key or self.key, hashes.SHA256()))
 
     def root_crl(self, end, this=NOW - HOUR, key=None, name=ROOT, revoked=()):
@@ -110,6 +113,15 @@ def test_what_is_right_is_taken(ca, va, once):
     va.gives["own-delta.crl"] = ca.crl(11, [3], base=10)
     code, said = once()
     assert code == 0 and serials(once.state) == {1, 2, 3}, said
+
+
+def test_entries_may_come_in_any_order_and_twice(ca, va, once):
+    """RFC 5280 asks for none, and what an agent looks up has one."""
+    va.gives["own.crl"] = ca.crl(10, [5, 1, 4, 4, 3, 8, 2, 6])
+    va.gives["own-delta.crl"] = ca.crl(11, [12, 9, 11, 9, 10], base=10, released=[6, 4, 5, 3, 1])
+    code, said = once()
+    assert code == 0 and serials(once.state) == {2, 8, 9, 10, 11, 12}, said
+    assert "complete list 10, 7 revoked" in said and "delta 11, 6 revoked" in said, said
 
 
 @pytest.mark.parametrize("what", ["another root's", "without cRLSign", "no CA", "no certificate"])
