@@ -88,14 +88,7 @@ int verb_cert_list(struct ctl *ctl, int argc, char **argv)
 	if (optind != argc)
 		return usage_of("cert", "list");
 	rows = api_pages(ctl, path, "certificates", "after", wanted);
-	if (rows == NULL)
-		return 1;
-	if (ctl->json)
-		show_json(rows);
-	else
-		show_table(ctl, rows, list_columns, N(list_columns));
-	json_decref(rows);
-	return 0;
+	return show_answer(ctl, rows, rows, list_columns, N(list_columns));
 }
 
 static int one(struct ctl *ctl, int argc, char **argv, const char *group, const char *name, const char *what,
@@ -199,14 +192,7 @@ int verb_actions(struct ctl *ctl, int argc, char **argv)
 			return fail("the query is too long");
 	}
 	rows = api_pages(ctl, path, "actions", "before", wanted);
-	if (rows == NULL)
-		return 1;
-	if (ctl->json)
-		show_json(rows);
-	else
-		show_table(ctl, rows, columns, N(columns));
-	json_decref(rows);
-	return 0;
+	return show_answer(ctl, rows, rows, columns, N(columns));
 }
 
 int verb_status(struct ctl *ctl, int argc, char **argv)

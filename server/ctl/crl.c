@@ -19,12 +19,5 @@ int verb_crl_publish(struct ctl *ctl, int argc, char **argv)
 	if (optind != argc)
 		return usage_of("crl", "publish");
 	answer = api_post(ctl, "crls", issuer == NULL ? json_object() : json_pack("{s:s}", "issuer", issuer));
-	if (answer == NULL)
-		return 1;
-	if (ctl->json)
-		show_json(answer);
-	else
-		show_table(ctl, json_object_get(answer, "crls"), columns, sizeof(columns) / sizeof(columns[0]));
-	json_decref(answer);
-	return 0;
+	return show_answer(ctl, answer, json_object_get(answer, "crls"), columns, sizeof(columns) / sizeof(columns[0]));
 }

@@ -48,6 +48,9 @@ struct column {
 void show_table(const struct ctl *ctl, const json_t *rows, const struct column *columns, size_t n);
 void show_fields(const struct ctl *ctl, const json_t *object, const struct column *fields, size_t n);
 void show_json(const json_t *value);
+/* A verb's end: its answer, consumed, or of that the rows as a table; NULL: what went wrong is told already. Gives the
+ * exit status. */
+int show_answer(const struct ctl *ctl, json_t *answer, const json_t *rows, const struct column *columns, size_t n);
 const char *text_at(const json_t *object, const char *key); /* "" if absent; numbers and truth values as text */
 
 /* One verb: its own options are read by it. argv[0] is the verb's name as typed. */

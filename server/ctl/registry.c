@@ -20,14 +20,7 @@ int verb_requester_list(struct ctl *ctl, int argc, char **argv)
 	if (argc != 1)
 		return usage_of("requester", "list");
 	rows = api_pages(ctl, "requesters", "requesters", "after", 1000000);
-	if (rows == NULL)
-		return 1;
-	if (ctl->json)
-		show_json(rows);
-	else
-		show_table(ctl, rows, columns, sizeof(columns) / sizeof(columns[0]));
-	json_decref(rows);
-	return 0;
+	return show_answer(ctl, rows, rows, columns, sizeof(columns) / sizeof(columns[0]));
 }
 
 bool cert_spki_hash(const char *path, char hex[65])
@@ -46,6 +39,19 @@ bool cert_spki_hash(const char *path, char hex[65])
 	return ok || fail("%s: no PEM certificate can be read there", path) == 0;
 }
 
+/* What has been done, and the number under which the ledger has it. Consumes answer; NULL: told. */
+static int show_action(const struct ctl *ctl, json_t *answer, const char *done)
+{
+	if (answer == NULL)
+		return 1;
+	if (ctl->json)
+		show_json(answer);
+	else
+		(void)printf("%s, action %s\n", done, text_at(answer, "action"));
+	json_decref(answer);
+	return 0;
+}
+
 int verb_requester_register(struct ctl *ctl, int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -54,7 +60,7 @@ int verb_requester_register(struct ctl *ctl, int argc, char **argv)
 		{ "note", required_argument, NULL, 0 },   { "spki-hash", required_argument, NULL, 'h' },
 		{ "cert", required_argument, NULL, 'c' }, { 0 },
 	};
-	json_t *body = json_object(), *answer;
+	json_t *body = json_object();
 	char hex[65];
 	int c, at;
 
@@ -66,15 +72,7 @@ int verb_requester_register(struct ctl *ctl, int argc, char **argv)
 		(void)json_object_set_new(body, c == 0 ? options[at].name : "spki_hash",
 					  json_string(c == 'c' ? hex : optarg));
 	}
-	answer = api_post(ctl, "requesters", body);
-	if (answer == NULL)
-		return 1;
-	if (ctl->json)
-		show_json(answer);
-	else
-		(void)printf("registered, action %s\n", text_at(answer, "action"));
-	json_decref(answer);
-	return 0;
+	return show_action(ctl, api_post(ctl, "requesters", body), "registered");
 }
 
 int verb_requester_retire(struct ctl *ctl, int argc, char **argv)
@@ -85,7 +83,7 @@ int verb_requester_retire(struct ctl *ctl, int argc, char **argv)
 						 { 0 } };
 	const char *note = NULL, *hash = NULL, *reason = NULL;
 	char hex[65], path[API_PATH];
-	json_t *answer;
+	json_t *body;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -104,13 +102,6 @@ int verb_requester_retire(struct ctl *ctl, int argc, char **argv)
 		return usage_of("requester", "retire");
 	if (!api_path(ctl, path, "requesters/", hash, "/retire"))
 		return 1;
-	answer = api_post(ctl, path, json_pack("{s:s, s:s*}", "note", note, "reason", reason));
-	if (answer == NULL)
-		return 1;
-	if (ctl->json)
-		show_json(answer);
-	else
-		(void)printf("retired, action %s\n", text_at(answer, "action"));
-	json_decref(answer);
-	return 0;
+	body = json_pack("{s:s, s:s*}", "note", note, "reason", reason);
+	return show_action(ctl, api_post(ctl, path, body), "retired");
 }

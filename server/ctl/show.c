@@ -112,3 +112,15 @@ void show_json(const json_t *value)
 	(void)json_dumpf(value, stdout, JSON_INDENT(1));
 	(void)putchar('\n');
 }
+
+int show_answer(const struct ctl *ctl, json_t *answer, const json_t *rows, const struct column *columns, size_t n)
+{
+	if (answer == NULL)
+		return 1;
+	if (ctl->json)
+		show_json(answer);
+	else
+		show_table(ctl, rows, columns, n);
+	json_decref(answer);
+	return 0;
+}
