@@ -186,7 +186,8 @@ def apart(assay):
         pytest.skip("four users take root to become them")
     modes = {}
     for path in [assay.home, *assay.home.rglob("*")]:  # the group reads what the roles read
-        if "postgres" not in path.parts and not path.is_symlink() and path.exists():
+        # libpq takes no password file that a group may read
+        if "postgres" not in path.parts and path.suffix != ".pgpass" and not path.is_symlink() and path.exists():
             modes[path] = path.stat().st_mode
     folder = pathlib.Path(tempfile.mkdtemp(prefix="assay-apart-"))
     instance = Apart(assay, folder)
@@ -194,7 +195,6 @@ def apart(assay):
         for path, mode in modes.items():
             path.chmod(mode | (0o070 if path.is_dir() and path.name == "token" or "token" in path.parts else 0o050 if path.is_dir() else 0o040))
         passfile = assay.home / "secrets" / "assay_ca.pgpass"
-        passfile.chmod(0o600)  # libpq takes no other
         os.chown(passfile, pwd.getpwnam(USERS["ca"]).pw_uid, -1)
         instance.folders()
         for role in ("ca", "va", "admin", "ra"):
