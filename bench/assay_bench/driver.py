@@ -5,7 +5,7 @@ import json
 import subprocess
 
 from .instance import BUILD
-from .machine import Trouble, family_memory_kib
+from .machine import Trouble, family_memory_kib, fetch_pages
 
 
 class Driver:
@@ -59,6 +59,7 @@ def driver(instance, *options):
 def load(instance, *options):
     """A whole run: the driver's figures, CPU per done piece of work by part, memory of the roles at its end."""
     with driver(instance, *options) as run:
+        page_us = fetch_pages()
         before = instance.cpu_us() | instance.role_cpu_us()
         run.say_go()
         result = run.result()
@@ -68,6 +69,7 @@ def load(instance, *options):
     result["total_us"] = each["assayd"] + each["postgres"]
     result["parts_us"] = {"ra": each["ra"], "ca": each["ca"], "other roles": each["assayd"] - each["ra"] - each["ca"],
                           "PostgreSQL": each["postgres"]}
+    result["page_us"] = page_us
     result["memory_kib"] = family_memory_kib(instance.daemon_pid())
     return result
 
