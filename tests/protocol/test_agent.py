@@ -354,6 +354,17 @@ def test_deltas_are_followed_again_once_the_list_that_they_add_to_is_there(ca, v
     wait_until("the next delta counts", lambda: serials(running.state) == {1, 3, 4})
 
 
+def test_nginxs_map_has_who_is_revoked_since_its_complete_list(ca, va, running):
+    """And nobody whom a newer complete list lets go while the delta before it still lies there."""
+    text = (running.state / "revoked.map").read_text
+    va.gives["own-delta.crl"] = ca.crl(11, [1, 3, 0x1234], base=10, released=[2])
+    wait_until("the map tells it", lambda: text() == "03 1;\n1234 1;\n")
+    assert serials(running.state) == {1, 3, 0x1234}
+    va.gives["own.crl"] = ca.crl(12, [0x1234, 7])
+    wait_until("the complete list counts", lambda: serials(running.state) == {7, 0x1234})
+    wait_until("the map is empty", lambda: text() == "")
+
+
 def test_the_end_that_comes_and_a_new_one_are_noticed_without_a_restart(ca, root_crl, running):
     bundle = running.state / "crl.pem"
     assert bundle.read_bytes().endswith(root_crl.file.read_bytes())
