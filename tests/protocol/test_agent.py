@@ -3,10 +3,12 @@
 import datetime
 import gzip
 import http.server
+import itertools
 import json
 import re
 import subprocess
 import threading
+import time
 
 import element
 import pytest
@@ -39,7 +41,7 @@ class Ca:
         builder = builder.add_extension(x509.BasicConstraints(True, None), True).add_extension(usage, True)
         return builder.sign(self.root_key, hashes.SHA256())
 
-    def crl(self, number, revoked=(), base=None, this=NOW - 3 * HOUR, end=NOW + HOUR, extra=None, key=None, released=()):
+    def crl(self, number, revoked=(), base=None, this=NOW - 3 * HOUR, end=NOW + HOUR, extra=None, critical=True, key=None, released=(), of=None):
         """More than half of its time is over: the complete list is asked for again."""
         builder = x509.CertificateRevocationListBuilder().issuer_name(self.name).last_update(this).next_update(end)
         if number is not None:
@@ -47,11 +49,13 @@ class Ca:
         if base is not None:
             builder = builder.add_extension(x509.DeltaCRLIndicator(base), True)
         if extra is not None:
-            builder = builder.add_extension(extra, True)
+            builder = builder.add_extension(extra, critical)
         for serial in (*revoked, *released):
             entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(NOW)
             if serial in released:
                 entry = entry.add_extension(x509.CRLReason(x509.ReasonFlags.remove_from_crl), False)
+            if of is not None:
+                entry = entry.add_extension(x509.CertificateIssuer([x509.DirectoryName(of)]), True)
             builder = builder.add_revoked_certificate(entry.build())
         return der(builder.sign(key or self.key, hashes.SHA256()))
 
@@ -101,7 +105,8 @@ def once(ca, va, state, tmp_path):
     command = agent_command(f"http://127.0.0.1:{va.server_address[1]}", tmp_path / "root.pem", state, ["own"])
 
     def run(*options):
-        done = subprocess.run([str(c) for c in (*command, *options, "--once")], capture_output=True, text=True, timeout=120)
+        arguments = [str(c) for c in (*command, *options, "--once")]
+        done = subprocess.run(arguments, capture_output=True, text=True, timeout=120, start_new_session=True)  # whom it signals
         assert done.returncode in (0, 1), done
         return done.returncode, done.stderr
 
@@ -122,6 +127,37 @@ def test_entries_may_come_in_any_order_and_twice(ca, va, once):
     code, said = once()
     assert code == 0 and serials(once.state) == {2, 8, 9, 10, 11, 12}, said
     assert "complete list 10, 7 revoked" in said and "delta 11, 6 revoked" in said, said
+
+
+def test_a_list_is_good_as_long_as_its_newest_delta(ca, va, once):
+    until, number = NOW + 2 * HOUR, 11
+    va.gives["own-delta.crl"] = ca.crl(number, [3], base=10, end=until)
+    for _ in range(2):
+        assert once()[0] == 0
+        of = json.loads(status(once.state, "--status", "--json")[1])["issuers"][0]
+        assert (of["number"], of["good_until"], of["revoked"]) == (number, seconds(until), 3)
+        head = (once.state / "revoked").read_bytes()[12 + 32 :]
+        assert (int.from_bytes(head[:8], "big"), int.from_bytes(head[8:16], "big")) == (seconds(until), number)
+        until, number = NOW + 3 * HOUR, 12  # the complete list has passed the delta
+        va.gives["own.crl"] = ca.crl(number, [1, 2, 3], end=until)
+
+
+def test_no_list_and_one_past_its_time_are_not_well(ca, va, once):
+    va.gives["own.crl"] = b""
+    assert once()[0] == 1 and status(once.state, "--health") == (1, "own: no list has come yet\n")
+    (once.state / "own.crl").write_bytes(ca.crl(10, [1], end=NOW - HOUR))
+    assert once()[0] == 1 and serials(once.state) == {1}
+    code, said = status(once.state, "--health")
+    assert code == 1 and f"own: its CRLs are past their time since {NOW - HOUR:%Y-%m-%d %H:%M:%S}Z" in said
+    assert "PAST ITS TIME" in status(once.state, "--status")[1]
+
+
+@pytest.mark.parametrize("text", ["", "none", "0"])
+def test_a_pid_file_that_names_nobody_is_told_of(once, tmp_path, text):
+    (tmp_path / "nginx.pid").write_text(text)
+    code, said = once("--nginx-pid", tmp_path / "nginx.pid")
+    assert code == 1 and f"nginx is not told: {tmp_path}/nginx.pid: no process id" in said, said
+    assert "nginx is not told" in status(once.state, "--health")[1] and serials(once.state) == {1, 2}
 
 
 @pytest.mark.parametrize("what", ["another root's", "without cRLSign", "no CA", "no certificate"])
@@ -157,12 +193,17 @@ def test_the_first_ca_that_comes_is_kept_and_one_that_was_put_there_is_not_asked
     assert code == 1 and "it is of another issuer" in said and serials(once.state) == {7}, said
 
 
+PART = x509.IssuingDistributionPoint(None, None, True, False, None, False, False)
 LISTS = {
     "past its time": ({"this": NOW - 3 * HOUR, "end": NOW - HOUR}, "its nextUpdate was"),
     "of another clock": ({"this": NOW + HOUR, "end": NOW + 2 * HOUR}, "it begins"),
     "without number": ({"number": None}, "it has no CRL number"),
     "that another signed": ({"key": element.new_key()}, "its signature is not the issuer's"),
-    "a part": ({"extra": x509.IssuingDistributionPoint(None, None, True, False, None, False, False)}, "not for every certificate"),
+    "with the number 0": ({"number": 0}, "it has no CRL number"),
+    "a delta": ({"base": 5}, "it is a delta, not a complete list"),
+    "a part": ({"extra": PART}, "not for every certificate"),
+    "a part that hardly says so": ({"extra": PART, "critical": False}, "not for every certificate"),
+    "with entries of others": ({"of": ROOT}, "entry 0 is not understood"),
     "with what nobody knows": ({"extra": x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")}, "not for every certificate"),
 }  # fmt: skip
 
@@ -197,9 +238,10 @@ def test_a_delta_to_a_list_that_is_not_there_changes_nothing(ca, va, once):
     va.gives["own-delta.crl"] = ca.crl(21, [3], base=20)
     said = once()[1]
     assert "it adds to 20, the newest complete list here is 10" in said and serials(once.state) == {1, 2}
-    va.gives["own-delta.crl"] = ca.crl(21, [3], base=21)
-    code, said = once()
-    assert code == 1 and "its base is not before it" in said and serials(once.state) == {1, 2}
+    for base in (21, 0):
+        va.gives["own-delta.crl"] = ca.crl(21, [3], base=base)
+        code, said = once()
+        assert code == 1 and "its base is not before it" in said and serials(once.state) == {1, 2}
 
 
 def endless(handler):
@@ -272,6 +314,10 @@ def status(state, *options):
 
 def metric(state, name):
     return int(re.search(rf"^assay_agent_{name} (\d+)$", (state / "metrics.prom").read_text(), re.M)[1])
+
+
+def seconds(utc):
+    return int(utc.replace(tzinfo=datetime.timezone.utc).timestamp())
 
 
 def days(n):
@@ -363,6 +409,58 @@ def test_nginxs_map_has_who_is_revoked_since_its_complete_list(ca, va, running):
     va.gives["own.crl"] = ca.crl(12, [0x1234, 7])
     wait_until("the complete list counts", lambda: serials(running.state) == {7, 0x1234})
     wait_until("the map is empty", lambda: text() == "")
+
+
+def reloads(state):
+    return json.loads((state / "status.json").read_text())["nginx"]["reloads"]
+
+
+def test_nginx_is_told_twice_a_second_at_most(ca, va, running):
+    numbers = itertools.count(11)
+
+    def newer(handler):
+        number = next(numbers)
+        handler.send_response(200)
+        handler.end_headers()
+        handler.wfile.write(ca.crl(number, range(11, number + 1), base=10))
+
+    before, began = reloads(running.state), time.monotonic()
+    va.gives["own-delta.crl"] = newer
+    wait_until("many deltas", lambda: len(serials(running.state)) > 30)
+    told = reloads(running.state) - before
+    assert told <= (time.monotonic() - began) / 0.5 + 1
+    va.gives["own-delta.crl"] = ca.crl(10000, [3], base=10)
+    wait_until("the last one is there", lambda: serials(running.state) == {1, 2, 3})
+    wait_until("nginx is told of it", lambda: reloads(running.state) > before + told)
+
+
+def test_what_cannot_be_written_is_said_and_tried_again(ca, va, running):
+    in_the_way = running.state / "revoked.new"
+    wait_until("nothing is being written", lambda: not in_the_way.exists())
+    in_the_way.mkdir()
+    va.gives["own-delta.crl"] = ca.crl(11, [3], base=10)
+    running.says("not in force: ")
+    wait_until("it is not well", lambda: "not in force: " in status(running.state, "--health")[1])
+    assert serials(running.state) == {1, 2}
+    told = reloads(running.state)
+    in_the_way.rmdir()
+    wait_until("it is in force", lambda: serials(running.state) == {1, 2, 3})
+    wait_until("nginx is told, and all is well", lambda: reloads(running.state) > told and status(running.state, "--health") == (0, ""))
+
+
+def test_a_va_that_fails_is_away_until_it_answers(va, running):
+    def failing(handler):
+        handler.send_response(500)
+        handler.end_headers()
+
+    assert metric(running.state, "va_up") == 1
+    va.gives["own-delta.crl"] = failing
+    running.says("HTTP status 500 for own-delta.crl")
+    wait_until("it is away", lambda: metric(running.state, "va_up") == 0 and "is away: HTTP status 500" in status(running.state, "--health")[1])
+    va.gives["own-delta.crl"] = b""
+    running.says("va is back")
+    wait_until("it is here", lambda: metric(running.state, "va_up") == 1 and status(running.state, "--health") == (0, ""))
+    assert running.text().count("va away") == 1
 
 
 def test_the_end_that_comes_and_a_new_one_are_noticed_without_a_restart(ca, root_crl, running):
