@@ -59,12 +59,14 @@ class Ca:
             builder = builder.add_revoked_certificate(entry.build())
         return der(builder.sign(key or self.key, hashes.SHA256()))
 
-    def root_crl(self, end, this=NOW - HOUR, key=None, name=ROOT, revoked=()):
+    def root_crl(self, end, this=NOW - HOUR, key=None, name=ROOT, revoked=(), base=None):
         """The root's own, PEM; `revoked`: CAs."""
         builder = x509.CertificateRevocationListBuilder().issuer_name(name).last_update(this).next_update(end)
         for cert in revoked:
             entry = x509.RevokedCertificateBuilder().serial_number(cert.serial_number).revocation_date(NOW)
             builder = builder.add_revoked_certificate(entry.build())
+        if base is not None:
+            builder = builder.add_extension(x509.DeltaCRLIndicator(base), True)
         crl = builder.add_extension(x509.CRLNumber(1), False).sign(key or self.root_key, hashes.SHA256())
         return crl.public_bytes(serialization.Encoding.PEM)
 
@@ -234,6 +236,28 @@ def test_neither_number_nor_time_goes_back_over_a_restart(ca, va, once):
         assert code == 1 and reason in said and serials(once.state) == {1, 2}, said
 
 
+def test_a_complete_list_is_fetched_when_a_delta_needs_it_and_not_before(ca, va, once):
+    """Without nginx, and with less than half of its time over."""
+    fresh = {"this": NOW, "end": NOW + 24 * HOUR}
+    va.gives["own.crl"] = ca.crl(10, [1, 2], **fresh)
+    assert once()[0] == 0
+    va.gives["own.crl"] = ca.crl(20, [5], **fresh)
+    assert once()[0] == 0 and serials(once.state) == {1, 2}
+    va.gives["own-delta.crl"] = ca.crl(21, [3], base=20)
+    assert "own: fetching the complete list: it adds to 20" in once()[1] and serials(once.state) == {5}
+    assert once()[0] == 0 and serials(once.state) == {3, 5}
+
+
+def test_a_delta_is_not_forgotten_over_a_restart(ca, va, once):
+    va.gives["own-delta.crl"] = ca.crl(12, [3], base=10)
+    assert once()[0] == 0 and serials(once.state) == {1, 2, 3}
+    va.gives["own-delta.crl"] = b""
+    assert once()[0] == 0 and serials(once.state) == {1, 2, 3}
+    va.gives["own-delta.crl"] = ca.crl(11, [4], base=10)
+    code, said = once()
+    assert code == 1 and "number 11 is older than 12" in said and serials(once.state) == {1, 2, 3}, said
+
+
 def test_a_delta_to_a_list_that_is_not_there_changes_nothing(ca, va, once):
     va.gives["own-delta.crl"] = ca.crl(21, [3], base=20)
     said = once()[1]
@@ -363,11 +387,18 @@ def test_a_roots_crl_that_does_not_hold_is_not_taken(ca, once, root_crl):
     other = ca.root_crl(days(60), key=stranger, name=element.common_name("another"))
     for text, reason in (
         (b"", "no CRL in PEM"), (ca.root_crl(days(60), key=stranger), "its signature is not the root's"), (other, "it has no CRL of the root's"),
-        (good + good.replace(b"\nM", b"\n!", 1), "it holds what is no CRL in PEM"),
+        (good + good.replace(b"\nM", b"\n!", 1), "it holds what is no CRL in PEM"), (ca.root_crl(days(60), base=1), "it is a delta, not a complete list"),
     ):  # fmt: skip
         code, said = once("--root-crl", root_crl(text))
         assert code == 1 and f"{root_crl.file}: {reason}" in said, said
     assert once("--root-crl", root_crl(good + other))[0] == 0  # another CA's of the chain
+
+
+def test_of_several_crls_the_one_that_ends_first_counts(ca, once, root_crl):
+    above = element.common_name("A CA of the chain")
+    for ends in ((50, 40), (40, 50)):
+        root_crl(ca.root_crl(days(ends[0])) + ca.root_crl(days(ends[1]), key=element.new_key(), name=above))
+        assert once("--root-crl", root_crl.file)[0] == 0 and metric(once.state, "root_crl_next_update_seconds") == seconds(days(40))
 
 
 def test_after_the_end_of_the_roots_crl_the_agent_says_what_to_make(ca, once, root_crl):
@@ -409,6 +440,12 @@ def test_nginxs_map_has_who_is_revoked_since_its_complete_list(ca, va, running):
     va.gives["own.crl"] = ca.crl(12, [0x1234, 7])
     wait_until("the complete list counts", lambda: serials(running.state) == {7, 0x1234})
     wait_until("the map is empty", lambda: text() == "")
+
+
+def test_for_nginx_complete_lists_are_followed_however_new(ca, va, running):
+    for number, serial in ((11, 7), (12, 8), (13, 9)):
+        va.gives["own.crl"] = ca.crl(number, [serial], this=NOW, end=NOW + 24 * HOUR)
+        wait_until(f"list {number}", lambda serial=serial: serials(running.state) == {serial})
 
 
 def reloads(state):
