@@ -81,6 +81,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
     def do_GET(self):
+        self.server.asked.append(self.path.split("?")[0])
         answer = self.server.gives[self.path.split("?")[0].rsplit("/", 1)[1]]
         if callable(answer):
             answer(self)
@@ -93,6 +94,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def va(ca):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.asked = []
     server.gives = {"own.cer": der(ca.cert), "own.crl": ca.crl(10, [1, 2]), "own-delta.crl": b""}
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield server
@@ -152,6 +154,30 @@ def test_no_list_and_one_past_its_time_are_not_well(ca, va, once):
     code, said = status(once.state, "--health")
     assert code == 1 and f"own: its CRLs are past their time since {NOW - HOUR:%Y-%m-%d %H:%M:%S}Z" in said
     assert "PAST ITS TIME" in status(once.state, "--status")[1]
+
+
+QUICK = """
+import os, shutil, signal, sys
+def look(*_):
+    shutil.copy(sys.argv[1], sys.argv[2] + ".new")
+    os.rename(sys.argv[2] + ".new", sys.argv[2])
+signal.signal(signal.SIGHUP, look)
+print(os.getpid(), flush=True)
+while True:
+    signal.pause()
+"""
+
+
+def test_an_agent_that_asks_once_ends_when_nginx_knows_all(once, tmp_path):
+    """Which was told at the start, too, and is not told again at once."""
+    nginx = subprocess.Popen(["/usr/bin/python3", "-c", QUICK, once.state / "revoked", tmp_path / "seen"], stdout=subprocess.PIPE, text=True)
+    try:
+        (tmp_path / "nginx.pid").write_text(nginx.stdout.readline())
+        assert once("--nginx-pid", tmp_path / "nginx.pid")[0] == 0
+        wait_until("nginx has seen it", lambda: (tmp_path / "seen").exists() and (tmp_path / "seen").read_bytes() == (once.state / "revoked").read_bytes())
+    finally:
+        nginx.kill()
+        nginx.wait()
 
 
 @pytest.mark.parametrize("text", ["", "none", "0"])
@@ -440,6 +466,15 @@ def test_nginxs_map_has_who_is_revoked_since_its_complete_list(ca, va, running):
     va.gives["own.crl"] = ca.crl(12, [0x1234, 7])
     wait_until("the complete list counts", lambda: serials(running.state) == {7, 0x1234})
     wait_until("the map is empty", lambda: text() == "")
+
+
+@pytest.mark.parametrize("answer, said", [(b"", 0), (b"\x30\x00", 1)], ids=["nothing new", "no list"])
+def test_a_va_that_answers_at_once_is_asked_once_a_second(va, running, answer, said):
+    va.gives["own-delta.crl"] = answer
+    asked, began = va.asked.count("/feed/own-delta.crl"), time.monotonic()
+    wait_until("it is asked again and again", lambda: va.asked.count("/feed/own-delta.crl") >= asked + 4)
+    assert time.monotonic() - began > 1
+    assert running.text().count("refused delta") == said
 
 
 def test_for_nginx_complete_lists_are_followed_however_new(ca, va, running):
