@@ -127,21 +127,27 @@ enum reason session_key_copy(struct session_keys *keys, const char *label, struc
 			     struct fault *f)
 {
 	AUTO(session_key_freep) struct session_key *key = calloc(1, sizeof(*key));
+	bool found;
 	CK_RV rv;
 
 	/* counted, for a copy that was of no use in the end is there until its session ends */
 	if (key == NULL || asprintf(&key->label, "%s, copy %u in session", label, ++keys->copies) < 0)
 		return fault_set(f, REASON_NO_MEMORY, "struct session_key");
 	key->of = keys;
+	pthread_mutex_lock(&keys->mutex);
 	rv = find_original(keys, label, &key->original);
-	if (rv != CKR_OK)
+	found = rv == CKR_OK;
+	if (found)
+		rv = copy_original(key);
+	pthread_mutex_unlock(&keys->mutex);
+	if (!found)
 		return fault_set(f, REASON_TOKEN_AWAY, "the one private key '%s' is not found (CKR 0x%lx)", label, rv);
-	rv = copy_original(key);
 	if (rv != CKR_OK)
-		return fault_set(f, REASON_CONFIG,
-				 "token.session_keys is true, but the token does not copy '%s' (CKR 0x%lx); "
-				 "with false it signs with the key as it lies there",
-				 label, rv);
+		return fault_set(
+			f, REASON_CONFIG,
+			"token.session_keys is true, but the token does not copy '%s' (CKR 0x%lx); with false it signs "
+			"with the key as it lies there",
+			label, rv);
 	atomic_store(&key->seen_us, clock_mono_us());
 	key->next = keys->keys;
 	*ret_key = keys->keys = key;

@@ -7,7 +7,7 @@
  * asks for it, every SESSION_KEY_LOOK_US.
  *
  * Owns:     a session, in which the copies live. The module is the caller's: initialised, logged in, there for longer.
- * Threads:  session_key_there() any; the others one.
+ * Threads:  session_key_there() any, beside the others too; the others one.
  * Errors:   REASON_CONFIG: the token does not copy this key. REASON_TOKEN_AWAY: anything else.
  * Spec:     PKCS#11 2.40: C_CopyObject; session objects.
  */
