@@ -123,6 +123,20 @@ static CK_RV copy_original(const struct session_key *key)
 	return key->of->p11->C_CopyObject(key->of->session, key->original, other, 2, &copy);
 }
 
+/* What a token answers that makes no copies; anything else may be gone the next time. */
+static bool makes_none(CK_RV rv)
+{
+	static const CK_RV answers[] = { CKR_ACTION_PROHIBITED,      CKR_FUNCTION_NOT_SUPPORTED,
+					 CKR_TEMPLATE_INCONSISTENT,  CKR_ATTRIBUTE_READ_ONLY,
+					 CKR_ATTRIBUTE_TYPE_INVALID, CKR_ATTRIBUTE_VALUE_INVALID,
+					 CKR_SESSION_READ_ONLY };
+
+	for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++)
+		if (rv == answers[i])
+			return true;
+	return false;
+}
+
 enum reason session_key_copy(struct session_keys *keys, const char *label, struct session_key **ret_key,
 			     struct fault *f)
 {
@@ -140,14 +154,14 @@ enum reason session_key_copy(struct session_keys *keys, const char *label, struc
 	if (found)
 		rv = copy_original(key);
 	pthread_mutex_unlock(&keys->mutex);
-	if (!found)
-		return fault_set(f, REASON_TOKEN_AWAY, "the one private key '%s' is not found (CKR 0x%lx)", label, rv);
+	if (found && makes_none(rv))
+		return fault_set(f, REASON_CONFIG,
+				 "token.session_keys is true, but the token makes no copy of '%s' (CKR 0x%lx): "
+				 "with false it signs with the key as it lies there",
+				 label, rv);
 	if (rv != CKR_OK)
-		return fault_set(
-			f, REASON_CONFIG,
-			"token.session_keys is true, but the token does not copy '%s' (CKR 0x%lx); with false it signs "
-			"with the key as it lies there",
-			label, rv);
+		return fault_set(f, REASON_TOKEN_AWAY, "the one private key '%s' is not %s (CKR 0x%lx)", label,
+				 found ? "copied" : "found", rv);
 	atomic_store(&key->seen_us, clock_mono_us());
 	key->next = keys->keys;
 	*ret_key = keys->keys = key;
