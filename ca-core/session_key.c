@@ -164,8 +164,7 @@ enum reason session_key_copy(struct session_keys *keys, const char *label, struc
 				 found ? "copied" : "found", rv);
 	atomic_store(&key->seen_us, clock_mono_us());
 	key->next = keys->keys;
-	*ret_key = keys->keys = key;
-	key = NULL;
+	*ret_key = keys->keys = TAKE(key);
 	return REASON_OK;
 }
 
