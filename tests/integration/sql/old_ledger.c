@@ -157,7 +157,7 @@ static void run(PGconn *ca, FILE *sql, char **text)
 	free(*text);
 }
 
-void old_intend(PGconn *ca, int version, struct request *const *r, size_t n)
+static void old_intend(PGconn *ca, int version, struct request *const *r, size_t n)
 {
 	static struct values values[BATCH_MAX];
 	char *text = NULL;
@@ -180,7 +180,7 @@ void old_intend(PGconn *ca, int version, struct request *const *r, size_t n)
 	run(ca, sql, &text);
 }
 
-void old_policy(PGconn *ca, const struct request *r)
+static void old_policy(PGconn *ca, const struct request *r)
 {
 	char *text = NULL, hex[65];
 	size_t len;
@@ -194,7 +194,7 @@ void old_policy(PGconn *ca, const struct request *r)
 	run(ca, sql, &text);
 }
 
-void old_record(PGconn *ca, struct request *const *r, size_t n)
+static void old_record(PGconn *ca, struct request *const *r, size_t n)
 {
 	char *text = NULL;
 	size_t len;
@@ -211,4 +211,50 @@ void old_record(PGconn *ca, struct request *const *r, size_t n)
 		fprintf(sql, "%sthe tail", i == 0 ? "" : "', '");
 	fputs("']::bytea[])", sql);
 	run(ca, sql, &text);
+}
+
+static void write_full(struct request *r, const char *element)
+{
+	static const uint8_t evidence[] = "evidence";
+
+	request_enrol(r, element, element);
+	request_nonce(r, element);
+	strcpy(r->grant.unit_serial, element);
+	memset(r->grant.batch_ca, 0xba, sizeof(r->grant.batch_ca));
+	r->grant.evidence = (struct buf){ .ptr = (uint8_t *)evidence, .len = 8 };
+}
+
+void old_write(struct world *world, PGconn *ca, struct past *p, int version, bool first_of_all)
+{
+	struct request *const first[] = { &p->plain, &p->full }, *const second[] = { &p->gone, &p->held, &p->left };
+	struct request *const renewal[] = { &p->renewal };
+	struct request *all[] = { &p->plain, &p->full, &p->gone, &p->held, &p->left };
+	static const char *const names[] = { "plain", "full", "gone", "held", "left" };
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "%s-of-%d", names[i], version);
+		if (all[i] == &p->full)
+			write_full(all[i], name);
+		else
+			request_enrol(all[i], name, name);
+		request_tbs(all[i]);
+	}
+	if (first_of_all)
+		old_policy(ca, &p->plain);
+	old_intend(ca, version, first, 2);
+	old_record(ca, first, 2);
+	old_intend(ca, version, second, 3);
+	old_record(ca, second, 2);
+	request_reenrol(&p->renewal, &p->plain, "of another key");
+	p->renewal.grant.key.raw[40] = (uint8_t)version;
+	request_tbs(&p->renewal);
+	old_intend(ca, version, renewal, 1);
+	old_record(ca, renewal, 1);
+	world_sql(world, "select revoke('\\x%s', 1, 'operator:kim'), revoke('\\x%s', 6, 'operator:kim')", p->gone.hex,
+		  p->held.hex);
+	snprintf(p->certificate, sizeof(p->certificate), "%s",
+		 world_sql(world, "select encode(certificate('\\x%s'), 'hex')", p->plain.hex));
+	assert_true(p->certificate[0] != '\0');
 }

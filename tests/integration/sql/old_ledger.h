@@ -1,6 +1,5 @@
 /*
- * old_ledger.h - intents and signatures as an assayd of an earlier day wrote them, through the ledger's functions of
- * that version of the schema.
+ * old_ledger.h - what an assayd of an earlier day wrote, through the ledger's functions of that version of the schema.
  */
 #ifndef ASSAY_TEST_OLD_LEDGER_H
 #define ASSAY_TEST_OLD_LEDGER_H
@@ -9,9 +8,13 @@
 
 #define OLD_NODE "n1"
 
-/* One commit each, over the connection of assay_ca; asserts that all of it was written. Sorted by the caller. */
-void old_policy(PGconn *ca, const struct request *r); /* the one that it names */
-void old_intend(PGconn *ca, int version, struct request *const *r, size_t n);
-void old_record(PGconn *ca, struct request *const *r, size_t n);
+/* What a version wrote, by its rows' fates. */
+struct past {
+	struct request plain, full, renewal, gone, held, left;
+	char certificate[600]; /* of plain, in hex, as that version gave it */
+};
+/* Over the connection of assay_ca, in several commits; asserts that all of it was written. first_of_all: the policy
+ * that they name, too. */
+void old_write(struct world *world, PGconn *ca, struct past *p, int version, bool first_of_all);
 
 #endif

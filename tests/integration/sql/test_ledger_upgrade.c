@@ -20,59 +20,8 @@ static const char *assayctl;
 static const int versions[] = { 17, 21, 25, 26, 27, 29 };
 #define VERSIONS (sizeof(versions) / sizeof(versions[0]))
 
-/* What a version wrote, by its rows' fates. */
-struct past {
-	struct request plain, full, renewal, gone, held, left;
-	char certificate[600]; /* of plain, in hex, as that version gave it */
-};
 static struct past past[VERSIONS];
 static PGconn *ca; /* of the node, over all of the upgrade */
-
-static void write_full(struct request *r, const char *element)
-{
-	static const uint8_t evidence[] = "evidence";
-
-	request_enrol(r, element, element);
-	request_nonce(r, element);
-	strcpy(r->grant.unit_serial, element);
-	memset(r->grant.batch_ca, 0xba, sizeof(r->grant.batch_ca));
-	r->grant.evidence = (struct buf){ .ptr = (uint8_t *)evidence, .len = 8 };
-}
-
-static void write_past(struct world *world, struct past *p, int version)
-{
-	struct request *const first[] = { &p->plain, &p->full }, *const second[] = { &p->gone, &p->held, &p->left };
-	struct request *const renewal[] = { &p->renewal };
-	struct request *all[] = { &p->plain, &p->full, &p->gone, &p->held, &p->left };
-	static const char *const names[] = { "plain", "full", "gone", "held", "left" };
-
-	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-		char name[32];
-
-		snprintf(name, sizeof(name), "%s-of-%d", names[i], version);
-		if (all[i] == &p->full)
-			write_full(all[i], name);
-		else
-			request_enrol(all[i], name, name);
-		request_tbs(all[i]);
-	}
-	if (p == past)
-		old_policy(ca, &p->plain);
-	old_intend(ca, version, first, 2);
-	old_record(ca, first, 2);
-	old_intend(ca, version, second, 3);
-	old_record(ca, second, 2);
-	request_reenrol(&p->renewal, &p->plain, "of another key");
-	p->renewal.grant.key.raw[40] = (uint8_t)version;
-	request_tbs(&p->renewal);
-	old_intend(ca, version, renewal, 1);
-	old_record(ca, renewal, 1);
-	world_sql(world, "select revoke('\\x%s', 1, 'operator:kim'), revoke('\\x%s', 6, 'operator:kim')", p->gone.hex,
-		  p->held.hex);
-	snprintf(p->certificate, sizeof(p->certificate), "%s",
-		 world_sql(world, "select encode(certificate('\\x%s'), 'hex')", p->plain.hex));
-	assert_true(p->certificate[0] != '\0');
-}
 
 static int before_all(void **state)
 {
@@ -152,7 +101,7 @@ static void every_step_leaves_a_ledger_that_verifies(void **state)
 		migrate(world, versions[i]);
 		if (versions[i] < LEDGER_SCHEMA)
 			waits_for_the_schema(early, versions[i]);
-		write_past(world, &past[i], versions[i]);
+		old_write(world, ca, &past[i], versions[i], i == 0);
 		verifies(world);
 	}
 	world_postgres(world, "migrate");
