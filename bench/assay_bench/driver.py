@@ -32,7 +32,8 @@ class Driver:
         """Waits for it; assay-load's JSON."""
         line = self.process.stdout.readline()
         if not line:
-            raise Trouble(f"the load driver ended: {self.process.communicate()[1].strip()}")
+            told = self.process.communicate()[1].strip()
+            raise Trouble(f"the load driver ended ({self.process.returncode}): {told}")
         result = json.loads(line)
         if result["failed"]:
             raise Trouble(f"{result['failed']} of {result['begun']} failed, the first: {result['first_failure']}")

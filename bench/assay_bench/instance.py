@@ -107,6 +107,10 @@ class Instance:
         """The same by role."""
         return {role: family_cpu_us(pid) for role, pid in self.roles().items()}
 
+    def connections(self):
+        """That its listener of stations and devices has room for."""
+        return json.loads(self.config_text)["est"]["listeners"][0]["connections"]
+
     # ---- the daemon under another configuration ----
 
     def stop_daemon(self):

@@ -24,9 +24,10 @@ def takt(bench):
     table.head()
     bench.series["takt"] = []
     most = bench.figures["line64_rate"] * TAKT_S
+    room = bench.instance.connections() - 100  # each station has one
     share, step, best = 0.8, bench.scale(0.3, 0.1), 0
     while share > 0.05 and not best:
-        stations = max(8, int(most * share) // 8 * 8)
+        stations = max(8, int(min(most * share, room)) // 8 * 8)
         best = stations if trial(bench, stations) else 0
         share -= step
     if not best:

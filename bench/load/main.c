@@ -7,6 +7,7 @@
 #include <curl/curl.h>
 #include <getopt.h>
 #include <jansson.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -297,6 +298,7 @@ int main(int argc, char **argv)
 	struct drive_result result = { 0 };
 	struct trouble t = { 0 };
 
+	(void)signal(SIGPIPE, SIG_IGN); /* a connection that the server has reset is an error of its station */
 	read_options(argc, argv, &o);
 	raise_limits();
 	curl_global_init(CURL_GLOBAL_DEFAULT); /* the rig's library asks for the first nonce */
