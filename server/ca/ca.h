@@ -164,7 +164,8 @@ struct renewals {
 struct ledger_room {
 	bool checked;          /* clock and anchor have been looked at since the last trouble */
 	bool told_behind;      /* the alarm has been given: the ledger went back in time */
-	enum reason told;      /* why it is not ready, as the log has it */
+	bool told_ready;       /* the log says that it is ready */
+	enum reason told;      /* why it is not, as the log has it */
 	bool voided;           /* what an earlier process left unsigned has been voided */
 	int64_t newest_s;      /* newest wall time known to be in the ledger */
 	int64_t counted_us;    /* when the issuers' hourly counts were last compared with the ledger's */

@@ -183,8 +183,9 @@ static void alarm_behind(struct ca *ca, const struct fault *fault)
 enum reason intend_prepare(struct ca *ca, struct fault *f)
 {
 	enum reason reason = prepare(ca, f);
-	bool ready = reason == REASON_OK, was_ready = atomic_exchange(&ca->ledger_ready, ready);
+	bool ready = reason == REASON_OK, was_ready = ca->room->told_ready;
 
+	atomic_store(&ca->ledger_ready, ready);
 	if (reason == REASON_LEDGER_BEHIND)
 		alarm_behind(ca, f);
 	if (reason == REASON_CONFIG)
@@ -194,6 +195,7 @@ enum reason intend_prepare(struct ca *ca, struct fault *f)
 	if (!ready && (was_ready || reason != ca->room->told))
 		log_fault(LOG_ERROR, "not_ready", f);
 	ca->room->told = reason;
+	ca->room->told_ready = ready;
 	if (!ready)
 		ca->room->checked = false;
 	return reason;

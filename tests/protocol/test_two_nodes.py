@@ -3,12 +3,15 @@
 BITES=100 measures a hundred times.
 """
 
+import json
 import os
 import subprocess
+import time
 
 import bites
 import pytest
 from second_node import SecondNode
+from waiting import wait_until
 
 BITES = int(os.environ.get("BITES", 12))
 
@@ -34,6 +37,24 @@ def test_a_revocation_bites_on_both_nodes(assay, second, capfd):
     for name, seconds in took.items():
         # few tell of the median alone: a machine that is busy with something else must not fail it
         assert bites.quantile(seconds, 0.99 if BITES >= 100 else 0.5) < 1, (name, seconds[-5:])
+
+
+def test_a_node_under_anothers_name_is_not_ready_and_says_why(assay):
+    """Two that write one stream would cross each other. The log is not filled with it either."""
+    name = json.loads((assay.home / "assay.json").read_text())["node"]
+    node = SecondNode(assay, name)
+    node.launch()
+    try:
+        wait_until("it is said", lambda: "two nodes must not have one name" in node.log_file.read_text())
+        for _ in range(20):  # ten looks at the ledger, and more
+            assert not node.is_ready()
+            time.sleep(0.1)
+        lines = [json.loads(line) for line in node.log_file.read_text().splitlines()]
+        said = [line["event"] for line in lines if line["role"] == "ca"]
+        assert said.count("ready") <= 1 and said.count("ledger_down") <= 2, said
+        assert assay.enrol()
+    finally:
+        node.stop()
 
 
 def test_a_commit_that_revokes_notifies_and_one_that_does_not_is_silent(assay):

@@ -36,12 +36,15 @@ class SecondNode:
                 value[key] += self.port - self.assay.port
 
     def start(self):
+        self.launch()
+        wait_running(self.process, self.log_file, self.is_ready)
+        return self
+
+    def launch(self):
         with open(self.log_file, "ab") as log:
             self.process = subprocess.Popen(
                 ["assayd", "--config", self.config], stderr=log, env={**os.environ, **self.assay.env}
             )
-        wait_running(self.process, self.log_file, self.is_ready)
-        return self
 
     def is_ready(self):
         client = est.Client(f"https://127.0.0.1:{self.port + 1}", self.assay.cacert)
