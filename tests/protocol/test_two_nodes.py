@@ -3,6 +3,7 @@
 BITES=100 measures a hundred times.
 """
 
+import contextlib
 import json
 import os
 import subprocess
@@ -39,22 +40,35 @@ def test_a_revocation_bites_on_both_nodes(assay, second, capfd):
         assert bites.quantile(seconds, 0.99 if BITES >= 100 else 0.5) < 1, (name, seconds[-5:])
 
 
-def test_a_node_under_anothers_name_is_not_ready_and_says_why(assay):
-    """Two that write one stream would cross each other. The log is not filled with it either."""
-    name = json.loads((assay.home / "assay.json").read_text())["node"]
-    node = SecondNode(assay, name)
-    node.launch()
+@contextlib.contextmanager
+def held_stream(assay, node, stream):
+    """As another daemon under this node's name holds it."""
+    holder = subprocess.Popen(["psql", "-X", "-A", "-t", assay.env["ASSAY_DATABASE_URL"]], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
-        wait_until("it is said", lambda: "two nodes must not have one name" in node.log_file.read_text())
-        for _ in range(20):  # ten looks at the ledger, and more
-            assert not node.is_ready()
-            time.sleep(0.1)
-        lines = [json.loads(line) for line in node.log_file.read_text().splitlines()]
-        said = [line["event"] for line in lines if line["role"] == "ca"]
-        assert said.count("ready") <= 1 and said.count("ledger_down") <= 2, said
-        assert assay.enrol()
+        holder.stdin.write(f"select pg_advisory_lock(4179, hashtext('{node}/{stream}')) is null;\n")
+        holder.stdin.flush()
+        assert holder.stdout.readline() == "f\n"
+        yield
     finally:
-        node.stop()
+        holder.communicate()
+
+
+@pytest.mark.parametrize("stream", ["intend", "view"])
+def test_a_node_under_anothers_name_is_not_ready_and_says_why(assay, stream):
+    """Two that write one stream would cross each other. The log is not filled with it either."""
+    node = SecondNode(assay, "twin")
+    with held_stream(assay, "twin", stream):
+        node.launch()
+        try:
+            wait_until("it is said", lambda: "two nodes must not have one name" in node.log_file.read_text())
+            for _ in range(20):  # ten looks at the ledger, and more
+                assert not node.is_ready()
+                time.sleep(0.1)
+            lines = [json.loads(line) for line in node.log_file.read_text().splitlines()]
+            said = [line["event"] for line in lines if line["role"] == "ca"]
+            assert said.count("ready") <= 1 and said.count("ledger_down") <= 1, said
+        finally:
+            node.stop()
 
 
 def test_a_commit_that_revokes_notifies_and_one_that_does_not_is_silent(assay):
