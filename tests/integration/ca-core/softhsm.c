@@ -22,6 +22,8 @@
 		}                                                                                                      \
 	} while (0)
 
+struct softhsm softhsm;
+
 void softhsm_write(const char *path, const char *text)
 {
 	FILE *file = fopen(path, "w");
@@ -47,25 +49,27 @@ static void make_keys(void)
 	token_close(token);
 }
 
-void softhsm_make(struct softhsm *softhsm)
+int softhsm_setup(void **state)
 {
 	char path[128], conf[256];
 
+	(void)state;
 	oid_init();
-	snprintf(softhsm->dir, sizeof(softhsm->dir), "%s", "/tmp/assay-hsm-XXXXXX");
-	if (mkdtemp(softhsm->dir) == NULL)
+	snprintf(softhsm.dir, sizeof(softhsm.dir), "%s", "/tmp/assay-hsm-XXXXXX");
+	if (mkdtemp(softhsm.dir) == NULL)
 		abort();
-	snprintf(path, sizeof(path), "%s/token", softhsm->dir);
+	snprintf(path, sizeof(path), "%s/token", softhsm.dir);
 	if (mkdir(path, 0700) != 0)
 		abort();
 	snprintf(conf, sizeof(conf), "directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\n",
 		 path);
-	snprintf(path, sizeof(path), "%s/softhsm2.conf", softhsm->dir);
+	snprintf(path, sizeof(path), "%s/softhsm2.conf", softhsm.dir);
 	softhsm_write(path, conf);
 	setenv("SOFTHSM2_CONF", path, 1);
-	snprintf(softhsm->pin_file, sizeof(softhsm->pin_file), "%s/pin", softhsm->dir);
-	softhsm_write(softhsm->pin_file, SOFTHSM_PIN "\n");
+	snprintf(softhsm.pin_file, sizeof(softhsm.pin_file), "%s/pin", softhsm.dir);
+	softhsm_write(softhsm.pin_file, SOFTHSM_PIN "\n");
 	make_keys();
+	return 0;
 }
 
 static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
@@ -74,20 +78,42 @@ static int remove_one(const char *path, const struct stat *st, int flag, struct 
 	return remove(path);
 }
 
-void softhsm_remove(struct softhsm *softhsm)
+int softhsm_teardown(void **state)
 {
-	nftw(softhsm->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	(void)state;
+	return nftw(softhsm.dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-struct hsm_options softhsm_options(const struct softhsm *softhsm, unsigned sessions)
+int softhsm_missing(void)
+{
+	if (access(SOFTHSM_MODULE, R_OK) == 0)
+		return 0;
+	fprintf(stderr, "SKIPPED, NOTHING TESTED: %s is not installed (package softhsm2)\n", SOFTHSM_MODULE);
+	return 77;
+}
+
+bool softhsm_verifies(const struct hsm_key *key, struct blob message, const uint8_t *sig, size_t len)
+{
+	EVP_PKEY *public = pubkey_evp(hsm_key_public(key));
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	const EVP_MD *md = hsm_key_alg(key) == SIG_ECDSA_SHA384 ? EVP_sha384() : EVP_sha256();
+	bool good = EVP_DigestVerifyInit(ctx, NULL, md, NULL, public) == 1 &&
+		    EVP_DigestVerify(ctx, sig, len, message.ptr, message.len) == 1;
+
+	EVP_MD_CTX_free(ctx);
+	EVP_PKEY_free(public);
+	return good;
+}
+
+struct hsm_options softhsm_options(unsigned sessions)
 {
 	return (struct hsm_options){ .module = SOFTHSM_MODULE,
 				     .token_label = SOFTHSM_TOKEN,
-				     .pin_file = softhsm->pin_file,
+				     .pin_file = softhsm.pin_file,
 				     .sessions = sessions };
 }
 
-struct issuer_options softhsm_ca(const struct softhsm *softhsm, struct hsm *hsm, const char *key, char path[96])
+struct issuer_options softhsm_ca(struct hsm *hsm, const char *key, char path[96])
 {
 	const struct hsm_key *ca_key;
 	AUTO(buf_done) struct buf der = { 0 };
@@ -106,7 +132,7 @@ struct issuer_options softhsm_ca(const struct softhsm *softhsm, struct hsm *hsm,
 	snprintf(ask.subject[0].value, sizeof(ask.subject[0].value), "CA %s", key);
 	ask.key = hsm_key_public(ca_key);
 	MUST(ca_cert_issue(&(struct ca_signer){ .token = ca_key }, &ask, &der, &fault));
-	snprintf(path, 96, "%s/%s.pem", softhsm->dir, key);
+	snprintf(path, 96, "%s/%s.pem", softhsm.dir, key);
 	file = fopen(path, "w");
 	if (file == NULL || PEM_write(file, "CERTIFICATE", "", der.ptr, (long)der.len) <= 0 || fclose(file) != 0)
 		abort();

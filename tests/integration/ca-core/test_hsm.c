@@ -26,31 +26,17 @@
 #include "softhsm.h"
 #include "token.h"
 
-static struct softhsm softhsm;
 static const char *const keys[] = { "p256", "p384", "rsa" };
 
 static struct hsm *open_hsm(unsigned sessions)
 {
-	struct hsm_options options = softhsm_options(&softhsm, sessions);
+	struct hsm_options options = softhsm_options(sessions);
 	struct fault fault = { 0 };
 	struct hsm *hsm;
 
 	if (hsm_open(&options, &hsm, &fault) != REASON_OK)
 		fail_msg("hsm_open: %s", fault.detail);
 	return hsm;
-}
-
-static bool verifies(const struct hsm_key *key, struct blob message, const uint8_t *sig, size_t len)
-{
-	EVP_PKEY *public = pubkey_evp(hsm_key_public(key));
-	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-	const EVP_MD *md = hsm_key_alg(key) == SIG_ECDSA_SHA384 ? EVP_sha384() : EVP_sha256();
-	bool good = EVP_DigestVerifyInit(ctx, NULL, md, NULL, public) == 1 &&
-		    EVP_DigestVerify(ctx, sig, len, message.ptr, message.len) == 1;
-
-	EVP_MD_CTX_free(ctx);
-	EVP_PKEY_free(public);
-	return good;
 }
 
 static void signs_with_every_key_type_in_every_session(void **state)
@@ -74,9 +60,9 @@ static void signs_with_every_key_type_in_every_session(void **state)
 			struct blob message = BLOB(keys[i], 1 + slot % 3);
 
 			assert_int_equal(hsm_sign(key, slot, message, sig, &len, NULL), REASON_OK);
-			assert_true(verifies(key, message, sig, len));
+			assert_true(softhsm_verifies(key, message, sig, len));
 			sig[len / 2] ^= 1;
-			assert_false(verifies(key, message, sig, len));
+			assert_false(softhsm_verifies(key, message, sig, len));
 		}
 	}
 	hsm_close(hsm);
@@ -173,7 +159,7 @@ static X509_CRL *issue_crl(const struct issuer *issuer, const struct revoked_ent
 static struct issuer *open_issuer(struct hsm *hsm, const char *key)
 {
 	char path[96];
-	struct issuer_options options = softhsm_ca(&softhsm, hsm, key, path);
+	struct issuer_options options = softhsm_ca(hsm, key, path);
 	struct issuer *issuer;
 
 	assert_int_equal(issuer_open(&options, hsm, &issuer, NULL), REASON_OK);
@@ -251,7 +237,7 @@ static void *sign_many(void *arg)
 		uint32_t message[2] = { signer->slot, i };
 
 		if (hsm_sign(signer->key, signer->slot, BLOB_OF((uint8_t *)message), sig, &len, NULL) == REASON_OK &&
-		    verifies(signer->key, BLOB_OF((uint8_t *)message), sig, len))
+		    softhsm_verifies(signer->key, BLOB_OF((uint8_t *)message), sig, len))
 			signer->good++;
 	}
 	return NULL;
@@ -281,7 +267,7 @@ static void refuses_an_issuer_whose_key_is_another(void **state)
 {
 	struct hsm *hsm = open_hsm(1);
 	char path[96];
-	struct issuer_options options = softhsm_ca(&softhsm, hsm, "p256", path);
+	struct issuer_options options = softhsm_ca(hsm, "p256", path);
 	struct issuer *issuer = NULL;
 
 	(void)state;
@@ -295,7 +281,7 @@ static void refuses_an_issuer_whose_key_is_another(void **state)
 
 static void says_what_is_wrong_with_token_pin_file_and_module(void **state)
 {
-	struct hsm_options options = softhsm_options(&softhsm, 1);
+	struct hsm_options options = softhsm_options(1);
 	struct hsm *hsm = NULL;
 	struct fault fault = { 0 };
 
@@ -303,16 +289,16 @@ static void says_what_is_wrong_with_token_pin_file_and_module(void **state)
 	options.token_label = "other";
 	assert_int_equal(hsm_open(&options, &hsm, &fault), REASON_TOKEN_AWAY);
 	assert_non_null(strstr(fault.detail, "no token 'other'"));
-	options = softhsm_options(&softhsm, 1);
+	options = softhsm_options(1);
 	options.pin_file = "/nonexistent/pin";
 	assert_int_equal(hsm_open(&options, &hsm, &fault), REASON_CONFIG);
 	assert_non_null(strstr(fault.detail, "/nonexistent/pin"));
-	options = softhsm_options(&softhsm, 1);
+	options = softhsm_options(1);
 	options.module = "/nonexistent/module.so";
 	assert_int_equal(hsm_open(&options, &hsm, &fault), REASON_TOKEN_AWAY);
-	options = softhsm_options(&softhsm, 0);
+	options = softhsm_options(0);
 	assert_int_equal(hsm_open(&options, &hsm, &fault), REASON_CONFIG);
-	options = softhsm_options(&softhsm, 65);
+	options = softhsm_options(65);
 	assert_int_equal(hsm_open(&options, &hsm, &fault), REASON_CONFIG);
 	assert_null(hsm);
 }
@@ -356,7 +342,7 @@ static void use_shim(void)
 
 static void tries_a_wrong_pin_once_and_says_so(void **state)
 {
-	struct hsm_options options = softhsm_options(&softhsm, 40); /* three lists would be three logins */
+	struct hsm_options options = softhsm_options(40); /* three lists would be three logins */
 	char pin_file[96];
 	struct hsm *hsm = NULL;
 	struct fault fault = { 0 };
@@ -376,7 +362,7 @@ static void tries_a_wrong_pin_once_and_says_so(void **state)
 /* A token that signs wrongly must not be believed; one that fails says with what. */
 static void believes_no_signature_that_does_not_verify(void **state)
 {
-	struct hsm_options options = softhsm_options(&softhsm, 1);
+	struct hsm_options options = softhsm_options(1);
 	struct fault fault = { 0 };
 	struct issuer *issuer;
 	struct buf tail = { 0 };
@@ -469,7 +455,7 @@ static int64_t twenty_us(struct signer signer[20])
  */
 static void keeps_twenty_signatures_outstanding_at_once(void **state)
 {
-	struct hsm_options options = softhsm_options(&softhsm, 20);
+	struct hsm_options options = softhsm_options(20);
 	struct signer signer[20];
 	int64_t best_us = INT64_MAX;
 	struct hsm *hsm;
@@ -597,20 +583,6 @@ static void says_that_the_token_is_away_when_its_folder_is(void **state)
 	hsm_close(hsm);
 }
 
-static int make_token(void **state)
-{
-	(void)state;
-	softhsm_make(&softhsm);
-	return 0;
-}
-
-static int remove_token(void **state)
-{
-	(void)state;
-	softhsm_remove(&softhsm);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -629,9 +601,7 @@ int main(void)
 		cmocka_unit_test(says_that_the_token_is_away_when_its_folder_is),
 	};
 
-	if (access(SOFTHSM_MODULE, R_OK) != 0) {
-		fprintf(stderr, "SKIPPED, NOTHING TESTED: %s is not installed (package softhsm2)\n", SOFTHSM_MODULE);
-		return 77;
-	}
-	return cmocka_run_group_tests(tests, make_token, remove_token);
+	int missing = softhsm_missing();
+
+	return missing != 0 ? missing : cmocka_run_group_tests(tests, softhsm_setup, softhsm_teardown);
 }
